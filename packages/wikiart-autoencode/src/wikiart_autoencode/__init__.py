@@ -1,0 +1,1 @@
+"""An autoencoder for paintings, its codes, and whether styles cluster in them."""

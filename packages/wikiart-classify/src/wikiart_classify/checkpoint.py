@@ -1,0 +1,52 @@
+"""A trained network back from its file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wikiart_classify.network import StyleNet
+from wikiart_data.errors import InputError
+from wikiart_data.run import load_weights, read_model
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with what it needs to be used."""
+
+    network: StyleNet
+    styles: tuple[str, ...]
+    config: dict[str, Any]
+    """The options it was trained with; `size` is the side of its pictures."""
+
+
+def load_network(path: Path) -> Trained:
+    """Load a model.safetensors.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds another model.
+    """
+    tensors, about = read_model(path)
+    config, styles = json.loads(about["config"]), tuple(json.loads(about["styles"]))
+    if config.get("model") not in ("small", "base"):
+        raise InputError(f"{path} holds no network of wikiart-classify.")
+    network = StyleNet(len(styles), config["model"])
+    load_weights(network, tensors, path)
+    return Trained(network.eval(), styles, config)
+
+
+def find_model(model: Path | None, runs: Path) -> Path:
+    """The weights file meant by `model`: a file, a run's folder, or with None the newest run below `runs`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if model is None:
+        found = sorted((runs / "classify").glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise InputError(f"{runs / 'classify'} holds no trained network yet: run wikiart-classify first.")
+        return found[-1]
+    path = model / "model.safetensors" if model.is_dir() else model
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; name a run's folder, such as runs/classify/001.")
+    return path

@@ -1,0 +1,20 @@
+"""`wikiart-classify`: train, test, predict."""
+
+from collections.abc import Sequence
+
+from wikiart_classify.config import PredictConfig, TestConfig, TrainConfig
+from wikiart_data.commands import Command
+from wikiart_data.commands import main as run_command
+
+ABOUT = "Painting styles from scratch: train a network on 27 styles, test it honestly, name the style of a picture."
+
+COMMANDS = (
+    Command("train", TrainConfig, "wikiart_classify.train:train", "train, test, and write a run's folder"),
+    Command("test", TestConfig, "wikiart_classify.test:test", "test a trained network on one split"),
+    Command("predict", PredictConfig, "wikiart_classify.predict:predict", "name the styles of pictures"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status."""
+    return run_command("wikiart-classify", ABOUT, COMMANDS, argv)

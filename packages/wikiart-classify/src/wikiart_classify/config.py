@@ -1,0 +1,104 @@
+"""The options of each command: a frozen dataclass is the command line, the help text and what run.json keeps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Train a network from scratch on 27 painting styles, test it, and write the run's folder.
+
+    Example: wikiart-classify --data paintings --name first
+    """
+
+    data: str | None = None
+    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
+    config: Path | None = None
+    """JSON with defaults for these options: the course's config.json, or the run.json of an earlier run."""
+    runs: Path = Path("runs")
+    """Where run folders are made: RUNS/classify/NAME."""
+    name: str | None = None
+    """Name of the run's folder (default: the next free number)."""
+    overwrite: bool = False
+    """Replace a run of that name."""
+    resume: Path | None = None
+    """Go on with the run in this folder, with the options it was started with."""
+    model: Literal["small", "base"] = "small"
+    """small: 2.8 M parameters, for a laptop; base: 11 M, for a GPU."""
+    size: int = 96
+    """Side of the pictures in the last epochs, in pixels. Training begins at two thirds of it."""
+    epochs: int = 30
+    """Times through the training pictures."""
+    batch_size: int = 128
+    """Pictures in a step, over all processes."""
+    lr: float = 0.2
+    """Peak learning rate of SGD, for a batch of 128; it scales with the batch."""
+    weight_decay: float = 5e-4
+    """Pull of the weights towards 0."""
+    label_smoothing: float = 0.1
+    """Share of the target that is spread over all styles."""
+    mixing: float = 0.7
+    """Share of steps with MixUp or CutMix."""
+    ema: float = 0.998
+    """Decay of the averaged weights that are tested and kept, a step."""
+    power: float = 0.0
+    """Balance of sampling: 0 as the styles come, 1 every style equally often, 0.5 between."""
+    seed: int = 0
+    """Of weights, order and augmentation."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """auto takes bf16 where the hardware is faster with it."""
+    cache_dir: Path | None = None
+    """Where packed pictures are kept (default: $WIKIART_CACHE, else the user's cache)."""
+    bad_limit: float = 0.01
+    """Largest share of unreadable files to go on with."""
+
+
+@dataclass(frozen=True)
+class TestConfig:
+    """Test a trained network on one split and print the whole table.
+
+    Example: wikiart-classify test runs/classify/001 --data paintings
+    """
+
+    model: tyro.conf.Positional[Path | None] = None
+    """A run's folder or its model.safetensors (default: the newest run in RUNS/classify)."""
+    data: str | None = None
+    """Folder of paintings (default: the one the run was trained on)."""
+    split: Literal["test", "valid", "train"] = "test"
+    """Which split. Choose on valid; read test once."""
+    json: bool = False
+    """Print the figures as JSON and nothing else."""
+    runs: Path = Path("runs")
+    """Where the newest run is looked for."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    cache_dir: Path | None = None
+    """Where packed pictures are kept."""
+    bad_limit: float = 0.01
+    """Largest share of unreadable files to go on with."""
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """Name the styles of pictures: the five likeliest of each, as a table or CSV.
+
+    Example: wikiart-classify predict photo.jpg paintings/ --csv styles.csv
+    """
+
+    pictures: tyro.conf.Positional[tuple[Path, ...]]
+    """Picture files and folders (looked through with all their subfolders)."""
+    model: Path | None = None
+    """A run's folder or its model.safetensors (default: the newest run in RUNS/classify)."""
+    csv: Path | None = None
+    """Write a row a picture to this file; '-' prints the rows."""
+    top: int = 5
+    """How many styles a picture."""
+    runs: Path = Path("runs")
+    """Where the newest run is looked for."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""

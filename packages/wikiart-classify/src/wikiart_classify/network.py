@@ -1,0 +1,87 @@
+"""The classifier: a small pre-activation residual network of plain torch classes.
+
+Residual blocks in pre-activation order (He et al. 2016b), squeeze-and-excitation (Hu et al. 2018), average-pooled
+shortcuts where the resolution halves (He et al. 2019, ResNet-D). Trained from scratch, on any square size.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PRESETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "small": ((48, 96, 192, 384), (1, 1, 1, 1)),
+    "base": ((64, 128, 256, 512), (2, 2, 2, 2)),
+}
+"""Name → channels and residual blocks of each stage."""
+
+
+class StyleNet(nn.Module):
+    """Pictures to style logits.
+
+    Args:
+        styles: number of styles.
+        preset: a name in PRESETS.
+    """
+
+    def __init__(self, styles: int, preset: str = "small"):
+        super().__init__()
+        widths, depths = PRESETS[preset]
+        self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
+        blocks: list[nn.Module] = []
+        channels = widths[0]
+        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+            for place in range(depth):
+                blocks.append(Residual(channels, width, stride=2 if stage > 0 and place == 0 else 1))
+                channels = width
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.BatchNorm2d(channels)
+        self.head = nn.Linear(channels, styles)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out")
+
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) float in 0..1 → (B, C), what the last layer sees."""
+        x = self.stem((images - 0.5) / 0.25)
+        return F.relu(self.norm(self.blocks(x))).mean(dim=(2, 3))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) float in 0..1 → logits (B, styles)."""
+        return self.head(self.features(images))
+
+
+class Residual(nn.Module):
+    """(B, in, H, W) → (B, out, H / stride, W / stride): two 3 × 3 convolutions beside a shortcut."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int = 1):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels_in)
+        self.conv1 = nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(channels_out)
+        self.conv2 = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+        self.gate = ChannelGate(channels_out)
+        self.shortcut = nn.Sequential()
+        if stride != 1:
+            # Averaging first: a strided 1 × 1 convolution would throw three of four pixels away.
+            self.shortcut.append(nn.AvgPool2d(stride))
+        if channels_in != channels_out:
+            self.shortcut.append(nn.Conv2d(channels_in, channels_out, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Add the branch to the shortcut."""
+        branch = self.conv1(F.relu(self.norm1(x)))
+        branch = self.conv2(F.relu(self.norm2(branch)))
+        return self.shortcut(x) + self.gate(branch)
+
+
+class ChannelGate(nn.Module):
+    """Squeeze-and-excitation: weigh each channel by what the whole picture holds. (B, C, H, W) → the same."""
+
+    def __init__(self, channels: int, reduction: int = 8):
+        super().__init__()
+        self.squeeze = nn.Linear(channels, max(8, channels // reduction))
+        self.excite = nn.Linear(max(8, channels // reduction), channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply each channel by its gate in 0..1."""
+        gate = self.excite(F.relu(self.squeeze(x.mean(dim=(2, 3))))).sigmoid()
+        return x * gate[:, :, None, None]

@@ -1,0 +1,48 @@
+"""`wikiart-classify test`: a trained network on one split."""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from wikiart_classify.checkpoint import find_model, load_network
+from wikiart_classify.config import TestConfig
+from wikiart_classify.report import show
+from wikiart_classify.train import evaluate
+from wikiart_data.catalog import scan
+from wikiart_data.console import say
+from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.errors import InputError
+from wikiart_data.packed import pack
+from wikiart_data.source import find_data
+
+
+def test(config: TestConfig) -> None:
+    """Print every figure of one split, or with `json` write them to standard output.
+
+    Raises:
+        InputError: there is no such model, or the data has no such split or other styles.
+    """
+    path = find_model(config.model, config.runs)
+    trained = load_network(path)
+    catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir, quiet=config.json))
+    if catalog.styles != trained.styles:
+        odd = sorted(set(catalog.styles) ^ set(trained.styles))
+        raise InputError(f"{path} was trained on other styles than {catalog.root} has: {', '.join(odd[:5])} differ.")
+    size = trained.config["size"]
+    packed = pack(catalog, math.ceil(size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    if not len(packed.rows(config.split)):
+        raise InputError(f"{catalog.root} has no pictures in {config.split}.")
+    device = start_engine(config.device).device
+    network = trained.network.to(device, memory_format=torch.channels_last)
+    bf16 = use_bf16(device, trained.config["precision"])
+    result = evaluate(network, packed, config.split, size, device, bf16)
+    if config.json:
+        print(json.dumps({"model": str(path), "split": config.split, "data": str(Path(catalog.root)), **result}))
+        return
+    say(f"Model: {path}")
+    show(result, config.split)
+
+
+test.__test__ = False  # type: ignore[attr-defined]  (pytest would take the verb for a test)

@@ -1,0 +1,248 @@
+"""`wikiart-classify train`: the loop, readable from top to bottom."""
+
+import copy
+import math
+import time
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wikiart_classify.checkpoint import load_network
+from wikiart_classify.config import TrainConfig
+from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
+from wikiart_classify.network import StyleNet
+from wikiart_classify.report import show
+from wikiart_classify.scores import scores
+from wikiart_data.augment import Augment, mix
+from wikiart_data.batches import Batches, Pictures, step_seed
+from wikiart_data.catalog import Catalog, scan
+from wikiart_data.commands import options_from
+from wikiart_data.console import say, track
+from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.errors import InputError
+from wikiart_data.packed import PackedImages, pack
+from wikiart_data.run import Run
+from wikiart_data.source import find_data
+
+WARMUP = 0.15
+"""Share of the steps in which the learning rate rises; then it falls along half a cosine."""
+GROWTH = 0.6
+"""Share of the epochs over which pictures grow from two thirds to their full size."""
+
+
+def train(config: TrainConfig) -> None:
+    """Train, test and write the run's folder.
+
+    Raises:
+        InputError: the data, the options or the run folder cannot be used.
+    """
+    accelerator = start_engine(config.device)
+    run = None
+    if config.resume:
+        run = Run.resume(config.resume, accelerator=accelerator)
+        here = {
+            key: getattr(config, key)
+            for key in ("data", "cache_dir", "device")
+            if getattr(config, key) != getattr(TrainConfig, key)
+        }
+        config = options_from(TrainConfig, {**run.record["config"], **here, "resume": config.resume})
+    catalog = scan(find_data(config.data, config.cache_dir, quiet=not accelerator.is_main_process))
+    if run is None:
+        run = Run.start("classify", config, catalog, accelerator=accelerator)
+    elif run.record["data"]["fingerprint"] != catalog.fingerprint:
+        raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
+    packed = pack(catalog, math.ceil(config.size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+
+    device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
+    torch.manual_seed(config.seed)
+    batches = Batches(
+        packed,
+        packed.rows("train"),
+        config.batch_size,
+        device,
+        power=config.power,
+        augment=Augment(),
+        seed=config.seed,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+    network = StyleNet(len(catalog.styles), config.model).to(device, memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval()
+    optimizer = torch.optim.SGD(parameter_groups(network, config.weight_decay), config.lr, momentum=0.9, nesterov=True)
+    model = accelerator.prepare(network)
+    if accelerator.is_main_process:
+        describe(config, catalog, network, device, bf16, accelerator.num_processes)
+
+    progress = run.resumed({"network": network, "average": average}, optimizer) if config.resume else None
+    progress = progress or {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "best": -1.0}
+    best, seconds, first_step, loss_sum = (progress[key] for key in ("best", "seconds", "step", "loss"))
+    run.listen()
+    for epoch in range(progress["epoch"], config.epochs):
+        model.train()
+        began, size = time.monotonic(), size_at(epoch, config)
+        steps = batches.epoch(epoch, size, start=first_step)
+        label = f"epoch {epoch + 1}/{config.epochs}"
+        for step, (images, labels) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
+            seed = step_seed(config.seed, epoch, step)
+            images, targets = mix(images, labels, len(catalog.styles), seed, share=config.mixing)
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                loss = F.cross_entropy(model(images), targets, label_smoothing=config.label_smoothing)
+            run.check(loss.item(), epoch, step)
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(loss)
+            done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * config.batch_size / 128 * schedule(done)
+            optimizer.step()
+            follow(average, network, config.ema, epoch * len(batches) + step)
+            loss_sum += loss.item()
+            if run.should_stop():
+                progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum, "best": best}
+                progress["seconds"] = seconds + time.monotonic() - began
+                run.save({"network": network, "average": average}, optimizer, **progress)
+                raise run.stop("wikiart-classify")
+        seconds += time.monotonic() - began
+        valid = evaluate(average, packed, "valid", config.size, device, bf16)
+        mean_loss = loss_sum / len(batches)
+        if valid["top1"] >= best:
+            best = valid["top1"]
+            run.keep(average)
+        run.log(
+            epoch,
+            epoch_line(epoch, config.epochs, size, mean_loss, valid, seconds),
+            loss=mean_loss,
+            size=size,
+            seconds=round(seconds, 2),
+            **{key: valid[key] for key in ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few")},
+        )
+        first_step, loss_sum = 0, 0.0
+        progress = {"epoch": epoch + 1, "step": 0, "loss": 0.0, "seconds": seconds, "best": best}
+        run.save({"network": network, "average": average}, optimizer, **progress)
+
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        finish(run, config, packed, device, bf16, seconds)
+    accelerator.end_training()
+
+
+def finish(
+    run: Run,
+    config: TrainConfig,
+    catalog: Catalog,
+    packed: Any,
+    network: StyleNet,
+    device: Any,
+    bf16: bool,
+    seconds: float,
+) -> None:
+    """Test the weights that were best on valid, write result.json and the figures, print the table."""
+    network = load_network(run.folder / "model.safetensors").network.to(device, memory_format=torch.channels_last)
+    splits = [split for split in ("valid", "test") if len(packed.rows(split))]
+    result = {split: evaluate(network, packed, split, config.size, device, bf16) for split in splits}
+    last = splits[-1]
+    result |= {
+        "train_seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "epochs": config.epochs,
+        "seconds_to_40_percent": next((m["seconds"] for m in run.metrics() if m["top1"] >= 0.4), None),
+    }
+    run.finish(
+        result,
+        {
+            "learning": learning_curve(run.metrics(), result[last]["majority"]),
+            "confusion": confusion_figure(result[last]),
+            "recall": recall_figure(result[last]),
+        },
+    )
+    say()
+    show(result[last], last)
+    if last == "valid":
+        say("The data has no test split: these are figures on valid, on which the weights were chosen.")
+    say(f"\nTrained for {seconds:.0f} s. Everything is in {run.folder}/ (result.json, figures/, model.safetensors).")
+    say(f"Name the style of a picture: wikiart-classify predict PICTURE --model {run.folder}")
+
+
+@torch.no_grad()
+def evaluate(
+    network: nn.Module, packed: PackedImages, split: str, size: int, device: torch.device, bf16: bool
+) -> dict[str, Any]:
+    """All figures of `scores` on one split."""
+    rows = packed.rows(split)
+    network.eval()
+    pictures = Pictures(packed, device).in_order(rows, 256, size)
+    shares = torch.cat([probabilities(network, images, bf16).cpu() for images in pictures])
+    catalog = packed.catalog
+    return scores(shares.numpy(), catalog.labels[rows], catalog.styles, catalog.counts("train"))
+
+
+def probabilities(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
+    """Images (B, 3, H, W) in 0..1 → (B, styles) float32: the mean over a picture and its mirror image."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        both = [network(images).float().softmax(dim=1), network(images.flip(3)).float().softmax(dim=1)]
+    return (both[0] + both[1]) / 2
+
+
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Decay matrices and kernels; leave biases and normalisation alone (He et al. 2019, §3.1)."""
+    heavy = [p for p in network.parameters() if p.ndim > 1]
+    light = [p for p in network.parameters() if p.ndim <= 1]
+    return [{"params": heavy, "weight_decay": weight_decay}, {"params": light, "weight_decay": 0.0}]
+
+
+def schedule(done: float) -> float:
+    """Share of the peak learning rate after a share `done` of all steps: up in a line, down along half a cosine."""
+    if done < WARMUP:
+        return done / WARMUP
+    return (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))) / 2
+
+
+def size_at(epoch: int, config: TrainConfig) -> int:
+    """Side of an epoch's pictures: two thirds of the full size at first, growing in steps of 16 pixels.
+
+    Small pictures cost little and teach the coarse things first (progressive resizing, Howard 2018; Tan & Le 2021).
+    """
+    smallest = max(16, round(config.size * 2 / 3 / 16) * 16)
+    grown = min(1.0, epoch / max(1.0, GROWTH * config.epochs)) * (config.size - smallest)
+    return min(config.size, smallest + int(grown / 16 + 1e-9) * 16) if grown < config.size - smallest else config.size
+
+
+@torch.no_grad()
+def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the averaged weights a little towards the trained ones; faster in the first steps, while all is new."""
+    decay = min(decay, (1 + step) / (10 + step))
+    for kept, fresh in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            kept.lerp_(fresh, 1 - decay)
+        else:
+            kept.copy_(fresh)
+
+
+def describe(
+    config: TrainConfig, catalog: Catalog, network: nn.Module, device: torch.device, bf16: bool, processes: int
+) -> None:
+    """Say what is about to happen."""
+    numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}
+    counts = catalog.counts("train")
+    say(
+        f"{numbers['train']:,} train, {numbers['valid']:,} valid, {numbers['test']:,} test pictures of "
+        f"{len(catalog.styles)} styles; {counts.max():,} to {counts.min():,} training pictures a style "
+        f"({counts.max() / max(1, counts.min()):.0f}:1)."
+    )
+    if catalog.valid_was_cut:
+        say("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
+    weights = sum(p.numel() for p in network.parameters())
+    where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
+    say(f"{config.model}: {weights / 1e6:.1f} M parameters, {config.epochs} epochs up to {config.size} px, on {where}.")
+
+
+def epoch_line(epoch: int, epochs: int, size: int, loss: float, valid: dict[str, Any], seconds: float) -> str:
+    """One line an epoch: where we are, how it goes, how long it will take."""
+    left = seconds / (epoch + 1) * (epochs - epoch - 1)
+    figures = " · ".join(
+        f"{name} {100 * valid[key]:.1f}"
+        for name, key in (("top-1", "top1"), ("top-3", "top3"), ("balanced", "balanced"))
+    )
+    clock = f"{seconds:.0f} s, {left:.0f} s left"
+    return f"epoch {epoch + 1:3}/{epochs}  {size:3} px  loss {loss:.3f}  valid {figures}  {clock}"

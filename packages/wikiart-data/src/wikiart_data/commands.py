@@ -1,0 +1,155 @@
+"""From a command line to one function: a verb, its options as a frozen dataclass, mistakes as sentences.
+
+Every part's `cli.py` is a list of `Command`s. The functions behind them are named, not imported, so that `--help`
+answers before torch is loaded.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import json
+import os
+import sys
+import typing
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from wikiart_data.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Command:
+    """One verb of a program."""
+
+    name: str
+    """What the user types: `train`."""
+    options: type
+    """A frozen dataclass: its fields are the options, their docstrings the help."""
+    function: str
+    """`package.module:function`, called with the options; may return an exit status."""
+    summary: str
+    """One line for the program's `--help`."""
+
+
+def main(program: str, about: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
+    """Run `program`; the first command is what it does when none is named.
+
+    Returns:
+        The exit status: 0 done, 2 a mistake in the input (one sentence on stderr), 130 interrupted.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if arguments[:1] in (["-h"], ["--help"]):
+            print(_overview(program, about, commands))
+            return 0
+        command, arguments = _choose(program, commands, arguments)
+        options = _parse(program, command, arguments)
+        module, function = command.function.split(":")
+        status = getattr(importlib.import_module(module), function)(options)
+        return int(status or 0)
+    except InputError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has gone; nothing is left to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except SystemExit as done:  # tyro's --help (0) and its own complaints (2)
+        return done.code if isinstance(done.code, int) else 2
+
+
+def options_from(options: type, values: Mapping[str, Any]) -> Any:
+    """Options from what JSON made of them: text becomes a path again where a path is meant, lists become tuples.
+
+    Raises:
+        InputError: a name is no option.
+    """
+    hints = typing.get_type_hints(options)
+    if unknown := sorted(values.keys() - hints.keys()):
+        raise InputError(f"{', '.join(unknown)}: no such option in {options.__name__}.")
+    found = {}
+    for key, value in values.items():
+        wants_path = Path in (hints[key], *typing.get_args(hints[key]))
+        found[key] = Path(value) if wants_path and isinstance(value, str) else value
+        if isinstance(value, list):
+            found[key] = tuple(value)
+    return options(**found)
+
+
+def _choose(program: str, commands: Sequence[Command], arguments: list[str]) -> tuple[Command, list[str]]:
+    names = {command.name: command for command in commands}
+    if not arguments or arguments[0].startswith("-"):
+        return commands[0], arguments
+    if arguments[0] in names:
+        return names[arguments[0]], arguments[1:]
+    near = difflib.get_close_matches(arguments[0], names, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(f"there is no command {arguments[0]!r}.{hint} The commands are: {', '.join(names)}.")
+
+
+def _parse(program: str, command: Command, arguments: list[str]) -> Any:
+    import tyro
+
+    markers = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+    default = tyro.MISSING_NONPROP
+    if path := _value_of("--config", arguments):
+        default = options_from(command.options, _settings(Path(path), command.options))
+    return tyro.cli(command.options, prog=f"{program} {command.name}", args=arguments, default=default, config=markers)
+
+
+def _value_of(option: str, arguments: list[str]) -> str | None:
+    for here, following in zip(arguments, [*arguments[1:], None], strict=True):
+        if here == option:
+            return following
+        if here.startswith(option + "="):
+            return here.partition("=")[2]
+    return None
+
+
+def _settings(path: Path, options: type) -> dict[str, Any]:
+    """Options from a JSON file: the course's config.json, or the run.json of an earlier run."""
+    try:
+        read = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"--config {path}: there is no such file.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"--config {path} cannot be read as JSON: {error}.") from error
+    if not isinstance(read, dict):
+        raise InputError(f"--config {path} holds no JSON object; expected keys such as trainingdir and epochs.")
+    read = read.get("config", read)  # a run.json keeps its options under this key
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    found: dict[str, Any] = {}
+    if "trainingdir" in read:
+        found["data"] = str(_course_root(path, read))
+    if "modelfile" in read and "name" in fields:
+        found["name"] = Path(str(read["modelfile"])).stem
+    found |= {key: value for key, value in read.items() if key in fields and key != "config"}
+    if not found:
+        raise InputError(f"--config {path} names no option of this command; it knows {', '.join(fields)}.")
+    return found
+
+
+def _course_root(path: Path, read: dict[str, Any]) -> Path:
+    train = Path(str(read["trainingdir"])).expanduser()
+    test = Path(str(read.get("testingdir", train.parent / "test"))).expanduser()
+    # Relative folders are meant from where the file lies, or from where the command is run.
+    here = train if train.is_absolute() or train.exists() else path.parent / train
+    if train.name != "train" or test.name != "test" or train.parent != test.parent:
+        raise InputError(
+            f"--config {path}: trainingdir {train} and testingdir {test} must be the folders 'train' and 'test' of "
+            "one data folder (links will do)."
+        )
+    return here.parent
+
+
+def _overview(program: str, about: str, commands: Sequence[Command]) -> str:
+    width = max(len(command.name) for command in commands)
+    lines = [f"usage: {program} [COMMAND] [OPTIONS]", "", about.strip(), "", "commands:"]
+    lines += [f"  {command.name:<{width}}  {command.summary}" for command in commands]
+    first = commands[0].name
+    lines += ["", f"Without a command: {first}. Options of a command: {program} {first} --help"]
+    return "\n".join(lines)

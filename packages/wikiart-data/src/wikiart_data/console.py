@@ -1,0 +1,42 @@
+"""What a person sees: one console, plain lines when it is not a terminal, progress with time left."""
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Item = TypeVar("Item")
+
+console = Console(highlight=False, soft_wrap=True)
+PLAIN_EVERY_S = 15.0
+"""Away from a terminal a long job prints a line about this often."""
+
+
+def say(text: str = "") -> None:
+    """Print a line. Square brackets stay what they are: file names are never read as markup."""
+    console.print(text, markup=False)
+
+
+def printable(name: str) -> str:
+    """A file name safe to print: control characters and undecodable bytes are shown as escapes."""
+    shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+
+
+def track(items: Iterable[Item], total: int, label: str, unit: str = "") -> Iterator[Item]:
+    """Yield `items`, showing progress and time left: a bar on a terminal, else a timed line now and then."""
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
+            yield from bar.track(items, total=total, description=label)
+        return
+    start = spoken = time.monotonic()
+    for done, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - spoken >= PLAIN_EVERY_S and done < total:
+            spoken = now
+            left = (now - start) / done * (total - done)
+            say(f"{label}: {done:,} of {total:,} {unit}".rstrip() + f", {now - start:.0f} s, about {left:.0f} s left")

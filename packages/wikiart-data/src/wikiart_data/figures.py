@@ -1,0 +1,74 @@
+"""One look for every figure: width of a report column, one type size, colours that colour-blind readers tell apart."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+
+from wikiart_data.styles import look, readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Drawing = TypeVar("Drawing", bound=Callable[..., Any])
+
+WIDTH = 7.2
+"""Inches, the text width of a report; at 150 dots an inch a figure is 1,080 pixels wide."""
+INK, PALE, ACCENT, SECOND = "#222222", "#C9CED6", "#0072B2", "#D55E00"
+
+_STYLE = {
+    "figure.dpi": 150,
+    "savefig.dpi": "figure",
+    "figure.facecolor": "white",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.edgecolor": "#888888",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+}
+
+
+def styled(draw: Drawing) -> Drawing:
+    """Decorate a function that draws a figure: all it sets has the toolkit's type sizes and colours."""
+
+    @functools.wraps(draw)
+    def drawn(*args: Any, **more: Any) -> Any:
+        import matplotlib
+
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **more)
+
+    return cast(Drawing, drawn)
+
+
+def canvas(height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.ndarray]":
+    """A figure of report width and `height` inches, and its (rows, columns) axes.
+
+    It is made without pyplot: no window opens and no figure outlives its use.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def bars_by_style(axes: "Axes", styles: Sequence[str], values: np.ndarray, label: str) -> None:
+    """Horizontal bars, the first style on top, each in its own colour."""
+    places = np.arange(len(styles))
+    axes.barh(places, values, color=[look(style, tuple(styles))[0] for style in styles], height=0.72)
+    axes.set_yticks(places, [readable(style) for style in styles])
+    axes.set_ylim(len(styles) - 0.4, -0.6)
+    axes.set_xlabel(label)

@@ -1,0 +1,37 @@
+"""`wikiart-data pack` and `wikiart-data sample`: do now what other commands would do when they need it."""
+
+import time
+
+from wikiart_data.catalog import scan
+from wikiart_data.config import PackOptions, SampleOptions
+from wikiart_data.console import say
+from wikiart_data.packed import pack
+from wikiart_data.source import find_data
+
+
+def pack_now(options: PackOptions) -> None:
+    """Make the pack of a data folder, or check the one there is.
+
+    Raises:
+        InputError: the data cannot be used, or the cache cannot be written.
+    """
+    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
+    began = time.monotonic()
+    packed = pack(catalog, options.size, cache_dir=options.cache_dir, bad_limit=options.bad_limit)
+    seconds = time.monotonic() - began
+    say(f"{len(catalog):,} pictures, {packed.images.nbytes / 1e6:,.0f} MB, {seconds:.1f} s: {packed.folder}")
+
+
+def sample_now(options: SampleOptions) -> None:
+    """Paint the sample set into a folder, or into the cache.
+
+    Raises:
+        InputError: the folder exists and is not empty, or cannot be written.
+    """
+    from wikiart_data.sample import build, sample_root
+
+    if options.to is None:
+        say(f"The sample set is in {sample_root(options.cache_dir, say=say)}")
+        return
+    build(options.to)
+    say(f"The sample set is in {options.to}")

@@ -1,0 +1,453 @@
+"""One folder of results: what was asked, what happened, what came out, and all that is needed to go on after a kill.
+
+    runs/<part>/<name>/
+        run.json            options, class list, data fingerprint, git commit, versions, device, seed
+        metrics.jsonl       a line an epoch
+        result.json         final figures
+        model.safetensors   the weights to use; options and class list in its metadata
+        last.safetensors    where training stands, with state.pt: what --resume reads
+        figures/*.png
+
+Every file is written beside its place and renamed into it: a reader finds the old one or the new one, never half.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from wikiart_data.catalog import Catalog
+from wikiart_data.console import say
+from wikiart_data.errors import InputError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from matplotlib.figure import Figure
+
+_VERSIONS_OF = ("torch", "torchvision", "accelerate", "numpy", "pillow", "safetensors", "scikit-learn")
+
+
+class Run:
+    """A run's folder while the run goes on. Only the main process writes; the others read what resuming needs.
+
+    Args:
+        folder: the run's folder, already made.
+        record: what its run.json holds.
+        accelerator: of a run over several processes; None for one.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], accelerator: "Accelerator | None" = None):
+        self.folder, self.record, self.accelerator = folder, record, accelerator
+        self.is_main = accelerator is None or accelerator.is_main_process
+        self._asked_to_stop = False
+        self._began = time.monotonic()
+
+    @classmethod
+    def start(
+        cls,
+        part: str,
+        config: Any,
+        catalog: Catalog,
+        *,
+        accelerator: "Accelerator | None" = None,
+        **more: Any,
+    ) -> "Run":
+        """Make a fresh folder and write its run.json.
+
+        Args:
+            part: `classify`, `autoencode`, …
+            config: the command's frozen dataclass; its fields `runs`, `name`, `overwrite` and `seed` are read here.
+            catalog: the data, for the class list and the fingerprint.
+            accelerator: of a run over several processes.
+            more: further facts for run.json.
+
+        Raises:
+            InputError: the folder exists and `overwrite` is not set, or cannot be written.
+        """
+        folder = _agreed(lambda: _fresh_folder(Path(config.runs) / part, config.name, config.overwrite), accelerator)
+        record = {
+            "part": part,
+            "config": _plain(config),
+            "styles": list(catalog.styles),
+            "data": {
+                "root": str(catalog.root),
+                "fingerprint": catalog.fingerprint,
+                **{split: int((catalog.splits == split).sum()) for split in ("train", "valid", "test")},
+                "valid_was_cut": catalog.valid_was_cut,
+            },
+            "seed": config.seed,
+            "git_commit": _git_commit(),
+            "python": platform.python_version(),
+            "versions": _versions(),
+            "device": _device_in_words(accelerator),
+            "processes": 1 if accelerator is None else accelerator.num_processes,
+            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **more,
+        }
+        run = cls(folder, record, accelerator)
+        run.write_json("run.json", record)
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path, *, accelerator: "Accelerator | None" = None) -> "Run":
+        """Open the folder of a run that was broken off; `resumed` then says where it stood.
+
+        Raises:
+            InputError: there is no run in that folder, or its run.json cannot be read.
+        """
+        return cls(folder, read_record(folder), accelerator)
+
+    # -- going on after a break ---------------------------------------------------------------------------------
+
+    def save(self, models: Mapping[str, nn.Module], optimizer: Any, **progress: Any) -> None:
+        """Write where training stands: everything that `resumed` needs to go on as if never broken.
+
+        The two files are a pair. `last.safetensors` names the CRC-32 of its `state.pt` and is renamed into place
+        first: that is the moment the save counts. A kill before it leaves the old pair; after it, the new state is
+        found under its temporary name.
+
+        Args:
+            models: name → module; all their parameters and buffers are kept.
+            optimizer: anything with `state_dict()`.
+            progress: plain numbers, strings, lists and tensors (`epoch=3, step=17, best=0.41`).
+        """
+        if not self.is_main:
+            return
+        state = self.folder / "state.pt.next"
+        with state.open("wb") as file:
+            torch.save({"optimizer": optimizer.state_dict(), "progress": progress}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        tensors = {f"{name}/{key}": value for name, model in models.items() for key, value in _tensors(model).items()}
+        crc = str(zlib.crc32(state.read_bytes()))
+        write_model(self.folder / "last.safetensors", tensors, {**self._identity(), "state_crc32": crc})
+        state.replace(self.folder / "state.pt")
+
+    def resumed(self, models: Mapping[str, nn.Module], optimizer: Any) -> dict[str, Any] | None:
+        """Put models and optimiser back where the run stood.
+
+        Returns:
+            The `progress` of the last `save`, or None if the run was broken off before its first.
+
+        Raises:
+            InputError: the checkpoint is damaged, or belongs to other styles or another model.
+        """
+        path = self.folder / "last.safetensors"
+        if not path.exists():
+            return None
+        tensors, about = read_model(path)
+        if json.loads(about["styles"]) != self.record["styles"]:
+            raise InputError(f"{path} was trained on other styles than run.json names.")
+        for name, model in models.items():
+            own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(name + "/")}
+            load_weights(model, own, path)
+        state = self._state_of(about["state_crc32"])
+        optimizer.load_state_dict(state["optimizer"])
+        self._cut_metrics(state["progress"].get("epoch", math.inf))
+        return state["progress"]
+
+    def _state_of(self, crc: str) -> dict[str, Any]:
+        for path in (self.folder / "state.pt", self.folder / "state.pt.next"):
+            if path.exists() and str(zlib.crc32(path.read_bytes())) == crc:
+                return torch.load(path, map_location="cpu", weights_only=True)
+        raise InputError(
+            f"{self.folder / 'state.pt'} does not belong to the last.safetensors beside it, or is damaged: this run "
+            "cannot go on. Its model.safetensors may still be good; train again with --overwrite."
+        )
+
+    def _cut_metrics(self, epoch: float) -> None:
+        """Drop the lines of epochs that will be run again."""
+        if self.is_main:
+            kept = [line for line in self.metrics() if line["epoch"] < epoch]
+            write_bytes(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    # -- stopping -----------------------------------------------------------------------------------------------
+
+    def listen(self) -> None:
+        """From now on, SIGTERM and the first Ctrl-C ask the run to save and stop instead of killing it."""
+
+        def asked(signum: int, _: object) -> None:
+            self._asked_to_stop = True
+            signal.signal(signum, signal.SIG_DFL if signum == signal.SIGTERM else signal.default_int_handler)
+            if self.is_main:
+                say("Asked to stop: saving after this step.")
+
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, asked)
+
+    def should_stop(self) -> bool:
+        """Whether a stop was asked for, the same in every process: they must leave the loop at the same step."""
+        if self.accelerator is None or self.accelerator.num_processes == 1:
+            return self._asked_to_stop
+        flag = torch.tensor([float(self._asked_to_stop)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(flag, reduction="sum").item() > 0)
+
+    def stop(self, command: str) -> SystemExit:
+        """What to raise after the last save: says how to go on, and ends with the status of a SIGTERM."""
+        if self.is_main:
+            say(f"Stopped and saved. Go on with: {command} --resume {self.folder}")
+        return SystemExit(128 + signal.SIGTERM)
+
+    def check(self, loss: float, epoch: int, step: int) -> None:
+        """Stop at once when the loss is no number any more; the last checkpoint is from before it.
+
+        Raises:
+            InputError: the loss is NaN or infinite.
+        """
+        if not math.isfinite(loss):
+            raise InputError(
+                f"The loss is {loss} in epoch {epoch + 1}, step {step + 1}. The last good checkpoint is kept in "
+                f"{self.folder}. Try a smaller --lr."
+            )
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def log(self, epoch: int, text: str, **figures: Any) -> None:
+        """Append a line to metrics.jsonl and say one on the screen; `seconds` since the start is added."""
+        if not self.is_main:
+            return
+        line = {"epoch": epoch, **figures, "clock": round(time.monotonic() - self._began, 2)}
+        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        say(text)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; one that a kill cut short is left out."""
+        try:
+            lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+        return list(_whole_lines(lines))
+
+    def keep(self, model: nn.Module) -> None:
+        """Write model.safetensors: the weights to use."""
+        if self.is_main:
+            write_model(self.folder / "model.safetensors", _tensors(model), self._identity())
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Write a JSON file of the run."""
+        if self.is_main:
+            write_bytes(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def finish(self, result: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> None:
+        """Write result.json and figures/*.png."""
+        if not self.is_main:
+            return
+        (self.folder / "figures").mkdir(exist_ok=True)
+        for name, figure in figures.items():
+            part = self.folder / "figures" / f".{name}.png.part"
+            figure.savefig(part, format="png")
+            part.replace(self.folder / "figures" / f"{name}.png")
+        self.write_json("result.json", result)
+
+    def _identity(self) -> dict[str, str]:
+        return {"config": json.dumps(self.record["config"]), "styles": json.dumps(self.record["styles"])}
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The run.json of a run's folder.
+
+    Raises:
+        InputError: there is none, or it cannot be read.
+    """
+    path = folder / "run.json"
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if not {"config", "styles"} <= record.keys():
+            raise ValueError("it lacks config or styles")
+    except FileNotFoundError as error:
+        runs = [found.parent for found in sorted(folder.parent.glob("*/run.json"))] if folder.parent.is_dir() else []
+        beside = f" Runs beside it: {', '.join(run.name for run in runs[-5:])}." if runs else ""
+        raise InputError(f"{folder} is no run: it has no run.json.{beside}") from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} cannot be read: {error}.") from error
+    return record
+
+
+def write_model(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+    """Write tensors and text metadata as safetensors, with a CRC-32 over the tensors' bytes, atomically."""
+    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(whole, {**about, "crc32": str(_crc(whole))}))
+
+
+def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors (on the CPU) and metadata of a file that `write_model` wrote.
+
+    Raises:
+        InputError: the file is missing, truncated, damaged, or lacks our metadata.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file {path}.") from error
+    except (OSError, SafetensorError, ValueError) as error:
+        raise InputError(f"{path} cannot be read, it is truncated or no safetensors file ({error}).") from error
+    if not {"config", "styles", "crc32"} <= about.keys():
+        raise InputError(f"{path} was not written by this toolkit: it carries no options and class list.")
+    if str(_crc(tensors)) != about["crc32"]:
+        raise InputError(f"{path} is damaged: its weights do not match their checksum.")
+    return tensors, about
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put tensors into a model, all of them or none.
+
+    Raises:
+        InputError: names or shapes differ; the sentence names the file and one difference.
+    """
+    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    given = {name: tuple(value.shape) for name, value in tensors.items()}
+    if own != given:
+        odd = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
+        name = odd[0]
+        raise InputError(
+            f"{path} holds another model: {len(odd)} of its tensors do not fit, such as {name!r} with shape "
+            f"{given.get(name, 'missing')} where {own.get(name, 'none')} is expected."
+        )
+    model.load_state_dict(dict(tensors))
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InputError(f"{path} cannot be written ({error.strerror}); what was saved before is kept.") from error
+
+
+def _tensors(model: nn.Module) -> dict[str, Tensor]:
+    return dict(model.state_dict())
+
+
+def _crc(tensors: Mapping[str, Tensor]) -> int:
+    crc = 0
+    for name in sorted(tensors):
+        crc = zlib.crc32(name.encode(), crc)
+        crc = zlib.crc32(tensors[name].detach().contiguous().flatten().view(torch.uint8).numpy(), crc)
+    return crc
+
+
+def _whole_lines(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
+    for line in lines:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            return
+
+
+def _fresh_folder(parent: Path, name: str | None, overwrite: bool) -> Path:
+    """The folder of a new run: `name`, or the next free number."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{parent} cannot be made ({error.strerror}); choose another place with --runs DIR."
+        ) from error
+    if name is None:
+        taken = [int(found.name) for found in parent.glob("*") if found.name.isdecimal()]
+        for number in range(max(taken, default=0) + 1, 1_000_000):
+            try:
+                (parent / f"{number:03d}").mkdir()
+                return parent / f"{number:03d}"
+            except FileExistsError:
+                continue  # another run has just taken it
+    if not re.fullmatch(r"[\w][\w.=+-]*", name or ""):
+        raise InputError(f"--name {name!r} cannot be a folder name: use letters, digits, '_', '-', '.', '='.")
+    folder = parent / str(name)
+    if folder.exists():
+        if not overwrite:
+            raise InputError(
+                f"{folder} exists. Choose another --name, go on with --resume {folder}, or replace it with --overwrite."
+            )
+        shutil.rmtree(folder)
+    folder.mkdir()
+    return folder
+
+
+def _agreed(make: Callable[[], Path], accelerator: "Accelerator | None") -> Path:
+    """What the main process makes, known to all; a mistake there ends the others too, instead of leaving them waiting.
+
+    Raises:
+        InputError: in every process, what the main one met.
+    """
+    answer: list[Any] = [None]
+    if accelerator is None or accelerator.is_main_process:
+        try:
+            answer = [make()]
+        except InputError as error:
+            answer = [error]
+    if accelerator is not None and accelerator.num_processes > 1:
+        from accelerate.utils import broadcast_object_list
+
+        answer = broadcast_object_list(answer)
+    if isinstance(answer[0], InputError):
+        raise answer[0]
+    return answer[0]
+
+
+def _plain(config: Any) -> dict[str, Any]:
+    def value(x: Any) -> Any:
+        return str(x) if isinstance(x, Path) else x
+
+    return {key: value(x) for key, x in dataclasses.asdict(config).items()}
+
+
+def _git_commit() -> str | None:
+    """The commit of the code that runs, with `+` if files were changed since; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(here), *words]
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno", ".") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in _VERSIONS_OF:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _device_in_words(accelerator: "Accelerator | None") -> str:
+    device = torch.device("cpu") if accelerator is None else accelerator.device
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)"

@@ -1,0 +1,64 @@
+"""`wikiart-data show`: a contact sheet."""
+
+import random
+
+from PIL import Image, ImageDraw, ImageFont
+
+from wikiart_data.catalog import SPLITS, Catalog, scan
+from wikiart_data.config import ShowOptions
+from wikiart_data.console import say
+from wikiart_data.decode import BadPictureError, decode
+from wikiart_data.errors import InputError
+from wikiart_data.source import find_data
+from wikiart_data.styles import canonical, readable
+
+
+def show(options: ShowOptions) -> None:
+    """Write a contact sheet.
+
+    Raises:
+        InputError: the data cannot be used, a style is unknown, or the file cannot be written.
+    """
+    if options.split not in SPLITS:
+        raise InputError(f"--split {options.split}: expected train, valid or test.")
+    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
+    wanted = tuple(canonical(style) for style in options.styles) or catalog.styles
+    if unknown := sorted(set(wanted) - set(catalog.styles)):
+        raise InputError(f"--styles {', '.join(unknown)}: {catalog.root} has {', '.join(catalog.styles)}.")
+    sheet = contact_sheet(catalog, options.split, wanted, options.columns, options.size, options.seed)
+    try:
+        sheet.save(options.target)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{options.target} cannot be written ({error}); name a .png or .jpg file.") from error
+    say(f"{len(wanted)} styles written to {options.target}.")
+
+
+def contact_sheet(
+    catalog: Catalog, split: str, styles: tuple[str, ...], columns: int, size: int, seed: int
+) -> Image.Image:
+    """A row a style: its name, then up to `columns` pictures squashed to squares of `size` pixels."""
+    font = ImageFont.load_default(max(10, size // 8))
+    margin = max(int(font.getlength(readable(style))) for style in styles) + 12
+    sheet = Image.new("RGB", (margin + columns * size, len(styles) * size), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, style in enumerate(styles):
+        top = place * size
+        draw.text((6, top + size // 2), readable(style), fill="black", font=font, anchor="lm")
+        rows = catalog.rows(split)[catalog.labels[catalog.rows(split)] == catalog.styles.index(style)]
+        shuffled = random.Random(f"{seed}-{style}").sample(rows.tolist(), len(rows))
+        for column, picture in enumerate(_readable_pictures(catalog, shuffled, columns, size)):
+            sheet.paste(picture, (margin + column * size, top))
+    return sheet
+
+
+def _readable_pictures(catalog: Catalog, rows: list[int], number: int, size: int) -> list[Image.Image]:
+    found: list[Image.Image] = []
+    for row in rows:
+        if len(found) == number:
+            break
+        try:
+            picture = decode(catalog.root / catalog.files[row], at_least=size)
+        except BadPictureError:
+            continue
+        found.append(picture.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    return found

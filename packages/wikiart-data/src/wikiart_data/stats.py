@@ -1,0 +1,80 @@
+"""`wikiart-data stats`: how many pictures there are of each style, and how often each would be drawn."""
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.table import Table
+
+from wikiart_data.catalog import SPLITS, Catalog, scan
+from wikiart_data.config import StatsOptions
+from wikiart_data.console import console, say
+from wikiart_data.errors import InputError
+from wikiart_data.figures import ACCENT, PALE, SECOND, canvas, styled
+from wikiart_data.sampler import BalancedSampler
+from wikiart_data.source import find_data
+from wikiart_data.styles import readable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def stats(options: StatsOptions) -> None:
+    """Print counts and expected draws per style.
+
+    Raises:
+        InputError: the data cannot be used, or the power is not in 0..1.
+    """
+    if not 0 <= options.power <= 1:
+        raise InputError(f"--power {options.power} is not in 0..1 (0 natural, 1 every style equally often).")
+    catalog = scan(find_data(options.data, options.cache_dir, quiet=options.json), cache_dir=options.cache_dir)
+    draws = expected_draws(catalog, options.power)
+    counts = {split: catalog.counts(split) for split in SPLITS}
+    if options.json:
+        columns = {split: counts[split].tolist() for split in SPLITS}
+        facts = {"root": str(catalog.root), "fingerprint": catalog.fingerprint, "power": options.power}
+        print(json.dumps({**facts, "styles": catalog.styles, **columns, "draws": draws.round(2).tolist()}))
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("style", *SPLITS, "draws", "times each"):
+        table.add_column(heading, justify="left" if heading == "style" else "right", no_wrap=True)
+    for place in np.argsort(-counts["train"], kind="stable"):
+        numbers = [f"{counts[split][place]:,}" for split in SPLITS]
+        times = draws[place] / counts["train"][place]
+        table.add_row(readable(catalog.styles[place]), *numbers, f"{draws[place]:,.0f}", f"{times:.2f}")
+    table.add_section()
+    table.add_row("all", *(f"{counts[split].sum():,}" for split in SPLITS), f"{draws.sum():,.0f}", "1.00")
+    console.print(table)
+    train = counts["train"]
+    say(
+        f"\nImbalance of train {train.max() / train.min():.0f}:1; the most frequent style is "
+        f"{100 * train.max() / train.sum():.1f} % of it."
+        + (" There is no valid split: a tenth of train was taken for it." if catalog.valid_was_cut else "")
+    )
+    say(f"'draws' is an epoch of the balanced sampler at power {options.power:g} (0 natural, 1 uniform over styles).")
+    if options.figure:
+        counts_figure(catalog, options.power).savefig(options.figure)
+        say(f"Figure: {options.figure}")
+
+
+def expected_draws(catalog: Catalog, power: float) -> np.ndarray:
+    """(len(styles),) float64: mean draws of each style in an epoch of train."""
+    return BalancedSampler(catalog.labels[catalog.rows("train")], power).expected_draws()
+
+
+@styled
+def counts_figure(catalog: Catalog, power: float) -> "Figure":
+    """Bars: training pictures of each style, and the draws of an epoch at `power`; logarithmic."""
+    train, draws = catalog.counts("train"), expected_draws(catalog, power)
+    order = np.argsort(-train, kind="stable")
+    places = np.arange(len(order))
+    figure, ((axes,),) = canvas(3.6)
+    axes.bar(places, train[order], width=0.75, color=PALE, label="training pictures")
+    axes.plot(places, draws[order], "o", color=ACCENT, markersize=4, label=f"draws an epoch at power {power:g}")
+    axes.axhline(train.sum() / len(order), color=SECOND, linewidth=1, label="every style equally often (power 1)")
+    axes.set_yscale("log")
+    axes.set_xticks(places, [readable(catalog.styles[place]) for place in order], rotation=90)
+    axes.set(xlim=(-0.6, len(order) - 0.4), ylabel="pictures")
+    axes.set_title(f"{train.sum():,} training pictures, {train.max() / train.min():.0f}:1")
+    axes.legend(loc="upper right")
+    return figure

@@ -1,0 +1,1 @@
+"""The autoencoder conditioned on trained style embeddings."""
