@@ -7,9 +7,9 @@
 uv writes the index it used into every entry of uv.lock, and has no setting against it (astral-sh/uv issue 6349). A lock
 with addresses ties everyone to one index; without them the same pins and hashes are found at whatever index a user has:
 the public one, a mirror, or a folder of wheels. So `registry = "<url>"` becomes `registry = "index"`, and
-`url = "<url>/<file>"` becomes `path = "<file>"`. uv finds no index of that name among its own, so it resolves again with
-the lock's pins preferred, and fills the addresses of the user's index into the working copy. The name must not be one
-of `find-links`: uv (0.13) would then take the lock as it stands, and look for every wheel in that folder.
+`url = "<url>/<file>"` becomes `path = "<file>"`. uv finds no index of that name, so it resolves again with the lock's
+pins preferred, and fills the addresses of the user's index into the working copy. The name must not be one of
+`find-links`: uv (0.13) would then take the lock as it stands, and look for every wheel in that folder.
 """
 
 import re
@@ -53,7 +53,8 @@ def lock_again_elsewhere(lock: str) -> str:
 
 def check(lock: str) -> list[str]:
     """What is wrong with a lock's text: one sentence each."""
-    wrong = [f"line {n} holds an address: {line.strip()}" for n, line in enumerate(lock.splitlines(), 1) if "://" in line]
+    lines = enumerate(lock.splitlines(), 1)
+    wrong = [f"line {number} holds an address: {line.strip()}" for number, line in lines if "://" in line]
     if wrong:
         return [*wrong[:5], "Run tools/lock.py and commit its result."]
     if lock_again_elsewhere(lock) != lock:

@@ -1,1 +1,1 @@
-"""An autoencoder for paintings, its codes, and whether styles cluster in them."""
+"""An autoencoder for paintings, its codes, and whether styles cluster in them. Not built yet."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wikiart_classify.network import StyleNet
+from wikiart_classify.network import PRESETS, StyleNet
 from wikiart_data.errors import InputError
 from wikiart_data.run import load_weights, read_model
 
@@ -28,7 +28,7 @@ def load_network(path: Path) -> Trained:
     """
     tensors, about = read_model(path)
     config, styles = json.loads(about["config"]), tuple(json.loads(about["styles"]))
-    if config.get("model") not in ("small", "base"):
+    if config.get("model") not in PRESETS:
         raise InputError(f"{path} holds no network of wikiart-classify.")
     network = StyleNet(len(styles), config["model"])
     load_weights(network, tensors, path)

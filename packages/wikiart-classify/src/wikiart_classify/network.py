@@ -8,8 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PRESETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
-    "small": ((48, 96, 192, 384), (1, 1, 1, 1)),
-    "base": ((64, 128, 256, 512), (2, 2, 2, 2)),
+    "tiny": ((16, 32, 64), (1, 1, 1)),
+    "small": ((64, 128, 256), (2, 2, 2)),
+    "base": ((96, 192, 384, 512), (2, 2, 3, 2)),
 }
 """Name → channels and residual blocks of each stage."""
 
@@ -25,7 +26,8 @@ class StyleNet(nn.Module):
     def __init__(self, styles: int, preset: str = "small"):
         super().__init__()
         widths, depths = PRESETS[preset]
-        self.stem = nn.Conv2d(3, widths[0], 3, stride=2, padding=1, bias=False)
+        # Patches of 4 × 4 pixels at once: most of a convolutional network's time goes into its first, widest maps.
+        self.stem = nn.Conv2d(3, widths[0], 4, stride=4, bias=False)
         blocks: list[nn.Module] = []
         channels = widths[0]
         for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
@@ -62,7 +64,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Sequential()
         if stride != 1:
             # Averaging first: a strided 1 × 1 convolution would throw three of four pixels away.
-            self.shortcut.append(nn.AvgPool2d(stride))
+            self.shortcut.append(nn.AvgPool2d(stride, ceil_mode=True))
         if channels_in != channels_out:
             self.shortcut.append(nn.Conv2d(channels_in, channels_out, 1, bias=False))
 

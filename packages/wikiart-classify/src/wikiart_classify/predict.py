@@ -47,9 +47,8 @@ def predict(config: PredictConfig) -> int:
     rows: list[tuple[Path, list[tuple[str, float]]]] = []
     refused: list[tuple[Path, str]] = []
     steps = -(-len(files) // _BATCH)
-    quiet = config.csv is not None and str(config.csv) == "-"
     batches = _decoded(files, math.ceil(size * 8 / 7))
-    for paths, pixels, bad in batches if quiet else track(batches, steps, "predicting", "batches"):
+    for paths, pixels, bad in track(batches, steps, "predicting", "batches"):
         refused += bad
         if paths:
             images = torch.from_numpy(pixels).to(device)

@@ -13,6 +13,7 @@ from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import TrainConfig
 from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
 from wikiart_classify.network import StyleNet
+from wikiart_classify.optimizer import Muon, muon_groups
 from wikiart_classify.report import show
 from wikiart_classify.scores import scores
 from wikiart_data.augment import Augment, mix
@@ -48,7 +49,7 @@ def train(config: TrainConfig) -> None:
             if getattr(config, key) != getattr(TrainConfig, key)
         }
         config = options_from(TrainConfig, {**run.record["config"], **here, "resume": config.resume})
-    catalog = scan(find_data(config.data, config.cache_dir, quiet=not accelerator.is_main_process))
+    catalog = scan(find_data(config.data, config.cache_dir))
     if run is None:
         run = Run.start("classify", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
@@ -70,7 +71,8 @@ def train(config: TrainConfig) -> None:
     )
     network = StyleNet(len(catalog.styles), config.model).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
-    optimizer = torch.optim.SGD(parameter_groups(network, config.weight_decay), config.lr, momentum=0.9, nesterov=True)
+    optimizer = Muon(muon_groups(network, config.lr, config.weight_decay))
+    peaks = [group["lr"] for group in optimizer.param_groups]
     model = accelerator.prepare(network)
     if accelerator.is_main_process:
         describe(config, catalog, network, device, bf16, accelerator.num_processes)
@@ -93,8 +95,8 @@ def train(config: TrainConfig) -> None:
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)
             done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
-            for group in optimizer.param_groups:
-                group["lr"] = config.lr * config.batch_size / 128 * schedule(done)
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * schedule(done)
             optimizer.step()
             follow(average, network, config.ema, epoch * len(batches) + step)
             loss_sum += loss.item()
@@ -105,7 +107,7 @@ def train(config: TrainConfig) -> None:
                 raise run.stop("wikiart-classify")
         seconds += time.monotonic() - began
         valid = evaluate(average, packed, "valid", config.size, device, bf16)
-        mean_loss = loss_sum / len(batches)
+        mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
         if valid["top1"] >= best:
             best = valid["top1"]
             run.keep(average)
@@ -128,14 +130,7 @@ def train(config: TrainConfig) -> None:
 
 
 def finish(
-    run: Run,
-    config: TrainConfig,
-    catalog: Catalog,
-    packed: Any,
-    network: StyleNet,
-    device: Any,
-    bf16: bool,
-    seconds: float,
+    run: Run, config: TrainConfig, packed: PackedImages, device: torch.device, bf16: bool, seconds: float
 ) -> None:
     """Test the weights that were best on valid, write result.json and the figures, print the table."""
     network = load_network(run.folder / "model.safetensors").network.to(device, memory_format=torch.channels_last)
@@ -182,13 +177,6 @@ def probabilities(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         both = [network(images).float().softmax(dim=1), network(images.flip(3)).float().softmax(dim=1)]
     return (both[0] + both[1]) / 2
-
-
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Decay matrices and kernels; leave biases and normalisation alone (He et al. 2019, §3.1)."""
-    heavy = [p for p in network.parameters() if p.ndim > 1]
-    light = [p for p in network.parameters() if p.ndim <= 1]
-    return [{"params": heavy, "weight_decay": weight_decay}, {"params": light, "weight_decay": 0.0}]
 
 
 def schedule(done: float) -> float:

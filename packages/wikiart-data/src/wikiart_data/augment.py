@@ -36,9 +36,10 @@ def random_boxes(number: int, augment: Augment, generator: torch.Generator) -> T
     uniform = torch.rand(number, 5, generator=generator)
     low, high = augment.crop
     area = low + (high - low) * uniform[:, 0]
-    stretch = torch.exp((uniform[:, 1] * 2 - 1) * math.log(augment.ratio) / 2)
-    width = (area.sqrt() * stretch).clamp(max=1.0)
-    height = (area.sqrt() / stretch).clamp(max=1.0)
+    side = area.sqrt()
+    # A box that fills nearly all of the picture cannot be stretched far: the limits keep both sides within it.
+    stretch = torch.exp((uniform[:, 1] * 2 - 1) * math.log(augment.ratio) / 2).clamp(side, 1 / side)
+    width, height = (side * stretch).clamp(max=1.0), (side / stretch).clamp(max=1.0)
     left, top = uniform[:, 2] * (1 - width), uniform[:, 3] * (1 - height)
     mirrored = (uniform[:, 4] < augment.flip).float()
     return torch.stack([left, top, width, height, mirrored], dim=1)
@@ -126,7 +127,7 @@ def mix(
         kind(alpha=alpha, num_classes=classes) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha
     ]
     with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: lend it a seeded one
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs' generators too
         if not kinds or torch.rand(()) >= share:
             return images, torch.nn.functional.one_hot(labels, classes).float()
         chosen = kinds[int(torch.randint(len(kinds), ()))]

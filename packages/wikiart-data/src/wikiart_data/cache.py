@@ -27,7 +27,7 @@ def writable(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another container may have the same process id, and share the cache
     except OSError as error:
         raise InputError(
             f"The cache folder {folder} cannot be written ({error.strerror}); choose another with --cache-dir DIR "

@@ -7,8 +7,8 @@ import os
 import random
 import re
 import time
-import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ PICTURE_ENDINGS = (".jpg", ".jpeg", ".jpe", ".png", ".webp", ".gif", ".bmp", ".t
 VALID_SHARE = 0.1
 LAYOUT = "expected <folder>/{train,valid,test}/<Style>/*.jpg"
 
-_ROBOFLOW = re.compile(r"_(?:jpe?g|png|webp)\.rf\.[0-9A-Za-z]+$")
+_ROBOFLOW = re.compile(r"_(?:jpe?g|png|webp)\.rf\.[0-9A-Za-z]+$", re.IGNORECASE)
 _MANIFEST_VERSION = 1
 _CHECK_ALL_BELOW = 20_000
 _SETTLED_NS = 2_000_000_000
@@ -80,8 +80,8 @@ class Catalog:
 
 def artist_of(file: str) -> str:
     """The artist in a name like `claude-monet_water-lilies.jpg`, or '' if the name carries none."""
-    artist, underscore, _ = Path(file).name.partition("_")
-    return artist if underscore and not _ROBOFLOW.match("_" + _) else ""
+    artist, underscore, _ = _ROBOFLOW.sub("", Path(file).stem).partition("_")
+    return artist if underscore else ""
 
 
 def artwork_of(file: str) -> str:
@@ -100,11 +100,15 @@ def scan(root: Path | str, *, seed: int = 0, cache_dir: Path | None = None) -> C
     the files (beyond 20,000: a random 20,000 of them) still have their size and time.
 
     Raises:
-        InputError: the folder is missing or has another layout; the sentence names what was found and expected.
+        InputError: the folder is missing, cannot be read or has another layout; the sentence names what was found
+            and expected.
     """
     root = Path(root).expanduser().absolute()
-    _check_layout(root)
-    listing = _remembered(root, cache_dir) or _walk(root, cache_dir)
+    try:
+        _check_layout(root)
+        listing = _remembered(root, cache_dir) or _walk(root, cache_dir)
+    except OSError as error:  # no permission, a name that is too long, a folder that went away meanwhile
+        raise InputError(f"{printable(str(error.filename or root))} cannot be read: {error.strerror}.") from error
     return _catalog(root, listing, seed)
 
 
@@ -131,8 +135,8 @@ def _catalog(root: Path, listing: _Listing, seed: int) -> Catalog:
     for folder in (f for f in listing.folders if f.startswith("train/")):
         if canonical(folder.removeprefix("train/")) not in in_train:
             raise InputError(
-                f"{root / folder} holds no pictures. Add some, or remove the folder from every split: a style "
-                "cannot be learned from nothing."
+                f"{printable(str(root / folder))} holds no pictures. Add some, or remove the folder from every "
+                "split: a style cannot be learned from nothing."
             )
     styles = tuple(sorted(in_train))
     for folder in (f for f in listing.folders if not f.startswith("train/")):
@@ -160,19 +164,21 @@ def _catalog(root: Path, listing: _Listing, seed: int) -> Catalog:
 
 def _cut_valid(catalog: Catalog, seed: int) -> Catalog:
     """Take a tenth of each style's artworks out of train; a style with fewer than four keeps them all."""
-    artworks: dict[str, list[int]] = {}
+    artworks: list[dict[str, list[int]]] = [{} for _ in catalog.styles]
     for row in catalog.rows("train").tolist():
-        artworks.setdefault(artwork_of(catalog.files[row]), []).append(row)
-    by_style: dict[int, list[list[int]]] = {}
-    for rows in artworks.values():
-        by_style.setdefault(int(catalog.labels[rows[0]]), []).append(rows)
+        artworks[catalog.labels[row]].setdefault(artwork_of(catalog.files[row]), []).append(row)
     splits = catalog.splits.copy()
-    for label, groups in sorted(by_style.items()):
-        random.Random(f"{seed}-{catalog.styles[label]}").shuffle(groups)
-        take = max(1, round(VALID_SHARE * len(groups))) if len(groups) >= 4 else 0
-        for rows in groups[:take]:
-            splits[rows] = "valid"
+    for rows_of in artworks:
+        # The order is by name alone, so an artwork that lies in two styles is nearly always taken out of both; two
+        # styles that number their files 0001.jpg, 0002.jpg, … still give a tenth each.
+        order = sorted(rows_of, key=lambda name: _digest(f"{seed}-{name}"))
+        for name in order[: max(1, round(VALID_SHARE * len(order))) if len(order) >= 4 else 0]:
+            splits[rows_of[name]] = "valid"
     return replace(catalog, splits=splits, valid_was_cut=True)
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _check_layout(root: Path) -> None:
@@ -184,15 +190,8 @@ def _check_layout(root: Path) -> None:
         raise InputError(f"{root} is a file, not a folder; {LAYOUT}.{hint}")
     train = root / "train"
     if train.is_dir():
-        if not _subfolders(train):
-            found = "pictures but no style folders" if _has_pictures(train) else "no style folders"
-            raise InputError(f"{train} holds {found}; {LAYOUT}.")
-        for folder in _subfolders(train):
-            if not _has_pictures(folder) and any(_has_pictures(inner) for inner in _subfolders(folder)):
-                raise InputError(
-                    f"{printable(str(folder))} holds folders instead of pictures: the styles lie one level too deep; "
-                    f"{LAYOUT}."
-                )
+        for split in (root / split for split in SPLITS if (root / split).is_dir()):
+            _check_split(split)
         return
     for inner in _subfolders(root):
         if (inner / "train").is_dir():
@@ -204,11 +203,22 @@ def _check_layout(root: Path) -> None:
     raise InputError(f"{root} has no folder 'train'; {LAYOUT}.")
 
 
+def _check_split(split: Path) -> None:
+    folders = _subfolders(split)
+    if not folders and _has_pictures(split):
+        raise InputError(f"{split} holds pictures but no style folders; {LAYOUT}.")
+    if not folders and split.name == "train":
+        raise InputError(f"{split} holds no style folders; {LAYOUT}.")
+    for folder in folders:
+        if not _has_pictures(folder) and any(_has_pictures(inner) for inner in _subfolders(folder)):
+            raise InputError(
+                f"{printable(str(folder))} holds folders instead of pictures: the styles lie one level too deep; "
+                f"{LAYOUT}."
+            )
+
+
 def _subfolders(folder: Path) -> list[Path]:
-    try:
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror}.") from error
+    return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and path.is_dir())
 
 
 def _is_picture(name: str) -> bool:
@@ -243,12 +253,9 @@ def _walk(root: Path, cache_dir: Path | None) -> _Listing:
 
 
 def _list_folder(folder: Path) -> list[tuple[str, str, int, int]]:
-    try:
-        with os.scandir(folder) as entries:
-            pictures = [entry for entry in entries if _is_picture(entry.name) and entry.is_file()]
-            stats = [(str(folder), entry.name, entry.stat()) for entry in pictures]
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read: {error.strerror}.") from error
+    with os.scandir(folder) as entries:
+        pictures = [entry for entry in entries if _is_picture(entry.name) and entry.is_file()]
+        stats = [(str(folder), entry.name, entry.stat()) for entry in pictures]
     return [(path, name, stat.st_size, stat.st_mtime_ns) for path, name, stat in sorted(stats, key=lambda s: s[1])]
 
 
@@ -274,14 +281,15 @@ def _remember(root: Path, cache_dir: Path | None, listing: _Listing) -> None:
                 taken_ns=listing.taken_ns,
             )
         part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)  # a cache that cannot be written costs a walk next time, nothing more
+    except OSError:  # a cache that cannot be written costs a walk next time, nothing more
+        with suppress(OSError):
+            part.unlink()
 
 
 def _remembered(root: Path, cache_dir: Path | None) -> _Listing | None:
     """The manifest, if it still tells the truth."""
     try:
-        with np.load(_manifest_path(root, cache_dir), allow_pickle=False) as saved:
+        with _manifest_path(root, cache_dir).open("rb") as file, np.load(file, allow_pickle=False) as saved:
             if int(saved["version"]) != _MANIFEST_VERSION:
                 return None
             listing = _Listing(
@@ -292,7 +300,9 @@ def _remembered(root: Path, cache_dir: Path | None) -> _Listing | None:
                 folder_times=saved["folder_times"],
                 taken_ns=int(saved["taken_ns"]),
             )
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except Exception:  # a damaged zip raises nearly everything, from BadZipFile to RuntimeError ("is encrypted")
+        return None
+    if not len(listing.files) == len(listing.sizes) == len(listing.times):
         return None
     splits = [split for split in SPLITS if (root / split).is_dir()]
     if len(splits) + len(listing.folders) != len(listing.folder_times):
@@ -332,7 +342,7 @@ def _parted(row: np.ndarray) -> tuple[str, ...]:
 
 def _read_artists(path: Path) -> dict[str, str]:
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return {row["file"]: row["artist"] for row in csv.DictReader(file)}
-    except (OSError, KeyError, UnicodeDecodeError):
+        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
+            return {row["file"]: row["artist"] for row in csv.DictReader(file) if row["artist"]}
+    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
         return {}

@@ -7,14 +7,18 @@ answers before torch is loaded.
 import dataclasses
 import difflib
 import importlib
+import io
+import itertools
 import json
 import os
 import sys
+import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wikiart_data.console import talking_on_stderr
 from wikiart_data.errors import InputError
 
 
@@ -38,7 +42,20 @@ def main(program: str, about: str, commands: Sequence[Command], argv: Sequence[s
     Returns:
         The exit status: 0 done, 2 a mistake in the input (one sentence on stderr), 130 interrupted.
     """
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal's encoding lacks must not end a run
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        status = _run(program, about, commands, list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()  # here, where a reader that has gone is noticed, not at exit
+        return status
+    except BrokenPipeError:
+        # The reader (`head`, a pager) has gone; nothing is left to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(program: str, about: str, commands: Sequence[Command], arguments: list[str]) -> int:
     try:
         if arguments[:1] in (["-h"], ["--help"]):
             print(_overview(program, about, commands))
@@ -46,38 +63,56 @@ def main(program: str, about: str, commands: Sequence[Command], argv: Sequence[s
         command, arguments = _choose(program, commands, arguments)
         options = _parse(program, command, arguments)
         module, function = command.function.split(":")
-        status = getattr(importlib.import_module(module), function)(options)
-        return int(status or 0)
+        for_a_program = getattr(options, "json", False) or str(getattr(options, "csv", "")) == "-"
+        with talking_on_stderr(for_a_program):
+            return int(getattr(importlib.import_module(module), function)(options) or 0)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; nothing is left to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except SystemExit as done:  # tyro's --help (0) and its own complaints (2)
-        return done.code if isinstance(done.code, int) else 2
+        return done.code if isinstance(done.code, int) else 0 if done.code is None else 2
 
 
 def options_from(options: type, values: Mapping[str, Any]) -> Any:
     """Options from what JSON made of them: text becomes a path again where a path is meant, lists become tuples.
 
     Raises:
-        InputError: a name is no option.
+        InputError: a name is no option, or a value is of another kind than the option's.
     """
     hints = typing.get_type_hints(options)
     if unknown := sorted(values.keys() - hints.keys()):
         raise InputError(f"{', '.join(unknown)}: no such option in {options.__name__}.")
     found = {}
     for key, value in values.items():
-        wants_path = Path in (hints[key], *typing.get_args(hints[key]))
-        found[key] = Path(value) if wants_path and isinstance(value, str) else value
-        if isinstance(value, list):
-            found[key] = tuple(value)
+        if not _fits(value, hints[key]):
+            kind = hints[key].__name__ if isinstance(hints[key], type) else str(hints[key]).replace("typing.", "")
+            raise InputError(f"{key} = {json.dumps(value, default=str)}: expected {kind}.")
+        if Path in (hints[key], *typing.get_args(hints[key])):
+            value = [Path(one) for one in value] if isinstance(value, list) else None if value is None else Path(value)
+        found[key] = tuple(value) if isinstance(value, list) else value
     return options(**found)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a JSON value can be an option of this type; a whole number is a float too, true is no number."""
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(_fits(value, one) for one in inner)
+    if origin is typing.Literal:
+        return value in inner
+    if origin is tuple:
+        many = inner[-1:] == (...,)
+        return (
+            isinstance(value, list | tuple)
+            and (many or len(value) == len(inner))
+            and all(_fits(one, inner[0 if many else place]) for place, one in enumerate(value))
+        )
+    if hint in (int, float):
+        return isinstance(value, (int, float) if hint is float else int) and not isinstance(value, bool)
+    return isinstance(value, str | Path if hint is Path else hint)
 
 
 def _choose(program: str, commands: Sequence[Command], arguments: list[str]) -> tuple[Command, list[str]]:
@@ -97,12 +132,16 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
     markers = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
     default = tyro.MISSING_NONPROP
     if path := _value_of("--config", arguments):
-        default = options_from(command.options, _settings(Path(path), command.options))
+        settings = _settings(Path(path), command.options)
+        try:
+            default = options_from(command.options, settings)
+        except InputError as error:
+            raise InputError(f"--config {path}: {error}") from error
     return tyro.cli(command.options, prog=f"{program} {command.name}", args=arguments, default=default, config=markers)
 
 
 def _value_of(option: str, arguments: list[str]) -> str | None:
-    for here, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for here, following in itertools.zip_longest(arguments, arguments[1:]):
         if here == option:
             return following
         if here.startswith(option + "="):
@@ -120,7 +159,8 @@ def _settings(path: Path, options: type) -> dict[str, Any]:
         raise InputError(f"--config {path} cannot be read as JSON: {error}.") from error
     if not isinstance(read, dict):
         raise InputError(f"--config {path} holds no JSON object; expected keys such as trainingdir and epochs.")
-    read = read.get("config", read)  # a run.json keeps its options under this key
+    if isinstance(read.get("config"), dict):  # a run.json keeps its options under this key
+        read = read["config"]
     fields = {field.name: field for field in dataclasses.fields(options)}
     found: dict[str, Any] = {}
     if "trainingdir" in read:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -12,6 +13,16 @@ Item = TypeVar("Item")
 console = Console(highlight=False, soft_wrap=True)
 PLAIN_EVERY_S = 15.0
 """Away from a terminal a long job prints a line about this often."""
+
+
+@contextmanager
+def talking_on_stderr(wanted: bool = True) -> Iterator[None]:
+    """While a command prints data for another program, what it says to a person goes to standard error."""
+    before, console.stderr = console.stderr, wanted or console.stderr
+    try:
+        yield
+    finally:
+        console.stderr = before
 
 
 def say(text: str = "") -> None:

@@ -89,11 +89,12 @@ def _upright_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture).astype(np.float64)
-    full = 65535.0 if values.max(initial=0) > 255 else 255.0
-    if picture.mode == "F" and values.max(initial=0) <= 1.0:
+    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
+    top = values.max(initial=0)
+    full = 65535.0 if picture.mode.startswith("I;16") or top > 255 else 255.0
+    if picture.mode == "F" and top <= 1.0:
         full = 1.0
-    return Image.fromarray((np.nan_to_num(values).clip(0, full) * (255.0 / full)).astype(np.uint8))
+    return Image.fromarray((values.clip(0, full) * (255.0 / full)).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:

@@ -26,7 +26,7 @@ class DoctorOptions:
     strict: bool = False
     """Exit with status 2 if any picture is in two splits."""
     near: bool = True
-    """Also look for copies that were resized, re-encoded or slightly changed."""
+    """Look for resized, re-encoded or slightly changed copies too; --no-near does not."""
     json: bool = False
     """Print everything as JSON, every file named, and nothing else."""
     cache_dir: Path | None = None
@@ -49,7 +49,7 @@ def doctor(options: DoctorOptions) -> int:
     from wikiart_data.source import find_data
 
     start = time.monotonic()
-    root = find_data(options.data, options.cache_dir, quiet=options.json).absolute()
+    root = find_data(options.data, options.cache_dir).absolute()
     findings: list[Finding] = []
     try:
         catalog = scan(root, cache_dir=options.cache_dir)
@@ -63,7 +63,7 @@ def doctor(options: DoctorOptions) -> int:
         rows = list(zip(catalog.files, catalog.splits.tolist(), styles, strict=True))
         findings += of_classes(catalog)
     facts, complaints = measure(root, [file for file, _, _ in rows], cache_root(options.cache_dir))
-    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
         examined = pool.map(lambda row: examine(root, *row, near=options.near), rows)
         pictures = list(examined if options.json else track(examined, len(rows), "Examining", "pictures"))
     findings += [*of_files(pictures), *of_copies(pictures, strict=options.strict), *lying.findings()]

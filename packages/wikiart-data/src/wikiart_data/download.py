@@ -10,43 +10,36 @@ import io
 import json
 import os
 import re
-import socket
 import time
 import unicodedata
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
-from glob import glob
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import tyro
-from PIL import Image
 
 from wikiart_data.console import PLAIN_EVERY_S, printable, say
-from wikiart_data.decode import BadPictureError, decode
 from wikiart_data.errors import InputError
+from wikiart_data.hub import HUB, label_reader, open_rows, rows_of
 from wikiart_data.styles import STYLES, canonical
 
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-HUB = "huggan/wikiart"
 SHARES = (0.8, 0.1, 0.1)
 PROGRESS = ".wikiart-download.json"
 NAMED = 5
-"""Damaged rows named on the screen; the dot file names all."""
+"""Damaged rows named on the screen; the dot file names up to 1,000."""
+
+BAD_SHARE = 0.01
+"""Above this share of damaged rows the source itself is doubted."""
 
 _BATCH = 64
 _QUALITY = 92
-_OFFER = (
-    "Without it there are the built-in sample set (wikiart-data sample) and a local copy "
-    "(wikiart-data download FOLDER --source DIR, with the data set's parquet files in DIR)."
-)
+_NAMED_AT_MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -83,8 +76,10 @@ class _Progress:
     """Rows that are done altogether: the number in a picture's name."""
     kept: Counter[str] = field(default_factory=Counter)
     """Pictures written, by style."""
-    skipped: list[str] = field(default_factory=list)
+    damaged: int = 0
     """Rows that hold no readable picture."""
+    named: list[str] = field(default_factory=list)
+    """The first of them."""
     foreign: int = 0
     """Rows of a style that is none of the 27."""
     done: bool = False
@@ -94,7 +89,7 @@ def download(options: DownloadOptions) -> int:
     """Fill a data folder from the hub or from local parquet files.
 
     Returns:
-        0; damaged rows are named and counted, no more.
+        0, or 1 if so many rows are damaged (named, skipped, counted) that the source must be.
 
     Raises:
         InputError: no network, another source than expected, a target that is not ours or cannot be written.
@@ -113,7 +108,7 @@ def download(options: DownloadOptions) -> int:
     if progress.done:
         say(f"{folder} is complete: {progress.kept.total():,} pictures in {len(progress.kept)} styles.")
         return 0
-    dataset = _open(options.source)
+    dataset = open_rows(options.source)
     if progress.options.setdefault("files", dataset.num_shards) != dataset.num_shards:
         raise InputError(
             f"{options.source} has changed since {folder} was begun ({progress.options['files']} files then, "
@@ -127,8 +122,9 @@ def download(options: DownloadOptions) -> int:
         for stale in folder.glob("*/*/.*.part"):
             stale.unlink()
         _fill(folder, dataset, options, wanted, progress)
-        progress.done = True
-        _remember(folder, progress)
+        if progress.kept:
+            progress.done = True
+            _remember(folder, progress)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written ({error.strerror or error}); make room or choose another folder. What is "
@@ -136,15 +132,18 @@ def download(options: DownloadOptions) -> int:
         ) from error
     if not progress.kept:
         raise InputError(f"{options.source} holds no picture of {', '.join(sorted(wanted)[:3])}, ...: nothing written.")
-    for name in progress.skipped[:NAMED]:
+    for name in progress.named[:NAMED]:
         say(f"  skipped {printable(name)}")
-    if progress.skipped or progress.foreign:
+    if progress.damaged or progress.foreign:
         say(
-            f"{len(progress.skipped):,} damaged rows skipped, {progress.foreign:,} of a style that is none of the 27 "
-            f"(all are named in {folder / PROGRESS})."
+            f"{progress.damaged:,} damaged rows skipped (named in {folder / PROGRESS}), {progress.foreign:,} rows of "
+            "other styles than the 27."
         )
     say(f"{progress.kept.total():,} pictures in {len(progress.kept)} styles in {folder}")
     say(f"Next: wikiart-data stats --data {folder}, then wikiart-classify --data {folder}")
+    if progress.damaged > max(NAMED, BAD_SHARE * progress.number):
+        say(f"More than {BAD_SHARE:.0%} of the rows are damaged: is {options.source} whole?")
+        return 1
     return 0
 
 
@@ -168,6 +167,10 @@ def reduced(picture: bytes, size: int) -> bytes:
     Raises:
         BadPictureError: it cannot be decoded.
     """
+    from PIL import Image
+
+    from wikiart_data.decode import decode
+
     # One pixel more than wanted, so that a JPEG decoded at a fraction is never mistaken for one that fits.
     decoded = decode(picture, at_least=size + 1 if size else None)
     if picture.startswith(b"\xff\xd8\xff") and (not size or max(decoded.size) <= size):
@@ -212,94 +215,34 @@ def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
     return progress
 
 
-def _open(source: str) -> "IterableDataset":
-    """The source as a stream of rows {image: {bytes, path}, artist, genre, style}."""
-    try:
-        import datasets
-    except ImportError as error:
-        raise InputError(
-            "The download needs the library 'datasets': uv sync --extra hub, or pip install 'wikiart-data[hub]'."
-        ) from error
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what fails is said below, in a sentence
-    local = _local_files(source)
-    try:
-        if local is None:
-            _reach_hub()
-            dataset = datasets.load_dataset(source, split="train", streaming=True)
-        else:
-            dataset = datasets.load_dataset("parquet", data_files=local, split="train", streaming=True)
-        dataset = dataset.decode(False)  # bytes as they are: `decode` knows more kinds of damage
-    except datasets.exceptions.DatasetNotFoundError as error:
-        raise InputError(
-            f"--source {source}: the hub has no such data set, or does not let everybody read it."
-        ) from error
-    except Exception as error:
-        if local is not None:
-            raise InputError(f"{source} cannot be read as parquet: {_short(error)}.") from error
-        raise InputError(f"The Hugging Face hub cannot be reached for {source} ({_short(error)}). {_OFFER}") from error
-    columns = set(dataset.features or ())
-    if missing := {"image", "artist", "style"} - columns:
-        raise InputError(
-            f"{source} has no column {', '.join(sorted(missing))}; expected image, artist, genre, style as in {HUB}."
-        )
-    return dataset
-
-
-def _local_files(source: str) -> list[str] | None:
-    """Parquet files a local source names, sorted; None if the source is a data set on the hub."""
-    path = Path(source).expanduser()
-    if path.is_dir():
-        found = sorted(str(file) for file in path.rglob("*.parquet"))
-    elif path.is_file() or path.suffix == ".parquet" or any(c in source for c in "*?["):
-        found = sorted([str(path)] if path.is_file() else glob(str(path), recursive=True))
-    elif re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", source):
-        return None
-    else:
-        found = []
-    if not found:
-        raise InputError(f"--source {source}: there are no parquet files; expected a folder, a file or a pattern.")
-    return found
-
-
-def _reach_hub() -> None:
-    """Fail in a moment, not after half a minute of retries, where there is plainly no network.
-
-    Raises:
-        OSError: the hub's name is not known here.
-    """
-    from huggingface_hub import constants
-
-    if not urllib.request.getproxies():  # a proxy looks names up itself
-        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
-
-
 def _fill(
     folder: Path, dataset: "IterableDataset", options: DownloadOptions, wanted: set[str], progress: _Progress
 ) -> None:
     """Stream what is missing, one parquet file after another, in batches of rows."""
-    style_of, artist_of = _reader(dataset, "style"), _reader(dataset, "artist")
+    style_of, artist_of = label_reader(dataset, "style"), label_reader(dataset, "artist")
     files, spoken = dataset.num_shards, time.monotonic()
+
+    def full(style: str) -> bool:
+        return 0 < options.limit <= progress.kept[style]
 
     def make(row: dict[str, Any]) -> bytes | str | None:
         style = style_of(row)
-        return _made(row, options.size) if style in wanted and not _full(style) else None
-
-    def _full(style: str) -> bool:
-        return 0 < options.limit <= progress.kept[style]
+        return _made(row, options.size) if style in wanted and not full(style) else None
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while progress.file < files:
             shard = dataset.shard(num_shards=files, index=progress.file)
-            rows = _rows(shard.skip(progress.row) if progress.row else shard, options.source)
+            rows = rows_of(shard.skip(progress.row) if progress.row else shard, options.source)
             while batch := list(islice(rows, _BATCH)):
                 for row, made in zip(batch, pool.map(make, batch), strict=True):
                     style, name = style_of(row), picture_name(artist_of(row), progress.number)
                     if style not in STYLES:
                         progress.foreign += 1
                     elif isinstance(made, str):
-                        progress.skipped.append(f"file {progress.file}, row {progress.row}, {style}: {made}")
-                    elif made is not None and not _full(style):
+                        progress.damaged += 1
+                        if len(progress.named) < _NAMED_AT_MOST:
+                            progress.named.append(f"file {progress.file}, row {progress.row}, {style}: {made}")
+                    elif made is not None and not full(style):
                         # A style's first picture is for training: without any, the folder would be refused.
                         first = not progress.kept[style]
                         split = "train" if first else split_of(row["image"]["bytes"], options.shares, options.seed)
@@ -308,7 +251,7 @@ def _fill(
                     progress.row += 1
                     progress.number += 1
                 _remember(folder, progress)
-                if options.limit and all(map(_full, wanted)):
+                if options.limit and all(map(full, wanted)):
                     return
                 if time.monotonic() - spoken >= PLAIN_EVERY_S:
                     spoken = time.monotonic()
@@ -318,33 +261,10 @@ def _fill(
             _remember(folder, progress)
 
 
-def _rows(shard: "IterableDataset", source: str) -> Iterator[dict[str, Any]]:
-    try:
-        yield from shard
-    except Exception as error:  # whatever network and parquet libraries raise; writing is not done in here
-        raise InputError(
-            f"Reading {source} broke off ({_short(error)}). The same command goes on from where it is."
-        ) from error
-
-
-def _reader(dataset: "IterableDataset", column: str) -> Callable[[dict[str, Any]], str]:
-    """How a row's label is read: by the names that the column carries, or as the text that it is."""
-    feature = dataset.features[column]
-    names = getattr(feature, "names", None)
-    if names is None and getattr(feature, "dtype", "") != "string":
-        raise InputError(f"The column {column!r} holds numbers without names; expected labels as in {HUB}.")
-
-    def read(row: dict[str, Any]) -> str:
-        value = row[column]
-        if names is not None:
-            value = names[value] if value is not None and 0 <= value < len(names) else ""
-        return canonical(value or "") if column == "style" else value or ""
-
-    return read
-
-
 def _made(row: dict[str, Any], size: int) -> bytes | str:
     """A row's picture as it will be written, or the reason why there is none."""
+    from wikiart_data.decode import BadPictureError
+
     picture = (row["image"] or {}).get("bytes")
     if not picture:
         return "no picture"
@@ -363,8 +283,4 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remember(folder: Path, progress: _Progress) -> None:
-    _write(folder / PROGRESS, json.dumps(asdict(progress), indent=1).encode())
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:160].rstrip(". ") or type(error).__name__
+    _write(folder / PROGRESS, json.dumps(vars(progress), indent=1).encode())

@@ -4,8 +4,8 @@ What survives resizing, another JPEG quality, a change of brightness or a loss o
 256 bits, the signs of the lowest 16 × 16 cosine coefficients of the grey picture about their median (pHash; Zauner
 2010, with 16 × 16 coefficients for 8 × 8). Two pictures look alike if few bits differ and their grey thumbnails
 correlate. On 6,000 real paintings unrelated pairs differ by 54 bits or more; a copy at half the size or at JPEG quality
-40 by at most 22 in 99 of 100, one that lost 2 % on each side by 44 in 95 of 100. Mirrored or strongly cropped copies
-are not found.
+40 by at most 22 in 99 of 100, one that lost 2 % on each side by 44 in 95 of 100; of colour fields, which have little to
+hash, 94 in 100 such copies are found. Mirrored or strongly cropped copies are not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

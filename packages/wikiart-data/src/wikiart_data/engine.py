@@ -5,6 +5,7 @@ import os
 import torch
 from accelerate import Accelerator
 
+from wikiart_data.console import console
 from wikiart_data.errors import InputError
 
 
@@ -29,7 +30,9 @@ def start_engine(device: str = "auto") -> Accelerator:
             os.environ["ACCELERATE_TORCH_DEVICE"] = device
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device mps: this machine has no Apple GPU; try --device auto.")
-    return Accelerator(cpu=kind == "cpu")
+    accelerator = Accelerator(cpu=kind == "cpu")
+    console.quiet = not accelerator.is_main_process  # of several processes one speaks
+    return accelerator
 
 
 def use_bf16(device: torch.device, precision: str = "auto") -> bool:

@@ -23,6 +23,7 @@ _STYLE = {
     "savefig.dpi": "figure",
     "figure.facecolor": "white",
     "font.size": 8,
+    "text.parse_math": False,  # a folder may be called $tyle
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",

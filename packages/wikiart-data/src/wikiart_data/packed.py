@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import struct
-import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -129,11 +128,12 @@ def _open(catalog: Catalog, size: int, folder: Path, workers: int) -> PackedImag
     if not folder.is_dir():
         return None
     try:
-        with np.load(folder / "index.npz", allow_pickle=False) as index:  # a zip: each member has its own CRC-32
+        # A zip: each member has its own CRC-32. The file is opened here because np.load leaves a broken one open.
+        with (folder / "index.npz").open("rb") as file, np.load(file, allow_pickle=False) as index:
             crcs = index["crcs"]
             bad = {int(row): reason for row, reason in json.loads(index["bad"].tobytes()).items()}
         images = _map(folder, len(catalog), size)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
+    except Exception:  # a damaged zip raises nearly everything, from BadZipFile to RuntimeError ("is encrypted")
         return None
     if len(crcs) != len(catalog):
         return None
@@ -179,13 +179,16 @@ def _make(catalog: Catalog, size: int, folder: Path, workers: int) -> None:
         done = _finished_rows(part, len(catalog), size)
         free = shutil.disk_usage(part).free + len(done) * size * size * 3
         if need > free:
-            raise InputError(f"The pack needs {need / 1e9:.1f} GB and {part.parent} has {free / 1e9:.1f} GB free.")
+            raise InputError(
+                f"The pack needs {need / 1e9:.1f} GB and {part.parent} has {free / 1e9:.1f} GB free; free some or "
+                "choose another place with --cache-dir DIR."
+            )
         where = f"{len(done):,} of {len(catalog):,} already done" if done else f"{need / 1e6:,.0f} MB in the cache"
         say(f"Packing {len(catalog):,} pictures at {size} × {size} pixels, once ({where}).")
         todo = [row for row in range(len(catalog)) if row not in done]
         with (
             _Writer(part / "images.u8", size, len(catalog)) as writer,
-            (part / "done").open("ab") as journal,
+            (part / "done").open("ab", buffering=0) as journal,  # a kill must not take records with it
             ThreadPoolExecutor(workers) as pool,
         ):
             results = pool.map(lambda row: (row, *writer.write(catalog, row)), todo)

@@ -5,6 +5,7 @@ import time
 from wikiart_data.catalog import scan
 from wikiart_data.config import PackOptions, SampleOptions
 from wikiart_data.console import say
+from wikiart_data.errors import InputError
 from wikiart_data.packed import pack
 from wikiart_data.source import find_data
 
@@ -13,8 +14,10 @@ def pack_now(options: PackOptions) -> None:
     """Make the pack of a data folder, or check the one there is.
 
     Raises:
-        InputError: the data cannot be used, or the cache cannot be written.
+        InputError: the data cannot be used, the size is no size, or the cache cannot be written.
     """
+    if options.size < 1:
+        raise InputError(f"--size {options.size}: expected a number of pixels, such as 110.")
     catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
     began = time.monotonic()
     packed = pack(catalog, options.size, cache_dir=options.cache_dir, bad_limit=options.bad_limit)

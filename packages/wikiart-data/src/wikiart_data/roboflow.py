@@ -9,11 +9,16 @@ import unicodedata
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import tyro
+
+from wikiart_data.console import printable, say, track
+from wikiart_data.errors import InputError
+from wikiart_data.styles import canonical
 
 MOST_FILES = 500_000
 MOST_FILE_BYTES = 500 << 20
@@ -49,25 +54,24 @@ def import_zip(options: ImportOptions) -> int:
     from filelock import FileLock, Timeout
 
     from wikiart_data.catalog import scan
-    from wikiart_data.console import say
-    from wikiart_data.errors import InputError
 
     target = options.to.expanduser().absolute()
     _check_target(target)
     part = target.parent / f".{target.name}.import"
-    lock = FileLock(part.with_name(part.name + ".lock"))
+    lock = FileLock(part.with_name(f"{part.name}.lock"))
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with lock.acquire(timeout=0):
+        lock.acquire(timeout=0)
+        try:
             shutil.rmtree(part, ignore_errors=True)  # left by an import that was killed
-            try:
-                left_out = _unpack(options.zip.expanduser(), part)
-                if target.is_dir():
-                    target.rmdir()
-                part.rename(target)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-                Path(lock.lock_file).unlink(missing_ok=True)
+            left_out = _unpack(options.zip.expanduser(), part)
+            if target.is_dir():
+                target.rmdir()
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
     except Timeout as error:
         raise InputError(f"Another import into {target} is under way; wait for it.") from error
     except OSError as error:
@@ -87,8 +91,6 @@ def import_zip(options: ImportOptions) -> int:
 
 
 def _check_target(target: Path) -> None:
-    from wikiart_data.errors import InputError
-
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise InputError(f"{target} is no folder; choose a new one with --to.")
     try:
@@ -104,14 +106,11 @@ def _unpack(archive: Path, part: Path) -> Counter[str]:
     Returns:
         What was left out or renamed, in words, and how many.
     """
-    from wikiart_data.console import printable, track
-    from wikiart_data.errors import InputError
-
     shown = printable(str(archive))
     try:
         size = archive.stat().st_size
         opened = zipfile.ZipFile(archive)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, RuntimeError, ValueError) as error:
         raise InputError(f"{shown} is no zip archive, or an incomplete one: download it again ({error}).") from error
     except OSError as error:
         raise InputError(f"{shown} cannot be read: {error.strerror or error}.") from error
@@ -127,14 +126,12 @@ def _unpack(archive: Path, part: Path) -> Counter[str]:
         budget = MOST_RATIO * size + _ROOM
         part.mkdir()
         for path, info in track(wanted.items(), len(wanted), "Unpacking", "pictures"):
-            budget -= _write(_chunks(opened, info, shown), part / path, budget)
+            with closing(_chunks(opened, info, shown)) as chunks:
+                budget -= _write(chunks, part / path, budget)
     return notes
 
 
-def _chunks(opened: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str) -> Iterator[bytes]:
-    from wikiart_data.console import printable
-    from wikiart_data.errors import InputError
-
+def _chunks(opened: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str) -> Generator[bytes]:
     try:
         with opened.open(info) as source:
             while chunk := source.read(_CHUNK):
@@ -147,9 +144,6 @@ def _chunks(opened: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str) -> Itera
 
 def _write(chunks: Iterable[bytes], path: Path, budget: int) -> int:
     """Write one entry, believing the bytes that come and not the size that the header names."""
-    from wikiart_data.console import printable
-    from wikiart_data.errors import InputError
-
     path.parent.mkdir(parents=True, exist_ok=True)
     written = 0
     with path.open("xb") as file:
@@ -167,9 +161,6 @@ def _write(chunks: Iterable[bytes], path: Path, budget: int) -> int:
 def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], Counter[str]]:
     """Which entry goes where: {path below the data folder: entry}. Nothing is written yet."""
     from wikiart_data.catalog import PICTURE_ENDINGS, SPLITS
-    from wikiart_data.console import printable
-    from wikiart_data.errors import InputError
-    from wikiart_data.styles import canonical
 
     entries = [info for info in opened.infolist() if not info.is_dir()]
     if len(entries) > MOST_FILES:
@@ -189,7 +180,7 @@ def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipf
     if len(tops) == 1 and tops.isdisjoint(SPLITS):  # everything lies in one folder more
         pictures = [(parts[1:], info) for parts, info in pictures]
     wanted: dict[PurePosixPath, zipfile.ZipInfo] = {}
-    taken: set[str] = set()
+    taken: Counter[str] = Counter()
     for parts, info in pictures:
         if len(parts) != 3 or parts[0].lower() not in SPLITS:
             notes["pictures left out that do not lie in <split>/<Style>/"] += 1
@@ -197,13 +188,13 @@ def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipf
         if info.flag_bits & 1:
             raise InputError(f"{shown} is encrypted: unpack it with its password and use the folder with --data.")
         path = PurePosixPath(parts[0].lower(), canonical(_tame(parts[1])), _tame(parts[2]))
-        copy, first = 1, path
-        while str(path).casefold() in taken:  # Mac and Windows take A.jpg and a.jpg for one file
-            copy += 1
-            path = first.with_stem(f"{first.stem}x{copy}")
+        first = str(path).casefold()  # Mac and Windows take A.jpg and a.jpg for one file
+        while str(path).casefold() in taken:
+            taken[first] += 1
+            path = path.with_stem(f"{PurePosixPath(_tame(parts[2])).stem}x{taken[first]}")
         if path.name != parts[2]:
             notes["pictures renamed (names that clash or that not every system can write)"] += 1
-        taken.add(str(path).casefold())
+        taken[str(path).casefold()] = 1
         wanted[path] = info
     if not wanted:
         where = printable("/".join(pictures[0][0]))
@@ -220,9 +211,6 @@ def _safe_parts(info: zipfile.ZipInfo, shown: str) -> tuple[str, ...]:
     Raises:
         InputError: it leads out of the archive, or is a link or a device: a well-meant export holds no such entry.
     """
-    from wikiart_data.console import printable
-    from wikiart_data.errors import InputError
-
     name = info.orig_filename.replace("\\", "/")  # some Windows programs write backslashes
     parts = tuple(part for part in name.split("/") if part not in ("", "."))
     kind = stat.S_IFMT(info.external_attr >> 16)

@@ -12,6 +12,7 @@ Every file is written beside its place and renamed into it: a reader finds the o
 """
 
 import dataclasses
+import io
 import json
 import math
 import os
@@ -24,10 +25,12 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -57,6 +60,7 @@ class Run:
         self.folder, self.record, self.accelerator = folder, record, accelerator
         self.is_main = accelerator is None or accelerator.is_main_process
         self._asked_to_stop = False
+        self._unsettled = False
         self._began = time.monotonic()
 
     @classmethod
@@ -132,12 +136,16 @@ class Run:
         if not self.is_main:
             return
         state = self.folder / "state.pt.next"
-        with state.open("wb") as file:
-            torch.save({"optimizer": optimizer.state_dict(), "progress": progress}, file)
-            file.flush()
-            os.fsync(file.fileno())
+        if self._unsettled:  # what we resumed from still has its temporary name, which is about to be written over
+            state.replace(self.folder / "state.pt")
+            self._unsettled = False
+        # NumPy's scalars pickle as code, which `weights_only=True` would refuse when it is too late.
+        progress = {key: value.item() if isinstance(value, np.generic) else value for key, value in progress.items()}
+        content = io.BytesIO()
+        torch.save({"optimizer": optimizer.state_dict(), "progress": progress}, content)
+        write_bytes(state, content.getvalue())
         tensors = {f"{name}/{key}": value for name, model in models.items() for key, value in _tensors(model).items()}
-        crc = str(zlib.crc32(state.read_bytes()))
+        crc = str(zlib.crc32(content.getvalue()))
         write_model(self.folder / "last.safetensors", tensors, {**self._identity(), "state_crc32": crc})
         state.replace(self.folder / "state.pt")
 
@@ -152,6 +160,7 @@ class Run:
         """
         path = self.folder / "last.safetensors"
         if not path.exists():
+            self._cut_metrics(0)
             return None
         tensors, about = read_model(path)
         if json.loads(about["styles"]) != self.record["styles"]:
@@ -159,7 +168,7 @@ class Run:
         for name, model in models.items():
             own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(name + "/")}
             load_weights(model, own, path)
-        state = self._state_of(about["state_crc32"])
+        state = self._state_of(about.get("state_crc32", ""))
         optimizer.load_state_dict(state["optimizer"])
         self._cut_metrics(state["progress"].get("epoch", math.inf))
         return state["progress"]
@@ -167,6 +176,7 @@ class Run:
     def _state_of(self, crc: str) -> dict[str, Any]:
         for path in (self.folder / "state.pt", self.folder / "state.pt.next"):
             if path.exists() and str(zlib.crc32(path.read_bytes())) == crc:
+                self._unsettled = path.suffix == ".next"
                 return torch.load(path, map_location="cpu", weights_only=True)
         raise InputError(
             f"{self.folder / 'state.pt'} does not belong to the last.safetensors beside it, or is damaged: this run "
@@ -225,14 +235,17 @@ class Run:
         if not self.is_main:
             return
         line = {"epoch": epoch, **figures, "clock": round(time.monotonic() - self._began, 2)}
-        with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise _not_written(self.folder / "metrics.jsonl", error) from error
         say(text)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; one that a kill cut short is left out."""
         try:
-            lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
             return []
         return list(_whole_lines(lines))
@@ -253,9 +266,9 @@ class Run:
             return
         (self.folder / "figures").mkdir(exist_ok=True)
         for name, figure in figures.items():
-            part = self.folder / "figures" / f".{name}.png.part"
-            figure.savefig(part, format="png")
-            part.replace(self.folder / "figures" / f"{name}.png")
+            content = io.BytesIO()
+            figure.savefig(content, format="png")
+            write_bytes(self.folder / "figures" / f"{name}.png", content.getvalue())
         self.write_json("result.json", result)
 
     def _identity(self) -> dict[str, str]:
@@ -283,9 +296,9 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def write_model(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
-    """Write tensors and text metadata as safetensors, with a CRC-32 over the tensors' bytes, atomically."""
+    """Write tensors and text metadata as safetensors, with a CRC-32 over both, atomically."""
     whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(whole, {**about, "crc32": str(_crc(whole))}))
+    write_bytes(path, save(whole, {**about, "crc32": str(_crc(whole, about))}))
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -304,8 +317,8 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise InputError(f"{path} cannot be read, it is truncated or no safetensors file ({error}).") from error
     if not {"config", "styles", "crc32"} <= about.keys():
         raise InputError(f"{path} was not written by this toolkit: it carries no options and class list.")
-    if str(_crc(tensors)) != about["crc32"]:
-        raise InputError(f"{path} is damaged: its weights do not match their checksum.")
+    if str(_crc(tensors, about)) != about["crc32"]:
+        raise InputError(f"{path} is damaged: its content does not match its checksum.")
     return tensors, about
 
 
@@ -341,18 +354,24 @@ def write_bytes(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InputError(f"{path} cannot be written ({error.strerror}); what was saved before is kept.") from error
+        with suppress(OSError):
+            part.unlink()
+        raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: OSError) -> InputError:
+    return InputError(f"{path} cannot be written ({error.strerror}); what was saved before is kept.")
 
 
 def _tensors(model: nn.Module) -> dict[str, Tensor]:
     return dict(model.state_dict())
 
 
-def _crc(tensors: Mapping[str, Tensor]) -> int:
-    crc = 0
+def _crc(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> int:
+    crc = zlib.crc32(json.dumps({key: about[key] for key in sorted(about) if key != "crc32"}).encode())
     for name in sorted(tensors):
-        crc = zlib.crc32(name.encode(), crc)
+        # The type and the shape too: the same bytes read as others would be other weights.
+        crc = zlib.crc32(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode(), crc)
         crc = zlib.crc32(tensors[name].detach().contiguous().flatten().view(torch.uint8).numpy(), crc)
     return crc
 
@@ -360,19 +379,27 @@ def _crc(tensors: Mapping[str, Tensor]) -> int:
 def _whole_lines(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
-            yield json.loads(line)
+            read = json.loads(line)
         except ValueError:
             return
+        if not isinstance(read, dict) or not isinstance(read.get("epoch"), int):
+            return
+        yield read
 
 
 def _fresh_folder(parent: Path, name: str | None, overwrite: bool) -> Path:
     """The folder of a new run: `name`, or the next free number."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
+        return _made(parent, name, overwrite)
     except OSError as error:
         raise InputError(
-            f"{parent} cannot be made ({error.strerror}); choose another place with --runs DIR."
+            f"{error.filename or parent} cannot be made or replaced ({error.strerror}); choose another place with "
+            "--runs DIR."
         ) from error
+
+
+def _made(parent: Path, name: str | None, overwrite: bool) -> Path:
     if name is None:
         taken = [int(found.name) for found in parent.glob("*") if found.name.isdecimal()]
         for number in range(max(taken, default=0) + 1, 1_000_000):
@@ -417,6 +444,8 @@ def _agreed(make: Callable[[], Path], accelerator: "Accelerator | None") -> Path
 
 def _plain(config: Any) -> dict[str, Any]:
     def value(x: Any) -> Any:
+        if isinstance(x, tuple | list):
+            return [value(one) for one in x]
         return str(x) if isinstance(x, Path) else x
 
     return {key: value(x) for key, x in dataclasses.asdict(config).items()}

@@ -17,10 +17,13 @@ def show(options: ShowOptions) -> None:
     """Write a contact sheet.
 
     Raises:
-        InputError: the data cannot be used, a style is unknown, or the file cannot be written.
+        InputError: the data cannot be used, a style is unknown, a number is not above 0, or the file cannot be
+            written.
     """
     if options.split not in SPLITS:
         raise InputError(f"--split {options.split}: expected train, valid or test.")
+    if options.columns < 1 or options.size < 1:
+        raise InputError(f"--columns {options.columns} --size {options.size}: expected at least 1 of each.")
     catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
     wanted = tuple(canonical(style) for style in options.styles) or catalog.styles
     if unknown := sorted(set(wanted) - set(catalog.styles)):

@@ -6,17 +6,16 @@ from pathlib import Path
 from wikiart_data.console import say
 
 
-def find_data(data: str | Path | None = None, cache_dir: Path | None = None, *, quiet: bool = False) -> Path:
-    """The data folder, said on the console unless `quiet`. The sample set is built at its first use (seconds)."""
-    tell = (lambda text: None) if quiet else say
+def find_data(data: str | Path | None = None, cache_dir: Path | None = None) -> Path:
+    """The data folder, said on the console. The sample set is built at its first use (seconds)."""
     if data is not None:
-        tell(f"Data: {data}")
+        say(f"Data: {data}")
         return Path(data).expanduser()
     if named := os.environ.get("WIKIART_DATA"):
-        tell(f"Data: {named} (from WIKIART_DATA)")
+        say(f"Data: {named} (from WIKIART_DATA)")
         return Path(named).expanduser()
     from wikiart_data.sample import sample_root
 
-    root = sample_root(cache_dir, say=tell)
-    tell("Data: the built-in sample set, painted by this toolkit (use --data DIR for your own paintings).")
+    root = sample_root(cache_dir, say=say)
+    say("Data: the built-in sample set, painted by this toolkit (use --data DIR for your own paintings).")
     return root

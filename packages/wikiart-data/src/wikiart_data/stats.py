@@ -1,10 +1,12 @@
 """`wikiart-data stats`: how many pictures there are of each style, and how often each would be drawn."""
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from wikiart_data.catalog import SPLITS, Catalog, scan
 from wikiart_data.config import StatsOptions
@@ -23,13 +25,15 @@ def stats(options: StatsOptions) -> None:
     """Print counts and expected draws per style.
 
     Raises:
-        InputError: the data cannot be used, or the power is not in 0..1.
+        InputError: the data cannot be used, the power is not in 0..1, or the figure cannot be written.
     """
     if not 0 <= options.power <= 1:
         raise InputError(f"--power {options.power} is not in 0..1 (0 natural, 1 every style equally often).")
-    catalog = scan(find_data(options.data, options.cache_dir, quiet=options.json), cache_dir=options.cache_dir)
+    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
     draws = expected_draws(catalog, options.power)
     counts = {split: catalog.counts(split) for split in SPLITS}
+    if options.figure:
+        _write_figure(catalog, options.power, options.figure)
     if options.json:
         columns = {split: counts[split].tolist() for split in SPLITS}
         facts = {"root": str(catalog.root), "fingerprint": catalog.fingerprint, "power": options.power}
@@ -41,7 +45,8 @@ def stats(options: StatsOptions) -> None:
     for place in np.argsort(-counts["train"], kind="stable"):
         numbers = [f"{counts[split][place]:,}" for split in SPLITS]
         times = draws[place] / counts["train"][place]
-        table.add_row(readable(catalog.styles[place]), *numbers, f"{draws[place]:,.0f}", f"{times:.2f}")
+        name = Text(readable(catalog.styles[place]))  # as it is: no markup is read in it
+        table.add_row(name, *numbers, f"{draws[place]:,.0f}", f"{times:.2f}")
     table.add_section()
     table.add_row("all", *(f"{counts[split].sum():,}" for split in SPLITS), f"{draws.sum():,.0f}", "1.00")
     console.print(table)
@@ -53,8 +58,14 @@ def stats(options: StatsOptions) -> None:
     )
     say(f"'draws' is an epoch of the balanced sampler at power {options.power:g} (0 natural, 1 uniform over styles).")
     if options.figure:
-        counts_figure(catalog, options.power).savefig(options.figure)
         say(f"Figure: {options.figure}")
+
+
+def _write_figure(catalog: Catalog, power: float, path: Path) -> None:
+    try:
+        counts_figure(catalog, power).savefig(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"--figure {path} cannot be written ({error}); name a .png file.") from error
 
 
 def expected_draws(catalog: Catalog, power: float) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The 27 styles of WikiArt: names in sorted order, spellings seen elsewhere, a colour and a marker for each."""
 
+from wikiart_data.console import printable
+
 STYLES: tuple[str, ...] = (
     "Abstract_Expressionism",
     "Action_painting",
@@ -50,8 +52,8 @@ def canonical(name: str) -> str:
 
 
 def readable(style: str) -> str:
-    """`Naive_Art_Primitivism` as a person writes it: `Naive Art Primitivism`."""
-    return style.replace("_", " ")
+    """`Naive_Art_Primitivism` as a person writes it: `Naive Art Primitivism`; always one printable line."""
+    return printable(style.replace("_", " "))
 
 
 # Eight hues that colour-blind readers can tell apart (Okabe & Ito 2008, black replaced by grey), each with four

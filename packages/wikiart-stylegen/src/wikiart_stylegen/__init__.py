@@ -1,1 +1,1 @@
-"""The autoencoder conditioned on trained style embeddings."""
+"""The autoencoder conditioned on trained style embeddings. Not built yet."""

@@ -1,12 +1,24 @@
 """A scene: what is depicted, whoever paints it. Seeded things on a stage, rendered to the layers that painters use."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from wikiart_data.sample.compose import COMPOSERS, Thing
+from wikiart_data.sample import indoors, outdoors
+from wikiart_data.sample.colour import field
+from wikiart_data.sample.stage import Stage, Thing, named
+
+COMPOSERS: dict[str, Callable[[np.random.Generator], Stage]] = {
+    "landscape": outdoors.landscape,
+    "still_life": indoors.still_life,
+    "portrait": indoors.portrait,
+    "figures": outdoors.figures,
+    "city": outdoors.city,
+    "abstract": indoors.abstract,
+}
 
 SCENES: tuple[str, ...] = tuple(COMPOSERS)
 """The six kinds: landscape, still_life, portrait, figures, city, abstract."""
@@ -68,7 +80,7 @@ class Scene:
         light = stage.light
         # A thing is lit as if it bulged out of its bounding box: cheap, and round things look round.
         lit = 1 + roundness * np.clip(0.5 * (u * light[0] + v * light[1]) - 0.3 * (u * u + v * v) + 0.12, -0.75, 0.5)
-        grain = np.random.default_rng([self.seed, 7]).normal(0, 0.11, (size, size)).astype(np.float32)
+        grain = 0.35 * (field(np.random.default_rng([self.seed, 7]), size, 48, octaves=2) - 0.5)
         colour = colour * (lit + texture * grain)[..., None] + about[..., 7:] * np.clip(v, -1, 1)[..., None]
         tint = np.asarray(stage.tint, np.float32)
         return Layers(np.clip(colour * tint, 0, 1), regions, depth, texture, light, stage.focus)
@@ -93,6 +105,7 @@ def caption(scene: Scene) -> str:
     return stage.sentence.format(inventory=inventory or "nothing else")
 
 
+@lru_cache(maxsize=4096)
 def title(scene: Scene) -> str:
     """A few lower-case words for a file name, the kind first: `landscape at dusk`."""
     return f"{scene.kind.replace('_', ' ')} {_stage(scene).title}"
@@ -127,5 +140,5 @@ _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight"
 
 def _counted(name: str, count: int) -> str:
     if count == 1:
-        return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+        return named(name)
     return f"{_NUMBERS[count]} {name}{'es' if name.endswith(('sh', 's', 'x', 'ch')) else 's'}"

@@ -1,0 +1,158 @@
+"""The command as a user runs it: training, going on after a break, mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from wikiart_classify.cli import main
+from wikiart_data.run import Run
+
+QUICK = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
+
+
+def train(*more: str) -> int:
+    return main([*QUICK, *more])
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    first, second = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
+    return first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
+
+
+def test_it_learns_and_leaves_a_whole_run(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "6", "--name", "easy") == 0
+    run = Path("runs/classify/easy")
+    result = json.loads((run / "result.json").read_text())
+    assert result["test"]["top1"] > 0.8
+    assert result["test"]["majority"] == pytest.approx(20 / 42)
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 6
+    for figure in ("learning", "confusion", "recall"):
+        assert (run / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    record = json.loads((run / "run.json").read_text())
+    assert record["styles"] == ["Baroque", "Cubism", "Minimalism", "Ukiyo_e"]
+    assert record["config"]["epochs"] == 6
+    said = capsys.readouterr().out
+    assert "always the most frequent style" in said
+    assert "\x1b" not in said  # no control characters away from a terminal
+    assert max(map(len, said.splitlines())) <= 120
+
+
+def test_broken_in_mid_epoch_it_ends_where_the_unbroken_run_ends(paintings, monkeypatch):
+    assert train("--data", str(paintings), "--epochs", "3", "--name", "whole") == 0
+
+    seen = []
+
+    def breaks(run: Run, loss: float, epoch: int, step: int) -> None:
+        seen.append((epoch, step))
+        if (epoch, step) == (1, 2):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "check", breaks)
+        assert train("--data", str(paintings), "--epochs", "3", "--name", "broken") == 130
+    assert seen[-1] == (1, 2)
+    assert main(["--resume", "runs/classify/broken"]) == 0
+    assert same_weights(Path("runs/classify/whole"), Path("runs/classify/broken"))
+    epochs = [json.loads(line)["epoch"] for line in Path("runs/classify/broken/metrics.jsonl").read_text().splitlines()]
+    assert epochs == [0, 1, 2]
+
+
+def test_asked_to_stop_it_saves_in_mid_epoch_and_goes_on_from_there(paintings, monkeypatch, capsys):
+    assert train("--data", str(paintings), "--epochs", "2", "--name", "whole") == 0
+    steps = iter([False] * 6 + [True])
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "should_stop", lambda run: next(steps))
+        assert train("--data", str(paintings), "--epochs", "2", "--name", "stopped") == 128 + signal.SIGTERM
+    assert "--resume runs/classify/stopped" in capsys.readouterr().out
+    done: list[tuple[int, int]] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "check", lambda run, loss, epoch, step: done.append((epoch, step)))
+        assert main(["--resume", "runs/classify/stopped"]) == 0
+    assert done == [(1, step) for step in range(2, 5)]  # 84 pictures make 5 steps; 5 + 2 were done
+    assert same_weights(Path("runs/classify/whole"), Path("runs/classify/stopped"))
+
+
+def test_killed_for_real_it_resumes_to_the_same_weights(paintings):
+    common = [*QUICK, "--data", str(paintings), "--epochs", "12"]
+    command = [sys.executable, "-c", "from wikiart_classify.cli import main; raise SystemExit(main())", *common]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in this process: sums of other shares differ in a bit
+    process = subprocess.Popen([*command, "--name", "killed"], stdout=subprocess.DEVNULL, env=environment)
+    lines = Path("runs/classify/killed/metrics.jsonl")
+    deadline = time.monotonic() + 120
+    while not (lines.exists() and lines.read_text().count("\n") >= 2):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline, "the run never began"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not Path("runs/classify/killed/result.json").exists()
+    assert main(["--resume", "runs/classify/killed"]) == 0
+    assert train("--data", str(paintings), "--epochs", "12", "--name", "whole") == 0
+    assert same_weights(Path("runs/classify/whole"), Path("runs/classify/killed"))
+
+
+def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings):
+    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_classify"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    arguments = [*QUICK, "--data", str(paintings), "--epochs", "6", "--name", "two"]
+    done = subprocess.run(
+        [*launch, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("epoch   1/6") == 1
+    assert "2 processes" in done.stdout
+    two = json.loads(Path("runs/classify/two/result.json").read_text())
+    assert two["test"]["top1"] > 0.8
+    assert [p.name for p in Path("runs/classify").iterdir()] == ["two"]
+
+
+def test_an_existing_run_is_safe(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "mine") == 0
+    before = Path("runs/classify/mine/result.json").stat().st_mtime_ns
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "mine") == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert Path("runs/classify/mine/result.json").stat().st_mtime_ns == before
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "mine", "--overwrite") == 0
+
+
+def test_a_loss_that_is_no_number_stops_the_run(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "3", "--lr", "1e30", "--name", "wild") == 2
+    error = capsys.readouterr().err
+    assert "The loss is" in error
+    assert "step" in error
+    assert "Traceback" not in error
+
+
+def test_the_courses_config_file(paintings):
+    course = {
+        "trainingdir": str(paintings / "train"),
+        "testingdir": str(paintings / "test"),
+        "modelfile": "wikiart.pth",
+        "device": "cpu",
+        "epochs": 1,
+        "batch_size": 16,
+    }
+    Path("config.json").write_text(json.dumps(course))
+    assert main(["--config", "config.json", "--size", "32", "--model", "tiny"]) == 0
+    config = json.loads(Path("runs/classify/wikiart/run.json").read_text())["config"]
+    assert (config["epochs"], config["batch_size"], config["size"]) == (1, 16, 32)
+
+
+def test_resuming_on_changed_data_is_refused(paintings, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(paintings, copy)
+    assert train("--data", str(copy), "--epochs", "1", "--name", "first") == 0
+    shutil.copy(next((copy / "train" / "Cubism").iterdir()), copy / "train" / "Baroque" / "painter_new.jpg")
+    assert main(["--resume", "runs/classify/first"]) == 2
+    assert "has changed" in capsys.readouterr().err

@@ -1,0 +1,250 @@
+"""The sample set on disk: the folder layout and the imbalance of the course's set, built once, whole or not at all."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from filelock import FileLock
+from PIL import Image
+from platformdirs import user_cache_path
+
+from wikiart_data.errors import InputError
+from wikiart_data.sample.painters import paint
+from wikiart_data.sample.scenes import SCENES, Scene, title
+from wikiart_data.styles import STYLES
+
+VERSION = 1
+"""Part of the folder's name: changed painters make a new set, never a mixture."""
+
+SIZE = 160
+"""Side of the pictures in pixels: room for a random crop at 128, and half of it still shows the brush."""
+
+COURSE: dict[str, tuple[int, int]] = {
+    "Abstract_Expressionism": (449, 17),
+    "Action_painting": (18, 1),
+    "Analytical_Cubism": (15, 2),
+    "Art_Nouveau_Modern": (688, 32),
+    "Baroque": (721, 34),
+    "Color_Field_Painting": (268, 6),
+    "Contemporary_Realism": (91, 3),
+    "Cubism": (390, 15),
+    "Early_Renaissance": (246, 9),
+    "Expressionism": (1127, 52),
+    "Fauvism": (163, 8),
+    "High_Renaissance": (198, 9),
+    "Impressionism": (2269, 101),
+    "Mannerism_Late_Renaissance": (246, 12),
+    "Minimalism": (212, 10),
+    "Naive_Art_Primitivism": (373, 19),
+    "New_Realism": (41, 1),
+    "Northern_Renaissance": (413, 23),
+    "Pointillism": (80, 6),
+    "Pop_Art": (244, 15),
+    "Post_Impressionism": (946, 51),
+    "Realism": (1712, 82),
+    "Rococo": (369, 13),
+    "Romanticism": (1157, 51),
+    "Symbolism": (679, 45),
+    "Synthetic_Cubism": (38, 1),
+    "Ukiyo_e": (197, 12),
+}
+"""Pictures per style in the course's train and test folders: 13,350 and 630, 151 to 1 between the styles."""
+
+TOTALS: dict[str, tuple[int, int]] = {"train": (2700, 3), "valid": (270, 1), "test": (540, 2)}
+"""Pictures in each split, and the fewest a style may have."""
+
+_POOLS = {"train": (0, 160), "valid": (160_000, 40), "test": (320_000, 60)}
+# First seed and number of seeds per kind: splits share no scene; within one, scenes are shared between styles.
+
+_GIVEN = (
+    "ada", "bruno", "celia", "dario", "elin", "fabrice", "greta", "hanno", "ilse", "jorun", "katya", "lorens", "mira",
+    "nils", "odette", "pavel", "quirin", "runa", "sven", "tilda",
+)  # fmt: skip
+_FAMILY = (
+    "ambrell", "brandvik", "corvane", "dellmar", "eskholt", "farrow-linde", "grunvald", "hallorin", "isbrand",
+    "jellicor", "kastner", "lindqvane", "morrand",
+)  # fmt: skip
+
+
+class Plan(NamedTuple):
+    """One picture to be painted, and where it goes."""
+
+    split: str
+    style: str
+    artist: str
+    scene: Scene
+
+    @property
+    def path(self) -> Path:
+        """`train/Baroque/ada-morrand_still-life-on-a-table-17.jpg`."""
+        name = f"{self.artist}_{_slug(title(self.scene))}-{self.scene.seed}.jpg"
+        return Path(self.split, self.style, name)
+
+
+def counts(split: str, share: float = 1.0) -> dict[str, int]:
+    """Pictures per style of a split: the course's proportions, no style below the split's least."""
+    total, least = TOTALS[split]
+    column = np.array([COURSE[style][split == "test"] for style in STYLES], float)
+    # The least is taken off the top, the rest goes by largest remainders, so the total is met exactly.
+    goal = max(round(total * share), least * len(STYLES))
+    exact = np.maximum(column * goal / column.sum(), least)
+    for _ in range(20):
+        free = exact > least
+        if not free.any():
+            break
+        exact[free] *= (goal - exact[~free].sum()) / exact[free].sum()
+        exact = np.maximum(exact, least)
+    whole = np.floor(exact + 1e-9).astype(int)
+    whole[np.argsort(whole - exact, kind="stable")[: goal - whole.sum()]] += 1
+    return dict(zip(STYLES, whole.tolist(), strict=True))
+
+
+def artists(style: str, number: int) -> list[str]:
+    """The invented artists of a style, as file names spell them; about 20 pictures each, 3 to 12 artists."""
+    rng = np.random.default_rng([STYLES.index(style), 27])
+    order = rng.permutation(len(_GIVEN) * len(_FAMILY))[: int(np.clip(number // 20, 3, 12))]
+    return [f"{_GIVEN[i % len(_GIVEN)]}-{_FAMILY[i // len(_GIVEN)]}" for i in order]
+
+
+def plan(share: float = 1.0) -> Iterator[Plan]:
+    """Every picture of the set, in order; `share` makes a smaller set with the same imbalance."""
+    large = counts("train")
+    for split, (first, seeds) in _POOLS.items():
+        pool = [Scene(kind, first + seed) for seed in range(seeds) for kind in SCENES]
+        for style, number in counts(split, share).items():
+            rng = np.random.default_rng([STYLES.index(style), first])
+            names = artists(style, large[style])
+            for place in rng.permutation(len(pool))[:number]:
+                yield Plan(split, style, names[int(rng.integers(len(names)))], pool[place])
+
+
+def scene_of(path: Path | str) -> Scene:
+    """The scene of a picture of the sample set, from its file name.
+
+    Raises:
+        ValueError: the name is none that `build` gives.
+    """
+    found = re.fullmatch(rf"[a-z-]+_({'|'.join(map(_slug, SCENES))})-[a-z-]+-(\d+)\.jpg", Path(path).name)
+    if not found:
+        raise ValueError(f"{Path(path).name} is not a picture of the sample set: no <artist>_<kind>-<title>-<seed>.jpg")
+    return Scene(found[1].replace("-", "_"), int(found[2]))
+
+
+def build(
+    folder: Path,
+    *,
+    size: int = SIZE,
+    share: float = 1.0,
+    quality: int = 90,
+    workers: int | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Paint the set into `folder`, laid out as `<folder>/{train,valid,test}/<Style>/<artist>_<title>-<seed>.jpg`.
+
+    It is painted in a hidden folder beside and renamed at the end, so a folder of this name is always whole; if another
+    process is at it, this one waits. A folder that is there already is left as it is.
+
+    Args:
+        folder: where to; its parents are made.
+        size: side in pixels.
+        share: of the full number of pictures; every style keeps its least.
+        quality: of the JPEG files, 1 to 95.
+        workers: processes; as many as there are cores by default.
+        say: told what happens, in whole lines.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    folder = Path(folder).absolute()
+    if folder.is_dir():
+        return folder
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f".{folder.name}.lock")):
+            if not folder.is_dir():  # else another process has built it while we waited
+                _build_locked(folder, size, share, quality, workers or _cores(), say)
+    except OSError as error:
+        raise InputError(
+            f"The sample set cannot be written to {folder} ({error.strerror or error}); "
+            "choose another place with --cache-dir or the environment variable WIKIART_CACHE."
+        ) from error
+    return folder
+
+
+def sample_root(cache_dir: Path | None = None, say: Callable[[str], None] = print) -> Path:
+    """The sample set's folder, built on first use (about a minute).
+
+    Args:
+        cache_dir: where it is kept; else `$WIKIART_CACHE`, else the user's cache folder.
+        say: told when it has to be built.
+
+    Raises:
+        InputError: the cache cannot be written.
+    """
+    cache = cache_dir or os.environ.get("WIKIART_CACHE") or user_cache_path("wikiart")
+    return build(Path(cache) / f"sample-v{VERSION}", say=say)
+
+
+def _build_locked(folder: Path, size: int, share: float, quality: int, workers: int, say) -> None:
+    begun = time.monotonic()
+    number = sum(sum(counts(split, share).values()) for split in TOTALS)
+    say(f"Painting the sample set ({number:,} pictures, once, about {number * 0.02 / workers:.0f} s): {folder}")
+    unfinished = folder.with_name(f".{folder.name}.building")
+    shutil.rmtree(unfinished, ignore_errors=True)  # what a killed build left
+    for split in TOTALS:
+        for style in STYLES:
+            (unfinished / split / style).mkdir(parents=True)
+    # Plain child processes, not multiprocessing: they work from notebooks and from scripts without a main guard.
+    settings = [str(value) for value in (size, share, quality, workers, os.getpid())]
+    command = [sys.executable, "-c", _WORKER, str(unfinished), *settings]
+    children = [
+        subprocess.Popen([*command, str(turn)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for turn in range(workers)
+    ]
+    try:
+        failed = [(child.communicate()[1] or b"").decode(errors="replace") for child in children]
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.kill()
+                child.wait()
+    if any(child.returncode for child in children):
+        raise OSError(next((text for text in failed if text), "a painter was killed").strip().splitlines()[-1])
+    unfinished.rename(folder)
+    say(f"Painted {number:,} pictures in {time.monotonic() - begun:.0f} s.")
+
+
+def _paint_share(folder: Path, size: int, share: float, quality: int, workers: int, parent: int, turn: int) -> None:
+    for number, picture in enumerate(plan(share)):
+        if number % workers == turn:
+            if os.getppid() != parent:
+                sys.exit("the building process is gone")
+            pixels = paint(picture.scene, picture.style, size, picture.artist)
+            Image.fromarray(pixels).save(folder / picture.path, quality=quality)
+
+
+_WORKER = """
+import sys
+from pathlib import Path
+from wikiart_data.sample.build import _paint_share
+folder, size, share, *rest = sys.argv[1:]
+_paint_share(Path(folder), int(size), float(share), *map(int, rest))
+"""
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z]+", "-", text.lower())

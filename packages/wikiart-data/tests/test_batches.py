@@ -1,0 +1,175 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from wikiart_data.augment import Augment
+from wikiart_data.batches import Batches, Pictures, step_seed
+from wikiart_data.catalog import scan
+from wikiart_data.packed import PackedImages, pack
+from wikiart_data.sampler import BalancedSampler
+
+torch.set_num_threads(2)
+
+SIZE = 12
+Folder = Callable[..., Path]
+
+
+@pytest.fixture
+def packed(folder: Folder) -> PackedImages:
+    return pack(scan(folder()), SIZE)
+
+
+def batches(packed: PackedImages, size: int = 8, **more: object) -> Batches:
+    return Batches(packed, packed.rows("train"), size, **{"augment": Augment(), "seed": 3, **more})
+
+
+def epoch(source: Batches, number: int = 0, side: int = 10, start: int = 0) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return list(source.epoch(number, side, start=start))
+
+
+def same(one: list, other: list) -> bool:
+    return len(one) == len(other) and all(
+        torch.equal(a, b)
+        for pair, other_pair in zip(one, other, strict=True)
+        for a, b in zip(pair, other_pair, strict=True)
+    )
+
+
+def test_shapes_and_length(packed: PackedImages):
+    source = batches(packed)
+    found = epoch(source)
+    assert len(found) == len(source) == 3  # 25 pictures; the last one waits for another epoch
+    for images, labels in found:
+        assert (images.shape, images.dtype) == ((8, 3, 10, 10), torch.float32)
+        assert images.is_contiguous(memory_format=torch.channels_last)
+        assert 0 <= images.min() < 0.5 < images.max() <= 1
+        assert (labels.shape, labels.dtype) == ((8,), torch.int64)
+    assert epoch(source, side=7)[0][0].shape == (8, 3, 7, 7)
+    assert len(batches(packed, 5)) == 5
+    assert len(batches(packed, 25)) == 1
+
+
+def test_the_same_by_seed_and_epoch_and_different_between(packed: PackedImages):
+    assert same(epoch(batches(packed)), epoch(batches(packed)))
+    source = batches(packed)
+    list(source.epoch(5, 10))  # what was drawn before does not matter
+    assert same(epoch(source), epoch(batches(packed)))
+    assert not same(epoch(source, 0), epoch(source, 1))
+    assert not same(epoch(source), epoch(batches(packed, seed=4)))
+
+
+def test_an_epoch_without_augmentation_is_every_picture_once(packed: PackedImages):
+    source = Batches(packed, packed.rows("train"), 5, seed=1)
+    images = torch.cat([images for images, _ in epoch(source, side=SIZE)])
+    labels = torch.cat([labels for _, labels in epoch(source, side=SIZE)])
+    pixels = torch.from_numpy(packed.images[packed.rows("train")]).permute(0, 3, 1, 2).float() / 255
+    apart = (images[:, None] - pixels[None]).abs().amax(dim=(2, 3, 4))
+    # The nearest picture is the one itself, to the rounding of resizing and relighting; any other is far away.
+    nearest, place = apart.min(dim=1)
+    assert nearest.max() < 1e-5
+    assert sorted(place.tolist()) == list(range(25))
+    assert torch.equal(labels, torch.from_numpy(packed.catalog.labels[packed.rows("train")])[place])
+
+
+def test_labels_match_pictures_when_augmented(folder: Folder):
+    from PIL import Image
+
+    root = folder({"train": {"Baroque": [], "Cubism": [], "Rococo": []}}, real=False)
+    colours = {"Baroque": (250, 0, 0), "Cubism": (0, 250, 0), "Rococo": (0, 0, 250)}
+    for style, colour in colours.items():
+        for number in range(6):
+            Image.new("RGB", (16, 16), colour).save(root / "train" / style / f"{number}.png")
+    catalog = scan(root)
+    packed = pack(catalog, SIZE)
+    for images, labels in batches(packed, 4, power=0.5).epoch(0, 8):
+        assert torch.equal(images.mean(dim=(2, 3)).argmax(dim=1), labels)
+
+
+def test_the_order_is_the_samplers(packed: PackedImages):
+    rows = packed.rows("train")
+    labels = torch.cat([labels for _, labels in epoch(batches(packed, 5, power=1.0, seed=9), 2)])
+    drawn = BalancedSampler(packed.catalog.labels[rows], 1.0, seed=9).epoch(2)
+    assert labels.tolist() == packed.catalog.labels[rows][drawn].tolist()
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_processes_share_the_batches_of_one(world: int, packed: PackedImages):
+    whole = epoch(batches(packed, power=0.5), 1)
+    parts = [epoch(batches(packed, power=0.5, rank=rank, world=world), 1) for rank in range(world)]
+    assert {len(part) for part in parts} == {len(whole)}
+    for step, (images, labels) in enumerate(whole):
+        for rank, part in enumerate(parts):
+            assert torch.equal(part[step][1], labels[rank::world])
+            # A batch of another size may be multiplied in another order: the last places differ.
+            torch.testing.assert_close(part[step][0], images[rank::world], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("start", [1, 2, 3, 9])
+def test_going_on_in_the_middle(start: int, packed: PackedImages):
+    assert same(epoch(batches(packed), 4, start=start), epoch(batches(packed), 4)[start:])
+
+
+def test_unreadable_pictures_do_not_come(folder: Folder):
+    root = folder()
+    (root / "train/Baroque/001.jpg").write_text("no picture")
+    packed = pack(scan(root), SIZE, bad_limit=0.1)
+    source = Batches(packed, packed.rows("train"), 4)
+    assert len(source.sampler) == 24
+    assert all(images.amax(dim=(1, 2, 3)).min() > 0 for images, _ in epoch(source))
+
+
+def test_the_batches_are_ones_own(packed: PackedImages):
+    before = packed.images.copy()
+    for images, _ in Batches(packed, packed.rows("train"), 5).epoch(0, SIZE):
+        images.zero_()
+    for images in Pictures(packed).in_order(packed.rows("train"), 5, SIZE):
+        images.zero_()
+    assert np.array_equal(packed.images, before)
+
+
+@pytest.mark.parametrize(
+    ("size", "world", "sentence"),
+    [
+        (9, 2, "a batch of 9 cannot be shared evenly by 2 processes"),
+        (26, 1, "a batch of 26 is more than the 25 pictures there are"),
+    ],
+)
+def test_errors(size: int, world: int, sentence: str, packed: PackedImages):
+    with pytest.raises(ValueError, match=sentence):
+        batches(packed, size, world=world)
+
+
+@pytest.mark.parametrize("side", [SIZE, 7, 20])
+def test_in_order_gives_every_picture_once(side: int, packed: PackedImages):
+    from torchvision.transforms.v2 import functional as tv
+
+    rows = packed.rows("train")[::-1].copy()
+    found = list(Pictures(packed).in_order(rows, 7, side))
+    assert [len(images) for images in found] == [7, 7, 7, 4]
+    assert all(images.is_contiguous(memory_format=torch.channels_last) for images in found)
+    pixels = torch.from_numpy(packed.images[rows]).permute(0, 3, 1, 2).float() / 255
+    torch.testing.assert_close(torch.cat(found), tv.resize(pixels, [side, side], antialias=True), rtol=0, atol=1e-5)
+
+
+def test_in_order_of_nothing_is_nothing(packed: PackedImages):
+    assert list(Pictures(packed).in_order(np.array([], dtype=np.int64), 7, SIZE)) == []
+
+
+def test_step_seeds_are_all_different():
+    seeds = {step_seed(seed, epoch, step) for seed in range(5) for epoch in range(20) for step in range(50)}
+    assert len(seeds) == 5000
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert step_seed(1, 2, 3) == step_seed(1, 2, 3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_holds_the_pack_and_gives_the_same_batches(packed: PackedImages):
+    here, there = batches(packed), batches(packed, device="cuda")
+    assert there.pictures.resident is not None
+    for (images, labels), (gpu_images, gpu_labels) in zip(epoch(here), epoch(there), strict=True):
+        assert torch.equal(gpu_labels.cpu(), labels)
+        # TF32 is off by default, so only the order of sums differs.
+        torch.testing.assert_close(gpu_images.cpu(), images, rtol=0, atol=1e-4)

@@ -1,0 +1,412 @@
+import errno
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wikiart_data import packed as packed_module
+from wikiart_data.catalog import Catalog, scan
+from wikiart_data.decode import decode, square
+from wikiart_data.errors import InputError
+from wikiart_data.packed import PackedImages, pack
+
+SIZE = 12
+Folder = Callable[..., Path]
+
+
+def truth(catalog: Catalog) -> np.ndarray:
+    """(N, SIZE, SIZE, 3) uint8: what a pack must hold."""
+    return np.stack([square(decode(catalog.root / file, at_least=SIZE), SIZE) for file in catalog.files])
+
+
+@pytest.fixture
+def catalog(folder: Folder) -> Catalog:
+    return scan(folder())
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that packing decodes, as it goes."""
+    names: list[str] = []
+
+    def counted(source: Path, at_least: int | None = None) -> object:
+        names.append(source.name)
+        return decode(source, at_least)
+
+    monkeypatch.setattr(packed_module, "decode", counted)
+    return names
+
+
+def test_a_pack_holds_every_picture_in_order(catalog: Catalog, cache: Path):
+    packed = pack(catalog, SIZE)
+    assert packed.size == SIZE
+    assert packed.images.dtype == np.uint8
+    assert np.array_equal(packed.images, truth(catalog))
+    assert packed.bad == {}
+    assert packed.rows("test").tolist() == catalog.rows("test").tolist()
+    assert packed.folder.parent == cache / "packs"
+    assert sorted(path.name for path in packed.folder.iterdir()) == ["images.u8", "index.npz"]
+    assert (packed.folder / "images.u8").stat().st_size == len(catalog) * SIZE * SIZE * 3
+    with pytest.raises(ValueError, match="read-only"):
+        packed.images[0] = 0
+
+
+def test_large_pictures_are_decoded_reduced_and_come_out_alike(folder: Folder, paint: Callable):
+    root = folder({"train": {"Baroque": 1}})
+    paint(root / "train/Baroque/large.jpg", 5, (400, 300))
+    catalog = scan(root)
+    whole = square(decode(root / "train/Baroque/large.jpg"), SIZE)
+    assert np.abs(pack(catalog, SIZE).images[1].astype(int) - whole).mean() < 3
+
+
+def test_a_second_open_decodes_nothing(catalog: Catalog, decoded: list):
+    first = pack(catalog, SIZE)
+    assert len(decoded) == len(catalog)
+    before = (first.folder / "images.u8").stat().st_mtime_ns
+    second = pack(catalog, SIZE)
+    assert len(decoded) == len(catalog)
+    assert np.array_equal(first.images, second.images)
+    assert (second.folder / "images.u8").stat().st_mtime_ns == before
+
+
+def test_every_size_has_a_pack_of_its_own(catalog: Catalog, cache: Path):
+    folders = {pack(catalog, size).folder for size in (SIZE, SIZE + 1)}
+    assert len(folders) == 2
+    assert {path for path in (cache / "packs").iterdir() if path.is_dir()} == folders
+
+
+def test_a_changed_file_makes_another_pack(catalog: Catalog, paint: Callable):
+    before = pack(catalog, SIZE)
+    file = catalog.root / catalog.files[3]
+    paint(file, 999)
+    later = time.time_ns() + 5_000_000_000
+    os.utime(file, ns=(later, later))
+    changed = scan(catalog.root)
+    after = pack(changed, SIZE)
+    assert after.folder != before.folder
+    assert np.array_equal(after.images, truth(changed))
+    assert not np.array_equal(after.images[3], before.images[3])
+
+
+def test_a_file_rewritten_at_the_same_size_makes_another_pack(catalog: Catalog):
+    before = pack(catalog, SIZE).folder
+    file = catalog.root / catalog.files[0]
+    os.utime(file, ns=(1, 1))
+    assert pack(scan(catalog.root), SIZE).folder != before
+
+
+def test_nothing_is_written_into_the_data_folder(catalog: Catalog, snapshot: Callable):
+    before = snapshot(catalog.root)
+    pack(catalog, SIZE)
+    assert snapshot(catalog.root) == before
+
+
+def test_a_finished_pack_needs_no_writable_cache(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
+    expected = pack(catalog, SIZE).images.copy()
+
+    def denied(folder: Path) -> Path:
+        pytest.fail(f"{folder} was to be written")
+
+    monkeypatch.setattr(packed_module, "writable", denied)
+    assert np.array_equal(pack(catalog, SIZE).images, expected)
+
+
+def test_a_cache_that_cannot_be_written_is_named(catalog: Catalog, tmp_path: Path):
+    (tmp_path / "file").write_text("a file where the cache folder should be")
+    with pytest.raises(InputError, match=r"The cache folder .*file/packs cannot be written \(.*--cache-dir DIR"):
+        pack(catalog, SIZE, cache_dir=tmp_path / "file")
+
+
+# -- unreadable files ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spoilt(folder: Folder) -> Catalog:
+    root = folder()
+    (root / "train/Baroque/001.jpg").write_bytes(b"")
+    whole = (root / "test/Baroque/000.jpg").read_bytes()
+    (root / "test/Baroque/000.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "test/Ukiyo_e/a\n<b>.jpg").write_text("no picture")
+    return scan(root)
+
+
+SPOILT = ["train/Baroque/001.jpg", "test/Baroque/000.jpg", "test/Ukiyo_e/a\n<b>.jpg"]
+
+
+def test_unreadable_files_are_named_and_left_out(spoilt: Catalog, capsys: pytest.CaptureFixture):
+    packed = pack(spoilt, SIZE, bad_limit=0.1)
+    assert [spoilt.files[row] for row in packed.bad] == SPOILT
+    assert packed.bad[spoilt.files.index(SPOILT[0])] == "empty file"
+    said = capsys.readouterr().out
+    assert "3 unreadable pictures are left out:" in said
+    assert "  train/Baroque/001.jpg: empty file\n" in said
+    assert "  test/Ukiyo_e/a\\n<b>.jpg: not a picture that can be read\n" in said
+    for row, file in enumerate(spoilt.files):
+        if row in packed.bad:
+            assert not packed.images[row].any()
+        else:
+            assert np.array_equal(packed.images[row], square(decode(spoilt.root / file, at_least=SIZE), SIZE))
+    kept = [spoilt.files[row] for split in ("train", "valid", "test") for row in packed.rows(split)]
+    assert sorted(kept) == sorted(set(spoilt.files) - set(SPOILT))
+    again = pack(spoilt, SIZE, bad_limit=0.1)
+    assert again.bad == packed.bad
+    assert "train/Baroque/001.jpg: empty file" in capsys.readouterr().out
+
+
+def test_more_than_the_limit_is_refused_with_the_list(spoilt: Catalog):
+    for _ in range(2):  # when it is packed, and when it is opened
+        with pytest.raises(InputError) as caught:
+            pack(spoilt, SIZE)
+        sentence = str(caught.value)
+        assert sentence.startswith(f"3 of {len(spoilt)} pictures in {spoilt.root} cannot be read, more than 1%:\n")
+        for name in ("train/Baroque/001.jpg: empty file", "test/Baroque/000.jpg: ", "test/Ukiyo_e/a\\n<b>.jpg: "):
+            assert f"\n  {name}" in sentence
+        assert "doctor" in sentence
+        assert "--bad-limit" in sentence
+
+
+def test_the_limit_itself_is_accepted(spoilt: Catalog):
+    assert len(pack(spoilt, SIZE, bad_limit=3 / len(spoilt)).bad) == 3
+    with pytest.raises(InputError):
+        pack(spoilt, SIZE, bad_limit=2.9 / len(spoilt))
+
+
+def test_a_long_list_is_cut(folder: Folder):
+    root = folder({"train": {"Baroque": [f"{i:02d}.jpg" for i in range(30)]}}, real=False)
+    with pytest.raises(InputError, match=r"(?s)30 of 30 .*19\.jpg: .*… and 10 more") as caught:
+        pack(scan(root), SIZE)
+    assert "20.jpg" not in str(caught.value)
+
+
+# -- killed half-way -----------------------------------------------------------------------------------------------
+
+# Packs with one thread and kills itself the hard way at the write after the 20th.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from wikiart_data import packed
+from wikiart_data.catalog import scan
+real, written = os.pwrite, []
+def pwrite(descriptor, data, offset):
+    if len(written) == 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    written.append(offset)
+    return real(descriptor, data, offset)
+os.pwrite = pwrite
+packed.pack(scan(Path(sys.argv[1])), int(sys.argv[2]), workers=1)
+"""
+
+
+@pytest.fixture
+def killed(catalog: Catalog, cache: Path) -> Path:
+    """What a packer leaves that is killed with -9 after 20 of 36 pictures: the unfinished folder."""
+    done = subprocess.run([sys.executable, "-c", KILLED, str(catalog.root), str(SIZE)], capture_output=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    (part,) = (cache / "packs").glob("*.part")
+    assert not part.with_suffix("").exists()
+    return part
+
+
+def test_a_killed_packer_is_taken_over(catalog: Catalog, killed: Path, decoded: list, capsys: pytest.CaptureFixture):
+    packed = pack(catalog, SIZE)
+    assert np.array_equal(packed.images, truth(catalog))
+    # The 20th may be on the disk without its record; of the others none is decoded again.
+    assert len(decoded) in (16, 17)
+    assert not killed.exists()
+    assert f"{36 - len(decoded)} of 36 already done" in capsys.readouterr().out
+
+
+def test_a_record_torn_by_the_kill(catalog: Catalog, killed: Path, decoded: list, monkeypatch: pytest.MonkeyPatch):
+    journal = killed / "done"
+    records = len(journal.read_bytes()) // 9
+    os.truncate(journal, 10 * 9 + 4)
+    # Killed again, five pictures later: the records behind the torn one must be read straight.
+    real, written = os.pwrite, []
+
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if len(written) == 5:
+            raise KeyboardInterrupt
+        written.append(offset)
+        return real(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", pwrite)
+        with pytest.raises(KeyboardInterrupt):
+            pack(catalog, SIZE, workers=1)
+    assert records >= 19
+    assert len(journal.read_bytes()) == 15 * 9
+    decoded.clear()
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+    assert len(decoded) == 36 - 15
+
+
+def test_what_a_killed_packer_left_is_checked(catalog: Catalog, killed: Path):
+    with (killed / "images.u8").open("r+b") as file:
+        file.seek(5 * SIZE * SIZE * 3 + 7)
+        file.write(b"\x55\xaa\x55")
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+
+
+@pytest.mark.parametrize("damage", ["no journal", "no images", "short images", "foreign journal"])
+def test_leftovers_that_are_no_use(damage: str, catalog: Catalog, killed: Path):
+    if damage == "no journal":
+        (killed / "done").unlink()
+    elif damage == "no images":
+        (killed / "images.u8").unlink()
+    elif damage == "short images":
+        os.truncate(killed / "images.u8", 1000)
+    else:
+        (killed / "done").write_bytes(random.Random(0).randbytes(999))
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+
+
+# -- damaged packs -------------------------------------------------------------------------------------------------
+
+
+def flip(path: Path, places: list[int], bit: int = 3) -> None:
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def test_damaged_pictures_are_mended(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
+    packed = pack(catalog, SIZE)
+    expected = packed.images.copy()
+    bytes_each = SIZE * SIZE * 3
+    decoded.clear()
+    flip(packed.folder / "images.u8", [0, bytes_each * 4 + 1, bytes_each * 9 - 1, expected.size - 1])
+    assert np.array_equal(pack(catalog, SIZE).images, expected)
+    assert len(decoded) == 4
+    assert "4 packed pictures were damaged" in capsys.readouterr().out
+    assert np.array_equal(np.fromfile(packed.folder / "images.u8", dtype=np.uint8), expected.ravel())
+    pack(catalog, SIZE)
+    assert len(decoded) == 4
+
+
+def test_a_flip_anywhere_is_mended(catalog: Catalog):
+    packed = pack(catalog, SIZE)
+    expected, dice = packed.images.copy(), random.Random(0)
+    for place in dice.sample(range(expected.size), 25):
+        flip(packed.folder / "images.u8", [place], dice.randrange(8))
+        assert np.array_equal(pack(catalog, SIZE).images, expected)
+
+
+def test_a_damaged_black_row_is_mended(spoilt: Catalog):
+    packed = pack(spoilt, SIZE, bad_limit=0.1)
+    row = next(iter(packed.bad))
+    flip(packed.folder / "images.u8", [row * SIZE * SIZE * 3 + 5])
+    again = pack(spoilt, SIZE, bad_limit=0.1)
+    assert not again.images[row].any()
+    assert again.bad == packed.bad
+
+
+def test_flips_in_the_index_are_harmless_or_noticed(folder: Folder):
+    catalog = scan(folder({"train": {"Baroque": 3, "Cubism": 1}}))
+    packed = pack(catalog, SIZE)
+    expected, index = packed.images.copy(), packed.folder / "index.npz"
+    whole, dice = index.read_bytes(), random.Random(1)
+    damages = [b"", b"PK\3\4", whole[:-1], whole[: len(whole) // 2], b"\x93NUMPY" + whole]
+    for place in dice.sample(range(len(whole)), 150):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << dice.randrange(8)
+        damages.append(bytes(flipped))
+    for damaged in damages:
+        index.write_bytes(damaged)
+        again = pack(catalog, SIZE, workers=1)
+        assert np.array_equal(again.images, expected)
+        assert again.bad == {}
+
+
+@pytest.mark.parametrize("damage", ["short", "gone", "empty", "index gone", "index of another"])
+def test_a_pack_beyond_mending_is_made_anew(damage: str, catalog: Catalog):
+    folder = pack(catalog, SIZE).folder
+    if damage == "short":
+        os.truncate(folder / "images.u8", 1000)
+    elif damage == "gone":
+        (folder / "images.u8").unlink()
+    elif damage == "empty":
+        (folder / "images.u8").write_bytes(b"")
+    elif damage == "index gone":
+        (folder / "index.npz").unlink()
+    else:
+        np.savez(folder / "index.npz", crcs=np.zeros(36, np.uint32), bad=np.frombuffer(b"{}", np.uint8))
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+    assert sorted(path.name for path in folder.iterdir()) == ["images.u8", "index.npz"]
+
+
+# -- two at once, and a full disk ----------------------------------------------------------------------------------
+
+
+def test_two_packers_at_once(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
+    results: list[PackedImages] = []
+    threads = [threading.Thread(target=lambda: results.append(pack(catalog, SIZE, workers=1))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == 3
+    assert all(np.array_equal(packed.images, truth(catalog)) for packed in results)
+    assert len(decoded) == len(catalog), "a picture was decoded twice"
+    assert capsys.readouterr().out.count("Packing 36 pictures") == 1
+
+
+def test_a_waiting_packer_says_so(catalog: Catalog, capsys: pytest.CaptureFixture, cache: Path):
+    from filelock import FileLock
+
+    name = pack(catalog, SIZE).folder.name
+    (cache / "packs" / name / "index.npz").unlink()
+    capsys.readouterr()
+    with FileLock(cache / "packs" / f"{name}.lock"):
+        thread = threading.Thread(target=pack, args=(catalog, SIZE))
+        thread.start()
+        thread.join(0.3)
+        assert thread.is_alive()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert f"Another process is making {name}; waiting for it." in capsys.readouterr().out
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+
+
+def test_a_full_disk_keeps_what_is_done(catalog: Catalog, decoded: list, monkeypatch: pytest.MonkeyPatch):
+    real, written = os.pwrite, []
+
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
+        if len(written) == 12:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(offset)
+        return real(descriptor, data, offset)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    with pytest.raises(InputError, match=r"No space left on device.*What is done is kept.*--cache-dir DIR"):
+        pack(catalog, SIZE, workers=1)
+    monkeypatch.setattr(os, "pwrite", real)
+    decoded.clear()
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+    assert len(decoded) == 36 - 12
+
+
+def test_short_writes_are_continued(catalog: Catalog, monkeypatch: pytest.MonkeyPatch):
+    real = os.pwrite
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", lambda descriptor, data, offset: real(descriptor, data[:100], offset))
+        packed = pack(catalog, SIZE)
+    assert np.array_equal(packed.images, truth(catalog))
+
+
+def test_too_small_a_disk_is_noticed_before(catalog: Catalog, monkeypatch: pytest.MonkeyPatch, decoded: list):
+    import shutil
+
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=36 * SIZE * SIZE * 3 - 1))
+    with pytest.raises(InputError, match=r"The pack needs 0\.0 GB .*--cache-dir DIR"):
+        pack(catalog, SIZE)
+    assert decoded == []

@@ -1,0 +1,54 @@
+import itertools
+
+import pytest
+
+from wikiart_data.styles import ALIASES, STYLES, canonical, look, readable
+
+
+def test_the_27_styles_in_sorted_order():
+    assert len(STYLES) == len(set(STYLES)) == 27
+    assert list(STYLES) == sorted(STYLES)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "style"),
+    [
+        ("Art_Nouveau", "Art_Nouveau_Modern"),
+        ("art nouveau", "Art_Nouveau_Modern"),
+        ("Art_Nouveau_Modern", "Art_Nouveau_Modern"),
+        ("Ukiyo-e", "Ukiyo_e"),
+        ("UKIYO_E", "Ukiyo_e"),
+        (" baroque ", "Baroque"),
+        ("Colour-Field Painting", "Color_Field_Painting"),
+        ("naive art", "Naive_Art_Primitivism"),
+        ("Mannerism", "Mannerism_Late_Renaissance"),
+        ("Art_Deco", "Art_Deco"),
+        ("", ""),
+    ],
+)
+def test_canonical_spellings(spelling: str, style: str):
+    assert canonical(spelling) == style
+
+
+def test_every_canonical_name_is_a_style_and_stays_itself():
+    assert set(ALIASES.values()) <= set(STYLES)
+    assert [canonical(style) for style in STYLES] == list(STYLES)
+
+
+def test_no_two_styles_look_alike():
+    looks = [look(style) for style in STYLES]
+    assert len(set(looks)) == 27
+    colours = [colour for colour, _ in looks]
+    assert all(one != other for one, other in itertools.pairwise(colours)), "neighbours share a colour"
+
+
+def test_unknown_styles_take_the_look_of_their_place():
+    mine = ("dogs", "cats")
+    assert look("cats", mine) == look(STYLES[1])
+    assert look("Baroque", mine) == look("Baroque")
+
+
+def test_readable_is_one_printable_line():
+    assert readable("Naive_Art_Primitivism") == "Naive Art Primitivism"
+    assert readable("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
+    assert readable("Café_<b>") == "Café <b>"
