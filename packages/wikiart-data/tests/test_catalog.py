@@ -341,6 +341,16 @@ def test_a_folder_that_has_just_changed_is_not_trusted(folder: Folder, backdate:
     assert len(walks) == 2
 
 
+def test_a_change_by_a_program_that_keeps_times_is_noticed(folder: Folder, backdate: Callable):
+    # rsync and tar set a folder's time to what it was where they took it from.
+    root = folder(real=False)
+    backdate(root)
+    scan(root)
+    add(root)
+    os.utime(root / "train/Baroque", ns=(1, 1))
+    assert "train/Baroque/new.jpg" in scan(root).files
+
+
 def test_another_folder_has_another_listing(folder: Folder, backdate: Callable, walks: list):
     one, other = folder(name="one", real=False), folder({"train": {"Baroque": 1}}, name="other", real=False)
     backdate(one)

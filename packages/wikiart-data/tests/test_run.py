@@ -38,6 +38,12 @@ def catalog(folder: Callable[..., Path]) -> Catalog:
     return scan(folder(real=False))
 
 
+@pytest.fixture(autouse=True)
+def git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking git takes longer than all else that a test does here."""
+    monkeypatch.setattr(run_module, "_git_commit", lambda: "0123abc+")
+
+
 @pytest.fixture
 def start(catalog: Catalog, tmp_path: Path) -> Callable[..., Run]:
     def start(**options: Any) -> Run:
@@ -116,9 +122,10 @@ def test_run_json_says_what_was_asked(catalog: Catalog, tmp_path: Path):
         "valid_was_cut": False,
     }
     assert (record["seed"], record["processes"], record["parameters"]) == (7, 1, 123)
-    assert record["versions"]["torch"] == torch.__version__
+    assert torch.__version__.startswith(record["versions"]["torch"])  # which may lack "+cpu"
     assert record["device"].startswith("cpu (")
-    assert {"git_commit", "python", "command", "started"} <= record.keys()
+    assert record["git_commit"] == "0123abc+"
+    assert {"python", "command", "started"} <= record.keys()
     assert read_record(run.folder) == record
 
 
@@ -383,11 +390,11 @@ def test_another_model_is_refused_by_name(start: Callable):
 
 
 def damages(content: bytes, flips: int, header: int = 0) -> Iterator[bytes]:
-    """Cuts, and single flipped bits: `flips` anywhere, and one in each of the first `header` bytes."""
+    """Cuts, and single flipped bits: `flips` anywhere, and up to 200 more in the first `header` bytes."""
     dice = random.Random(0)
     yield from (b"", content[:7], content[:8], content[: len(content) // 2], content[:-1], content + b"\0")
-    places = dice.sample(range(len(content)), min(flips, len(content)))
-    for place in [*places, *range(min(header, len(content)))]:
+    places = dice.sample(range(len(content)), flips)
+    for place in [*places, *dice.sample(range(header), min(200, header))]:
         flipped = bytearray(content)
         flipped[place] ^= 1 << dice.randrange(8)
         yield bytes(flipped)
@@ -423,7 +430,7 @@ def test_damage_to_the_weights_is_noticed(start: Callable):
             assert tensors.keys() == truth.keys()
             assert all(torch.equal(tensors[name], truth[name]) for name in truth)
             assert all(tensors[name].dtype == truth[name].dtype for name in truth)
-    assert noticed >= 150 + header - 20, "hardly any damage is harmless"
+    assert noticed >= 150 + 200 - 20, "hardly any damage is harmless"
 
 
 def test_weights_read_as_another_type_are_noticed(start: Callable):

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from wikiart_classify.train import probabilities
 from wikiart_data.augment import resized_crops
 from wikiart_data.catalog import PICTURE_ENDINGS
 from wikiart_data.console import console, printable, say, track
+from wikiart_data.cores import cores
 from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
@@ -99,7 +99,7 @@ def _decoded(files: list[Path], side: int) -> Iterator[tuple[list[Path], np.ndar
         except BadPictureError as error:
             return str(error)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(files), _BATCH):
             paths = files[start : start + _BATCH]
             read = list(zip(paths, pool.map(one, paths), strict=True))

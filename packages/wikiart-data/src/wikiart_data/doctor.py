@@ -1,7 +1,6 @@
 """`wikiart-data doctor`: what is wrong with a data folder, most serious first, and what to do about it."""
 
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -42,10 +41,12 @@ def doctor(options: DoctorOptions) -> int:
     from wikiart_data.cache import cache_root
     from wikiart_data.catalog import scan
     from wikiart_data.console import track
+    from wikiart_data.cores import cores
     from wikiart_data.errors import InputError
     from wikiart_data.examine import examine
     from wikiart_data.findings import Finding, Lying, of_classes, of_copies, of_files
     from wikiart_data.machine import measure
+    from wikiart_data.sample.build import MARK
     from wikiart_data.source import find_data
 
     start = time.monotonic()
@@ -63,10 +64,11 @@ def doctor(options: DoctorOptions) -> int:
         rows = list(zip(catalog.files, catalog.splits.tolist(), styles, strict=True))
         findings += of_classes(catalog)
     facts, complaints = measure(root, [file for file, _, _ in rows], cache_root(options.cache_dir))
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(8, cores())) as pool:
         examined = pool.map(lambda row: examine(root, *row, near=options.near), rows)
-        pictures = list(examined if options.json else track(examined, len(rows), "Examining", "pictures"))
-    findings += [*of_files(pictures), *of_copies(pictures, strict=options.strict), *lying.findings()]
+        pictures = list(track(examined, len(rows), "examining", "pictures"))
+    painted = (root / MARK).exists()
+    findings += [*of_files(pictures), *of_copies(pictures, strict=options.strict, painted=painted), *lying.findings()]
     findings += [Finding("machine", "warn", what, do) for what, do in complaints]
     findings.sort(key=lambda finding: finding.rank)
     worst = findings[0].level if findings else "note"

@@ -8,7 +8,6 @@ killed download goes on with the file it was in, and ends with the same pictures
 import hashlib
 import io
 import json
-import os
 import re
 import time
 import unicodedata
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from wikiart_data.console import PLAIN_EVERY_S, printable, say
+from wikiart_data.cores import cores
 from wikiart_data.errors import InputError
 from wikiart_data.hub import HUB, label_reader, open_rows, rows_of
 from wikiart_data.styles import STYLES, canonical
@@ -229,7 +229,7 @@ def _fill(
         style = style_of(row)
         return _made(row, options.size) if style in wanted and not full(style) else None
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         while progress.file < files:
             shard = dataset.shard(num_shards=files, index=progress.file)
             rows = rows_of(shard.skip(progress.row) if progress.row else shard, options.source)

@@ -155,8 +155,14 @@ def of_files(pictures: Sequence[Picture]) -> Iterator[Finding]:
         yield Finding("odd", "note", what, "Nothing: decoded to upright RGB.", _each(_names(odd), why))
 
 
-def of_copies(pictures: Sequence[Picture], *, strict: bool) -> Iterator[Finding]:
-    """One artwork several times: in two splits, in two styles, or merely twice."""
+def of_copies(pictures: Sequence[Picture], *, strict: bool, painted: bool = False) -> Iterator[Finding]:
+    """One artwork several times: in two splits, in two styles, or merely twice.
+
+    Args:
+        pictures: all that were examined.
+        strict: whether an artwork in two splits stops a run.
+        painted: whether this is the sample set, in which one scene is painted in several styles on purpose.
+    """
     seen = [row for row, picture in enumerate(pictures) if picture.look is not None]
     looks = [pictures[row].look for row in seen]
     near = alike(np.array([h for h, _ in looks]), np.array([t for _, t in looks])) if looks else ()
@@ -193,7 +199,13 @@ def of_copies(pictures: Sequence[Picture], *, strict: bool) -> Iterator[Finding]
             "in two splits",
             "Keep one: testing on what was trained on flatters.",
         ),
-        ("two_styles", "warn", styles, "in two styles", "Decide on one, or accept noisy labels."),
+        (
+            "two_styles",
+            "note" if painted else "warn",
+            styles,
+            "in two styles",
+            "Nothing: the sample set paints one scene in several styles." if painted else "Decide on one style.",
+        ),
         ("duplicates", "warn", within, "twice in one style", "Remove the copies."),
     ):
         if found:

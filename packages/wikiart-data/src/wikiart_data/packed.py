@@ -24,6 +24,7 @@ from filelock import FileLock, Timeout
 from wikiart_data.cache import cache_root, writable
 from wikiart_data.catalog import Catalog
 from wikiart_data.console import printable, say, track
+from wikiart_data.cores import cores
 from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.errors import InputError
 
@@ -83,7 +84,7 @@ def pack(
     """
     packs = cache_root(cache_dir) / "packs"
     folder = packs / f"{_key(catalog)}-{size}"
-    workers = workers or _cores()
+    workers = workers or cores()
     opened = _open(catalog, size, folder, workers)
     if opened is None:
         with _alone(writable(packs) / f"{folder.name}.lock", folder):
@@ -95,11 +96,6 @@ def pack(
         raise InputError(f"The pack {folder} does not read back as it was written: is the disk failing?")
     _judge_bad(opened, bad_limit)
     return opened
-
-
-def _cores() -> int:
-    """Cores this process may use, which in a container or a batch job is often fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _key(catalog: Catalog) -> str:

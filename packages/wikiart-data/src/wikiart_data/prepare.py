@@ -29,12 +29,12 @@ def sample_now(options: SampleOptions) -> None:
     """Paint the sample set into a folder, or into the cache.
 
     Raises:
-        InputError: the folder exists and is not empty, or cannot be written.
+        InputError: the folder holds something else, or cannot be written.
     """
     from wikiart_data.sample import build, sample_root
 
     if options.to is None:
         say(f"The sample set is in {sample_root(options.cache_dir, say=say)}")
         return
-    build(options.to)
+    build(options.to, say=say)
     say(f"The sample set is in {options.to}")

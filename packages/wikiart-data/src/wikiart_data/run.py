@@ -185,7 +185,7 @@ class Run:
 
     def _cut_metrics(self, epoch: float) -> None:
         """Drop the lines of epochs that will be run again."""
-        if self.is_main:
+        if self.is_main and (self.folder / "metrics.jsonl").exists():
             kept = [line for line in self.metrics() if line["epoch"] < epoch]
             write_bytes(self.folder / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept).encode())
 

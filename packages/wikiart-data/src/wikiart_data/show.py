@@ -48,7 +48,9 @@ def contact_sheet(
         top = place * size
         draw.text((6, top + size // 2), readable(style), fill="black", font=font, anchor="lm")
         rows = catalog.rows(split)[catalog.labels[catalog.rows(split)] == catalog.styles.index(style)]
-        shuffled = random.Random(f"{seed}-{style}").sample(rows.tolist(), len(rows))
+        # Bytes, because a folder's name may hold some that are no text.
+        dice = random.Random(f"{seed}-{style}".encode("utf-8", "surrogateescape"))
+        shuffled = dice.sample(rows.tolist(), len(rows))
         for column, picture in enumerate(_readable_pictures(catalog, shuffled, columns, size)):
             sheet.paste(picture, (margin + column * size, top))
     return sheet

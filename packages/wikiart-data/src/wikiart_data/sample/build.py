@@ -13,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from filelock import FileLock
 from PIL import Image
-from platformdirs import user_cache_path
 
+from wikiart_data.cache import cache_root
+from wikiart_data.cores import cores
 from wikiart_data.errors import InputError
 from wikiart_data.sample.painters import paint
 from wikiart_data.sample.scenes import SCENES, Scene, title
@@ -25,6 +26,9 @@ VERSION = 1
 
 SIZE = 160
 """Side of the pictures in pixels: room for a random crop at 128, and half of it still shows the brush."""
+
+MARK = ".wikiart-sample"
+"""An empty file in the set's folder: what else may be there is not ours."""
 
 COURSE: dict[str, tuple[int, int]] = {
     "Abstract_Expressionism": (449, 17),
@@ -149,7 +153,7 @@ def build(
     """Paint the set into `folder`, laid out as `<folder>/{train,valid,test}/<Style>/<artist>_<title>-<seed>.jpg`.
 
     It is painted in a hidden folder beside and renamed at the end, so a folder of this name is always whole; if another
-    process is at it, this one waits. A folder that is there already is left as it is.
+    process is at it, this one waits. A set that is there already is left as it is.
 
     Args:
         folder: where to; its parents are made.
@@ -163,16 +167,18 @@ def build(
         The folder.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder holds something else, or cannot be written.
     """
     folder = Path(folder).absolute()
-    if folder.is_dir():
+    if (folder / MARK).exists():
         return folder
+    if folder.exists():
+        raise InputError(f"{folder} exists and is not a sample set: name a folder that does not exist yet.")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if not folder.is_dir():  # else another process has built it while we waited
-                _build_locked(folder, size, share, quality, workers or _cores(), say)
+                _build_locked(folder, size, share, quality, workers or cores(), say)
     except OSError as error:
         raise InputError(
             f"The sample set cannot be written to {folder} ({error.strerror or error}); "
@@ -191,8 +197,7 @@ def sample_root(cache_dir: Path | None = None, say: Callable[[str], None] = prin
     Raises:
         InputError: the cache cannot be written.
     """
-    cache = cache_dir or os.environ.get("WIKIART_CACHE") or user_cache_path("wikiart")
-    return build(Path(cache) / f"sample-v{VERSION}", say=say)
+    return build(cache_root(cache_dir) / f"sample-v{VERSION}", say=say)
 
 
 def _build_locked(folder: Path, size: int, share: float, quality: int, workers: int, say) -> None:
@@ -220,6 +225,7 @@ def _build_locked(folder: Path, size: int, share: float, quality: int, workers: 
                 child.wait()
     if any(child.returncode for child in children):
         raise OSError(next((text for text in failed if text), "a painter was killed").strip().splitlines()[-1])
+    (unfinished / MARK).touch()
     unfinished.rename(folder)
     say(f"Painted {number:,} pictures in {time.monotonic() - begun:.0f} s.")
 
@@ -240,10 +246,6 @@ from wikiart_data.sample.build import _paint_share
 folder, size, share, *rest = sys.argv[1:]
 _paint_share(Path(folder), int(size), float(share), *map(int, rest))
 """
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _slug(text: str) -> str:

@@ -83,7 +83,7 @@ def contact_sheet(size: int = 128, seed: int = 3, styles: tuple[str, ...] = STYL
     Returns:
         An RGB picture; each row is one style, its name on the left of it.
     """
-    label, gap = round(size * 1.1), max(2, size // 32)
+    label, gap = round(size * 0.95), max(2, size // 32)
     wide, tall = label + len(SCENES) * (size + gap), size + gap
     rows = -(-len(styles) // across)
     sheet = Image.new("RGB", (across * wide + gap, rows * tall + gap), "#f6f3ec")

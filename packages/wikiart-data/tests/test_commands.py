@@ -1,0 +1,365 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from wikiart_data.commands import Command, main, options_from
+from wikiart_data.errors import InputError
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a part's training command takes."""
+
+    data: str | None = None
+    """Folder of paintings."""
+    config: Path | None = None
+    """JSON with defaults."""
+    name: str | None = None
+    """Name of the run."""
+    runs: Path = Path("runs")
+    """Where runs are made."""
+    epochs: int = 30
+    """Times through."""
+    batch_size: int = 128
+    """Pictures in a step."""
+    lr: float = 0.2
+    """Learning rate."""
+    device: str = "auto"
+    """Where."""
+    model: Literal["small", "base"] = "small"
+    """Which."""
+    overwrite: bool = False
+    """Replace."""
+    sizes: tuple[int, ...] = ()
+    """Some numbers."""
+    paths: tuple[Path, ...] = ()
+    """Some paths."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another command."""
+
+    what: str = "nothing"
+    """What happens: nothing, interrupt, exit, seven."""
+    numbers: list[int] = field(default_factory=list)
+    """Numbers."""
+
+
+seen: list[object] = []
+
+
+def take(options: Options) -> None:
+    seen.append(options)
+
+
+def happen(options: Other) -> int | None:
+    if options.what == "interrupt":
+        raise KeyboardInterrupt
+    if options.what == "exit":
+        raise SystemExit(143)
+    if options.what == "leave":
+        raise SystemExit
+    if options.what == "mistake":
+        raise InputError("it is wrong, in this file; do that.")
+    return 7 if options.what == "seven" else None
+
+
+COMMANDS = (
+    Command("train", Options, f"{__name__}:take", "train a network"),
+    Command("predict", Other, f"{__name__}:happen", "name styles"),
+)
+
+
+@pytest.fixture(autouse=True)
+def nothing_seen() -> None:
+    seen.clear()
+
+
+def run(*arguments: str) -> int:
+    return main("program", "What it does.", COMMANDS, arguments)
+
+
+def options(*arguments: str) -> Options:
+    assert run(*arguments) == 0
+    (taken,) = seen
+    seen.clear()
+    assert isinstance(taken, Options)
+    return taken
+
+
+# -- verbs ---------------------------------------------------------------------------------------------------------
+
+
+def test_without_a_verb_the_first_one():
+    assert options() == Options()
+    assert options("--epochs", "3") == Options(epochs=3)
+    assert options("train", "--epochs=3", "--overwrite", "--batch-size", "5") == Options(
+        None, None, None, Path("runs"), 3, 5, overwrite=True
+    )
+
+
+def test_an_unknown_verb(capsys: pytest.CaptureFixture):
+    assert run("trian") == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == ("program: there is no command 'trian'. Did you mean 'train'? The commands are: train, predict.\n")
+    assert run("xyzzy") == 2
+    assert "Did you mean" not in capsys.readouterr().err
+
+
+def test_help_is_an_overview(capsys: pytest.CaptureFixture):
+    for flag in ("-h", "--help"):
+        assert run(flag) == 0
+        out = capsys.readouterr().out
+        assert "What it does." in out
+        assert "train    train a network\n" in out
+        assert "predict  name styles\n" in out
+        assert "Without a command: train." in out
+
+
+def test_help_of_a_verb(capsys: pytest.CaptureFixture):
+    assert run("predict", "--help") == 0
+    out = capsys.readouterr().out
+    assert "Another command." in out
+    assert "What happens" in out
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--epochs", "many"], ["--nonsense", "1"], ["--model", "huge"], ["predict", "--what"]]
+)
+def test_wrong_options_end_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture):
+    assert run(*wrong) == 2
+    out, err = capsys.readouterr()
+    assert "Traceback" not in out + err
+    assert wrong[-1].strip("-") in out + err
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "said"),
+    [
+        ("nothing", 0, ""),
+        ("seven", 7, ""),
+        ("exit", 143, ""),
+        ("leave", 0, ""),
+        ("interrupt", 130, "program: interrupted\n"),
+        ("mistake", 2, "program: it is wrong, in this file; do that.\n"),
+    ],
+)
+def test_how_a_command_ends(what: str, status: int, said: str, capsys: pytest.CaptureFixture):
+    assert run("predict", "--what", what) == status
+    assert capsys.readouterr() == ("", said)
+
+
+def test_what_is_no_users_mistake_is_not_hidden():
+    broken = (Command("train", Options, f"{__name__}:missing", ""),)
+    with pytest.raises(AttributeError):
+        main("program", "", broken, [])
+
+
+# -- --config ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Callable[..., str]:
+    def settings(content: object, name: str = "config.json") -> str:
+        (tmp_path / name).write_text(content if isinstance(content, str) else json.dumps(content))
+        return str(tmp_path / name)
+
+    return settings
+
+
+def test_the_courses_config(settings: Callable, tmp_path: Path):
+    path = settings(
+        {
+            "trainingdir": f"{tmp_path}/wikiart/train",
+            "testingdir": f"{tmp_path}/wikiart/test/",
+            "modelfile": "models/wikiart.pth",
+            "device": "cuda:1",
+            "epochs": 20,
+            "batch_size": 32,
+            "something_of_their_own": [1, 2],
+        }
+    )
+    expected = Options(str(tmp_path / "wikiart"), Path(path), "wikiart", epochs=20, batch_size=32, device="cuda:1")
+    assert options("--config", path) == expected
+    assert options("train", f"--config={path}") == expected
+
+
+def test_the_command_line_wins(settings: Callable):
+    path = settings({"epochs": 20, "batch_size": 32, "lr": 1})
+    taken = options("--config", path, "--epochs", "2")
+    assert (taken.epochs, taken.batch_size, taken.lr) == (2, 32, 1)
+    assert options("--epochs", "2", "--config", path).epochs == 2
+
+
+def test_relative_folders_of_the_course(settings: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = settings({"trainingdir": "data/train", "testingdir": "./data/test"})
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert options("--config", path).data == str(tmp_path / "data")  # from where the file lies
+    (elsewhere / "data" / "train").mkdir(parents=True)
+    assert options("--config", path).data == "data"  # from where the command is run
+
+
+@pytest.mark.parametrize("course", [("a/train", "b/test"), ("a/training", "a/test"), ("a/train", "a/train")])
+def test_folders_that_are_not_one_data_folder(course: tuple[str, str], settings: Callable, capsys):
+    assert run("--config", settings({"trainingdir": course[0], "testingdir": course[1]})) == 2
+    assert f"trainingdir {course[0]} and testingdir {course[1]} must be the folders" in capsys.readouterr().err
+
+
+def test_an_earlier_runs_json(settings: Callable):
+    record = {
+        "part": "classify",
+        "config": {
+            "data": "paintings", "config": None, "name": None, "runs": "elsewhere", "epochs": 4, "batch_size": 8,
+            "lr": 0.5, "device": "cpu", "model": "base", "overwrite": False, "sizes": [1, 2], "paths": ["a", "b"],
+        },
+        "styles": ["Baroque"],
+    }  # fmt: skip
+    path = settings(record, "run.json")
+    assert options("--config", path) == Options(
+        "paintings",
+        Path(path),
+        None,
+        Path("elsewhere"),
+        4,
+        8,
+        0.5,
+        "cpu",
+        "base",
+        False,
+        (1, 2),
+        (Path("a"), Path("b")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", "cannot be read as JSON"),
+        ("", "cannot be read as JSON"),
+        ("[1, 2]", "holds no JSON object"),
+        ('"text"', "holds no JSON object"),
+        ({"nothing": 1, "known": 2}, "names no option of this command; it knows data, config, name"),
+        ({}, "names no option of this command"),
+        ({"epochs": "many"}, 'epochs = "many": expected int.'),
+        ({"epochs": 2.5}, "epochs = 2.5: expected int."),
+        ({"epochs": True}, "epochs = true: expected int."),
+        ({"epochs": None}, "epochs = null: expected int."),
+        ({"device": 0}, "device = 0: expected str."),
+        ({"model": "huge"}, "model = \"huge\": expected Literal['small', 'base']."),
+        ({"data": ["a", "b"]}, 'data = ["a", "b"]: expected str | None.'),
+        ({"overwrite": "no"}, 'overwrite = "no": expected bool.'),
+        ({"sizes": [1, "x"]}, "sizes = "),
+        ({"sizes": 3}, "sizes = 3: expected tuple[int, ...]."),
+        ({"config": "x", "epochs": "3"}, 'epochs = "3": expected int.'),
+    ],
+)
+def test_mistakes_in_a_config_are_sentences(content: object, sentence: str, settings: Callable, capsys):
+    path = settings(content)
+    assert run("--config", path) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"program: --config {path}")
+    assert sentence in err
+    assert err.count("\n") == 1
+    assert seen == []
+
+
+def test_a_config_that_is_missing_or_no_text(tmp_path: Path, capsys: pytest.CaptureFixture):
+    assert run("--config", str(tmp_path / "missing.json")) == 2
+    assert capsys.readouterr().err == f"program: --config {tmp_path}/missing.json: there is no such file.\n"
+    assert run("--config", str(tmp_path)) == 2
+    assert "cannot be read as JSON" in capsys.readouterr().err
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    assert run("--config", str(tmp_path / "binary.json")) == 2
+    assert "cannot be read as JSON" in capsys.readouterr().err
+
+
+def test_options_from():
+    assert options_from(Options, {"runs": "a", "sizes": [1], "lr": 1}) == Options(runs=Path("a"), sizes=(1,), lr=1)
+    assert options_from(Options, {"config": None, "runs": Path("b")}) == Options(runs=Path("b"))
+    with pytest.raises(InputError, match=r"^colour, epoch: no such option in Options\.$"):
+        options_from(Options, {"epoch": 3, "colour": 1, "lr": 0.1})
+
+
+# -- as a process --------------------------------------------------------------------------------------------------
+
+PROGRAM = """
+import sys
+from wikiart_data.commands import Command, main
+from wikiart_data.config import PackOptions
+status = main("program", "About.", [Command("pack", PackOptions, "wikiart_data.prepare:pack_now", "x")], sys.argv[1:])
+print("torch" in sys.modules, file=sys.stderr)
+raise SystemExit(status)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pack", "--help"], ["pakc"]])
+def test_help_and_mistakes_do_not_wait_for_torch(arguments: list[str]):
+    done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True)
+    assert done.returncode == (2 if arguments == ["pakc"] else 0)
+    assert done.stderr.endswith("False\n")
+    assert "Traceback" not in done.stderr
+
+
+PRINTS = """
+import dataclasses, sys, types
+from wikiart_data.commands import Command, main
+from wikiart_data.console import say
+@dataclasses.dataclass(frozen=True)
+class Options:
+    '''Print.'''
+    lines: int = 1
+    '''How many.'''
+def prints(options):
+    for _ in range(options.lines):
+        print("x" * 79)
+module = types.ModuleType("printing")
+module.prints = prints
+sys.modules["printing"] = module
+raise SystemExit(main("program", "About.", [Command("print", Options, "printing:prints", "x")]))
+"""
+
+
+@pytest.mark.parametrize("lines", ["1", "20000"])
+def test_a_reader_that_has_gone_is_no_matter(lines: str):
+    reading, writing = os.pipe()
+    os.close(reading)  # as after `| head`, or `| true`
+    buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS, "--lines", lines],
+        env=buffered,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_reader_that_leaves_what_rich_prints():
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = PRINTS.replace("print(", "say(")
+    done = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True)
+    os.close(writing)
+    assert done.stderr == ""  # rich itself ends such a program, with status 1
+    assert done.returncode == 1
+
+
+def test_names_that_the_terminal_cannot_show_are_escaped():
+    program = PRINTS.replace('print("x" * 79)', 'say("é \\udcff →")')
+    for encoding, shown in (("utf-8", "é \\udcff →\n"), ("ascii", "\\xe9 \\udcff \\u2192\n")):
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}
+        )
+        assert (done.returncode, done.stdout.decode()) == (0, shown), done.stderr.decode()
