@@ -156,3 +156,19 @@ def test_resuming_on_changed_data_is_refused(paintings, tmp_path, capsys):
     shutil.copy(next((copy / "train" / "Cubism").iterdir()), copy / "train" / "Baroque" / "painter_new.jpg")
     assert main(["--resume", "runs/classify/first"]) == 2
     assert "has changed" in capsys.readouterr().err
+
+
+def test_an_earlier_runs_options_make_a_new_run(paintings):
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "first", "--overwrite") == 0
+    assert main(["--config", "runs/classify/first/run.json"]) == 0
+    first, again = (
+        json.loads(Path(f"runs/classify/{name}/run.json").read_text())["config"] for name in ("first", "001")
+    )
+    assert (again["name"], again["overwrite"]) == (None, False)
+    assert again["size"] == first["size"] == 32
+    assert same_weights(Path("runs/classify/first"), Path("runs/classify/001"))
+
+
+def test_a_batch_larger_than_the_data_is_a_sentence(paintings, capsys):
+    assert main(["--data", str(paintings), "--batch-size", "85", "--model", "tiny", "--size", "32"]) == 2
+    assert "--batch-size 85 is more than the 84 training pictures" in capsys.readouterr().err

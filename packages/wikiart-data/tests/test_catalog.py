@@ -495,3 +495,11 @@ def test_the_order_does_not_depend_on_the_hash_seed(folder: Folder):
     ]
     assert told[0] == told[1]
     assert told[0].startswith(str(STYLES))
+
+
+@pytest.mark.parametrize("name", ["val", "validation"])
+def test_a_valid_split_of_another_name_is_not_silently_ignored(folder: Folder, name: str):
+    root = folder(real=False)
+    (root / "valid").rename(root / name)
+    with pytest.raises(InputError, match="rename it to 'valid'"):
+        scan(root)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wikiart_data.console import talking_on_stderr
 from wikiart_data.doctor import DoctorOptions, doctor
 from wikiart_data.duplicates import alike, artwork_key, look_of
 from wikiart_data.findings import KNOWN_BAD
@@ -46,7 +47,8 @@ def data(tmp_path):
 
 
 def run(data, capsys, **options):
-    status = doctor(DoctorOptions(data=str(data), json=True, **options))
+    with talking_on_stderr():  # as the command line does for --json
+        status = doctor(DoctorOptions(data=str(data), json=True, **options))
     out = capsys.readouterr().out
     report = json.loads(out)
     assert report["status"] == status

@@ -631,13 +631,12 @@ def dispositions() -> Iterator[None]:
 
 @pytest.mark.usefixtures("dispositions")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_asks_to_stop(number: signal.Signals, start: Callable, capsys: pytest.CaptureFixture):
+def test_a_signal_asks_to_stop(number: signal.Signals, start: Callable):
     run = start()
     run.listen()
     assert not run.should_stop()
     os.kill(os.getpid(), number)
     assert run.should_stop()
-    assert "Asked to stop" in capsys.readouterr().out
     # A second one is meant: it ends the process as if nobody had listened.
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL or number == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler or number == signal.SIGTERM

@@ -12,7 +12,7 @@ from PIL import Image
 
 from wikiart_data.errors import InputError
 from wikiart_data.sample import Scene, build, paint, sample_root, scene_of
-from wikiart_data.sample.build import COURSE, TOTALS, VERSION, counts, plan
+from wikiart_data.sample.build import COURSE, MARK, TOTALS, VERSION, counts, plan
 from wikiart_data.styles import STYLES
 
 TINY = {"size": 16, "share": 0.01}
@@ -83,7 +83,7 @@ def test_every_style_has_several_artists_and_no_file_is_planned_twice():
 def test_layout_on_disk(tiny):
     files = sorted(tiny.rglob("*.jpg"))
     assert [f.relative_to(tiny) for f in files] == sorted(p.path for p in plan(TINY["share"]))
-    assert sorted(f.name for f in tiny.iterdir()) == ["test", "train", "valid"]
+    assert sorted(f.name for f in tiny.iterdir()) == [MARK, "test", "train", "valid"]
     for split in TOTALS:
         assert tuple(sorted(f.name for f in (tiny / split).iterdir())) == tuple(sorted(STYLES))
     with Image.open(files[0]) as picture:
@@ -117,8 +117,14 @@ def test_sample_root_is_in_the_cache_and_versioned(tmp_path, monkeypatch):
     assert sample_root() == tmp_path / "env" / f"sample-v{VERSION}"
     assert sample_root(tmp_path / "given") == tmp_path / "given" / f"sample-v{VERSION}"
     monkeypatch.delenv("WIKIART_CACHE")
-    monkeypatch.setattr(module, "user_cache_path", lambda name: tmp_path / "home" / name)
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "home" / name)
     assert sample_root() == tmp_path / "home" / "wikiart" / f"sample-v{VERSION}"
+
+
+def test_a_folder_of_something_else_is_not_taken_for_the_set(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(InputError, match="is not a sample set"):
+        build(tmp_path / "mine", **TINY, say=lambda _: None)
 
 
 def test_a_finished_set_is_left_alone(tiny):

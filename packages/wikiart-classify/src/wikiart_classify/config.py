@@ -30,8 +30,8 @@ class TrainConfig:
     """tiny: 0.1 M parameters, for a first look; small: 2.8 M, for a laptop; base: 14 M, for a GPU."""
     size: int = 96
     """Side of the pictures in the last epochs, in pixels. Training begins at two thirds of it."""
-    epochs: int = 30
-    """Times through the training pictures."""
+    epochs: int | None = None
+    """Times through the training pictures (default: 30, on the sample set 15)."""
     batch_size: int = 128
     """Pictures in a step, over all processes."""
     lr: float = 0.02

@@ -26,7 +26,7 @@ def test(config: TestConfig) -> None:
     """
     path = find_model(config.model, config.runs)
     trained = load_network(path)
-    catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir))
+    catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
     if catalog.styles != trained.styles:
         odd = sorted(set(catalog.styles) ^ set(trained.styles))
         raise InputError(f"{path} was trained on other styles than {catalog.root} has: {', '.join(odd[:5])} differ.")

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,8 +26,11 @@ from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import PackedImages, pack
 from wikiart_data.run import Run
+from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 
+EPOCHS, EPOCHS_ON_SAMPLE = 30, 15
+"""Where --epochs does not say; the sample set is learned sooner than real paintings."""
 WARMUP = 0.15
 """Share of the steps in which the learning rate rises; then it falls along half a cosine."""
 GROWTH = 0.6
@@ -49,13 +53,21 @@ def train(config: TrainConfig) -> None:
             if getattr(config, key) != getattr(TrainConfig, key)
         }
         config = options_from(TrainConfig, {**run.record["config"], **here, "resume": config.resume})
-    catalog = scan(find_data(config.data, config.cache_dir))
+    catalog = scan(find_data(config.data, config.cache_dir), cache_dir=config.cache_dir)
+    if config.epochs is None:
+        config = replace(config, epochs=EPOCHS_ON_SAMPLE if (catalog.root / MARK).exists() else EPOCHS)
     if run is None:
         run = Run.start("classify", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
         raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
     packed = pack(catalog, math.ceil(config.size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
 
+    if config.batch_size > len(packed.rows("train")):
+        raise InputError(
+            f"--batch-size {config.batch_size} is more than the {len(packed.rows('train'))} training pictures."
+        )
+    if config.batch_size % accelerator.num_processes:
+        raise InputError(f"--batch-size {config.batch_size} cannot be shared by {accelerator.num_processes} processes.")
     device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     torch.manual_seed(config.seed)
     batches = Batches(

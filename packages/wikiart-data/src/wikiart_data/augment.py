@@ -1,7 +1,8 @@
 """Augmentation of whole batches on the device: a random resized crop as two matrix products, light, and mixing.
 
-Every random number comes from one seed a step and is drawn for the whole batch over all processes, so a batch is the
-same whichever way it is dealt out.
+Every random number of crops and light comes from one seed a step and is drawn for the whole batch over all processes,
+so a batch is the same whichever way it is dealt out. Mixing then blends each picture with its neighbour in its own
+process's share: the kind and strength are the same everywhere, the neighbours depend on the number of processes.
 """
 
 import math

@@ -189,6 +189,9 @@ def _check_layout(root: Path) -> None:
         hint = " Unpack it first: wikiart-data import FILE." if root.suffix.lower() == ".zip" else ""
         raise InputError(f"{root} is a file, not a folder; {LAYOUT}.{hint}")
     train = root / "train"
+    for other in ("val", "validation"):
+        if (root / other).is_dir() and not (root / "valid").is_dir():
+            raise InputError(f"{root / other} would be ignored: rename it to 'valid'; {LAYOUT}.")
     if train.is_dir():
         for split in (root / split for split in SPLITS if (root / split).is_dir()):
             _check_split(split)

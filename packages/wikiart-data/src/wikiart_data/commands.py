@@ -21,6 +21,9 @@ from typing import Any
 from wikiart_data.console import talking_on_stderr
 from wikiart_data.errors import InputError
 
+_OF_ONE_RUN = ("config", "name", "overwrite", "resume")
+# Options that are not taken over from an earlier run's run.json: they would make the new run replace it.
+
 
 @dataclasses.dataclass(frozen=True)
 class Command:
@@ -160,7 +163,7 @@ def _settings(path: Path, options: type) -> dict[str, Any]:
     if not isinstance(read, dict):
         raise InputError(f"--config {path} holds no JSON object; expected keys such as trainingdir and epochs.")
     if isinstance(read.get("config"), dict):  # a run.json keeps its options under this key
-        read = read["config"]
+        read = {key: value for key, value in read["config"].items() if key not in _OF_ONE_RUN}
     fields = {field.name: field for field in dataclasses.fields(options)}
     found: dict[str, Any] = {}
     if "trainingdir" in read:

@@ -197,8 +197,6 @@ class Run:
         def asked(signum: int, _: object) -> None:
             self._asked_to_stop = True
             signal.signal(signum, signal.SIG_DFL if signum == signal.SIGTERM else signal.default_int_handler)
-            if self.is_main:
-                say("Asked to stop: saving after this step.")
 
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, asked)
@@ -452,7 +450,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """The commit of the code that runs, with `+` if files were changed since; None outside a checkout."""
+    """The commit of the code that runs, with `+` if files were changed since; None if it is not under git itself."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -460,6 +458,7 @@ def _git_commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed into somebody else's repository, perhaps
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno", ".") else "")
     except (OSError, subprocess.SubprocessError):
         return None
