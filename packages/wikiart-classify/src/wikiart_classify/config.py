@@ -6,6 +6,8 @@ from typing import Literal
 
 import tyro
 
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -14,24 +16,24 @@ class TrainConfig:
     Example: wikiart-classify --data paintings --name first
     """
 
-    data: str | None = None
+    data: MaybeData = None
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
-    config: Path | None = None
+    config: MaybeFile = None
     """JSON with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")
     """Where run folders are made: RUNS/classify/NAME."""
-    name: str | None = None
+    name: MaybeText = None
     """Name of the run's folder (default: the next free number)."""
     overwrite: bool = False
     """Replace a run of that name."""
-    resume: Path | None = None
+    resume: MaybeFolder = None
     """Go on with the run in this folder, with the options it was started with."""
     model: Literal["tiny", "small", "base"] = "small"
-    """tiny: 0.1 M parameters, for a first look; small: 2.8 M, for a laptop; base: 14 M, for a GPU."""
-    size: int = 96
-    """Side of the pictures in the last epochs, in pixels. Training begins at two thirds of it."""
-    epochs: int | None = None
-    """Times through the training pictures (default: 30, on the sample set 15)."""
+    """tiny: 0.08 M parameters, for a first look; small: 2.8 M, for a laptop; base: 18 M, for a GPU."""
+    size: int = 128
+    """Side of the pictures in the last epochs, in pixels. Training begins at half of it."""
+    epochs: MaybeNumber = None
+    """Times through the training pictures (default: 30, on the sample set 12)."""
     batch_size: int = 128
     """Pictures in a step, over all processes."""
     lr: float = 0.02
@@ -40,7 +42,7 @@ class TrainConfig:
     """Pull of the kernels towards 0, per unit of learning rate."""
     label_smoothing: float = 0.1
     """Share of the target that is spread over all styles."""
-    mixing: float = 0.7
+    mixing: float = 0.9
     """Share of steps with MixUp or CutMix."""
     ema: float = 0.998
     """Decay of the averaged weights that are tested and kept, a step."""
@@ -52,7 +54,7 @@ class TrainConfig:
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
     """auto takes bf16 where the hardware is faster with it."""
-    cache_dir: Path | None = None
+    cache_dir: MaybeFolder = None
     """Where packed pictures are kept (default: $WIKIART_CACHE, else the user's cache)."""
     bad_limit: float = 0.01
     """Largest share of unreadable files to go on with."""
@@ -67,7 +69,7 @@ class TestConfig:
 
     model: tyro.conf.Positional[Path | None] = None
     """A run's folder or its model.safetensors (default: the newest run in RUNS/classify)."""
-    data: str | None = None
+    data: MaybeData = None
     """Folder of paintings (default: the one the run was trained on)."""
     split: Literal["test", "valid", "train"] = "test"
     """Which split. Choose on valid; read test once."""
@@ -77,7 +79,7 @@ class TestConfig:
     """Where the newest run is looked for."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
-    cache_dir: Path | None = None
+    cache_dir: MaybeFolder = None
     """Where packed pictures are kept."""
     bad_limit: float = 0.01
     """Largest share of unreadable files to go on with."""
@@ -92,9 +94,9 @@ class PredictConfig:
 
     pictures: tyro.conf.Positional[tuple[Path, ...]]
     """Picture files and folders (looked through with all their subfolders)."""
-    model: Path | None = None
+    model: MaybeFile = None
     """A run's folder or its model.safetensors (default: the newest run in RUNS/classify)."""
-    csv: Path | None = None
+    csv: MaybeFile = None
     """Write a row a picture to this file; '-' prints the rows."""
     top: int = 5
     """How many styles a picture."""

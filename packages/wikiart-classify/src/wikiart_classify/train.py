@@ -29,12 +29,14 @@ from wikiart_data.run import Run
 from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 
-EPOCHS, EPOCHS_ON_SAMPLE = 30, 15
+EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
 """Where --epochs does not say; the sample set is learned sooner than real paintings."""
 WARMUP = 0.15
 """Share of the steps in which the learning rate rises; then it falls along half a cosine."""
-GROWTH = 0.6
-"""Share of the epochs over which pictures grow from two thirds to their full size."""
+GROWTH = 0.8
+"""Share of the epochs over which pictures grow from half to their full size."""
+CROP = (0.2, 1.0)
+"""Share of a picture's area that a training crop keeps."""
 
 
 def train(config: TrainConfig) -> None:
@@ -76,7 +78,7 @@ def train(config: TrainConfig) -> None:
         config.batch_size,
         device,
         power=config.power,
-        augment=Augment(),
+        augment=Augment(crop=CROP),
         seed=config.seed,
         rank=accelerator.process_index,
         world=accelerator.num_processes,
@@ -199,11 +201,11 @@ def schedule(done: float) -> float:
 
 
 def size_at(epoch: int, config: TrainConfig) -> int:
-    """Side of an epoch's pictures: two thirds of the full size at first, growing in steps of 16 pixels.
+    """Side of an epoch's pictures: half of the full size at first, growing in steps of 16 pixels.
 
     Small pictures cost little and teach the coarse things first (progressive resizing, Howard 2018; Tan & Le 2021).
     """
-    smallest = max(16, round(config.size * 2 / 3 / 16) * 16)
+    smallest = max(16, round(config.size / 2 / 16) * 16)
     grown = min(1.0, epoch / max(1.0, GROWTH * config.epochs)) * (config.size - smallest)
     return min(config.size, smallest + int(grown / 16 + 1e-9) * 16) if grown < config.size - smallest else config.size
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import tyro
 
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder
+
 
 @dataclass(frozen=True)
 class StatsOptions:
@@ -13,15 +15,15 @@ class StatsOptions:
     Example: wikiart-data stats --data paintings --power 0.5 --figure counts.png
     """
 
-    data: str | None = None
+    data: MaybeData = None
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     power: float = 0.5
     """Balance of sampling: 0 as the styles come, 1 every style equally often, 0.5 between."""
-    figure: Path | None = None
+    figure: MaybeFile = None
     """Write a bar figure to this PNG file."""
     json: bool = False
     """Print everything as JSON and nothing else."""
-    cache_dir: Path | None = None
+    cache_dir: MaybeFolder = None
     """Where the folder's listing is remembered (default: $WIKIART_CACHE, else the user's cache)."""
 
 
@@ -34,7 +36,7 @@ class ShowOptions:
 
     target: tyro.conf.Positional[Path] = Path("contact-sheet.png")
     """The PNG or JPEG file to write."""
-    data: str | None = None
+    data: MaybeData = None
     """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     split: str = "train"
     """train, valid or test."""
@@ -46,7 +48,7 @@ class ShowOptions:
     """Side of a picture, in pixels."""
     seed: int = 0
     """Which pictures are drawn."""
-    cache_dir: Path | None = None
+    cache_dir: MaybeFolder = None
     """Where the folder's listing is remembered."""
 
 
@@ -57,11 +59,11 @@ class PackOptions:
     Example: wikiart-data pack --data paintings --size 128
     """
 
-    data: str | None = None
+    data: MaybeData = None
     """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
-    size: int = 110
-    """Side of the squares, in pixels (wikiart-classify at its default size uses 110)."""
-    cache_dir: Path | None = None
+    size: int = 147
+    """Side of the squares, in pixels (wikiart-classify at its default size uses 147)."""
+    cache_dir: MaybeFolder = None
     """Where packs are kept (default: $WIKIART_CACHE, else the user's cache)."""
     bad_limit: float = 0.01
     """Largest share of unreadable files to accept."""
@@ -74,7 +76,7 @@ class SampleOptions:
     Example: wikiart-data sample --to sample
     """
 
-    to: Path | None = None
+    to: MaybeFolder = None
     """Folder to write (default: the cache, where every command finds it)."""
-    cache_dir: Path | None = None
+    cache_dir: MaybeFolder = None
     """Where the cache is (default: $WIKIART_CACHE, else the user's cache)."""

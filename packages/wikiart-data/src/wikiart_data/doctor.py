@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from wikiart_data.options import MaybeData, MaybeFolder
 
 if TYPE_CHECKING:
     from wikiart_data.findings import Finding
@@ -20,7 +21,7 @@ SHOWN = 5
 class DoctorOptions:
     """Check a data folder: unreadable and odd files, the same picture twice, the machine. It is only read."""
 
-    data: str | None = None
+    data: MaybeData = None
     """Data folder (default: $WIKIART_DATA, else the built-in sample set)."""
     strict: bool = False
     """Exit with status 2 if any picture is in two splits."""
@@ -28,7 +29,7 @@ class DoctorOptions:
     """Look for resized, re-encoded or slightly changed copies too; --no-near does not."""
     json: bool = False
     """Print everything as JSON, every file named, and nothing else."""
-    cache_dir: Path | None = None
+    cache_dir: MaybeFolder = None
     """Cache folder (default: $WIKIART_CACHE, else the user's own)."""
 
 
