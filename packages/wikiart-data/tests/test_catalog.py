@@ -223,13 +223,13 @@ def test_an_empty_valid_folder_is_as_good_as_none(folder: Folder):
 @pytest.fixture
 def walks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that were walked, in order."""
-    walked, walk = [], catalog_module._walk
+    walked, walk = [], catalog_module.walk
 
     def counted(root: Path, cache_dir: Path | None) -> object:
         walked.append(root)
         return walk(root, cache_dir)
 
-    monkeypatch.setattr(catalog_module, "_walk", counted)
+    monkeypatch.setattr(catalog_module, "walk", counted)
     return walked
 
 

@@ -14,10 +14,12 @@ import pytest
 import torch
 from torch import nn
 
+from wikiart_data import provenance as provenance_module
 from wikiart_data import run as run_module
 from wikiart_data.catalog import Catalog, scan
 from wikiart_data.errors import InputError
-from wikiart_data.run import Run, load_weights, read_model, read_record, write_bytes, write_model
+from wikiart_data.run import Run, read_record
+from wikiart_data.weights import load_weights, read_model, write_bytes, write_model
 
 torch.set_num_threads(2)
 
@@ -41,7 +43,7 @@ def catalog(folder: Callable[..., Path]) -> Catalog:
 @pytest.fixture(autouse=True)
 def git(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking git takes longer than all else that a test does here."""
-    monkeypatch.setattr(run_module, "_git_commit", lambda: "0123abc+")
+    monkeypatch.setattr(provenance_module, "git_commit", lambda: "0123abc+")
 
 
 @pytest.fixture

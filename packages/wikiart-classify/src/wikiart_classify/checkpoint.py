@@ -7,7 +7,7 @@ from typing import Any
 
 from wikiart_classify.network import PRESETS, StyleNet
 from wikiart_data.errors import InputError
-from wikiart_data.run import load_weights, read_model
+from wikiart_data.weights import load_weights, read_model
 
 
 @dataclass(frozen=True)

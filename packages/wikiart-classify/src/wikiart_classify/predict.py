@@ -15,12 +15,12 @@ from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import PredictConfig
 from wikiart_classify.train import probabilities
 from wikiart_data.augment import resized_crops
-from wikiart_data.catalog import PICTURE_ENDINGS
 from wikiart_data.console import console, printable, say, track
 from wikiart_data.cores import cores
 from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
+from wikiart_data.listing import PICTURE_ENDINGS
 from wikiart_data.styles import readable
 
 _BATCH = 128

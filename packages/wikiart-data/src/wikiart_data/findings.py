@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from wikiart_data.catalog import PICTURE_ENDINGS, SPLITS, Catalog, artwork_of
+from wikiart_data.catalog import Catalog, artwork_of
 from wikiart_data.duplicates import LEVELS, alike, artwork_key, groups, same_key
 from wikiart_data.examine import Picture
+from wikiart_data.listing import PICTURE_ENDINGS, SPLITS
 from wikiart_data.packed import BAD_LIMIT
 from wikiart_data.styles import STYLES, canonical
 

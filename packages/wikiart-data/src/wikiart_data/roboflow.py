@@ -160,7 +160,7 @@ def _write(chunks: Iterable[bytes], path: Path, budget: int) -> int:
 
 def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], Counter[str]]:
     """Which entry goes where: {path below the data folder: entry}. Nothing is written yet."""
-    from wikiart_data.catalog import PICTURE_ENDINGS, SPLITS
+    from wikiart_data.listing import PICTURE_ENDINGS, SPLITS
 
     entries = [info for info in opened.infolist() if not info.is_dir()]
     if len(entries) > MOST_FILES:

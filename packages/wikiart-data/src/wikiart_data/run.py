@@ -15,36 +15,28 @@ import dataclasses
 import io
 import json
 import math
-import os
-import platform
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
 from wikiart_data.catalog import Catalog
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
+from wikiart_data.provenance import provenance
+from wikiart_data.weights import load_weights, not_written, read_model, write_bytes, write_model
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
     from matplotlib.figure import Figure
-
-_VERSIONS_OF = ("torch", "torchvision", "accelerate", "numpy", "pillow", "safetensors", "scikit-learn")
 
 
 class Run:
@@ -97,13 +89,7 @@ class Run:
                 "valid_was_cut": catalog.valid_was_cut,
             },
             "seed": config.seed,
-            "git_commit": _git_commit(),
-            "python": platform.python_version(),
-            "versions": _versions(),
-            "device": _device_in_words(accelerator),
-            "processes": 1 if accelerator is None else accelerator.num_processes,
-            "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-            "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **provenance(accelerator),
             **more,
         }
         run = cls(folder, record, accelerator)
@@ -144,7 +130,9 @@ class Run:
         content = io.BytesIO()
         torch.save({"optimizer": optimizer.state_dict(), "progress": progress}, content)
         write_bytes(state, content.getvalue())
-        tensors = {f"{name}/{key}": value for name, model in models.items() for key, value in _tensors(model).items()}
+        tensors = {
+            f"{name}/{key}": value for name, model in models.items() for key, value in model.state_dict().items()
+        }
         crc = str(zlib.crc32(content.getvalue()))
         write_model(self.folder / "last.safetensors", tensors, {**self._identity(), "state_crc32": crc})
         state.replace(self.folder / "state.pt")
@@ -237,7 +225,7 @@ class Run:
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
-            raise _not_written(self.folder / "metrics.jsonl", error) from error
+            raise not_written(self.folder / "metrics.jsonl", error) from error
         say(text)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -251,7 +239,7 @@ class Run:
     def keep(self, model: nn.Module) -> None:
         """Write model.safetensors: the weights to use."""
         if self.is_main:
-            write_model(self.folder / "model.safetensors", _tensors(model), self._identity())
+            write_model(self.folder / "model.safetensors", model.state_dict(), self._identity())
 
     def write_json(self, name: str, content: Any) -> None:
         """Write a JSON file of the run."""
@@ -291,87 +279,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     return record
-
-
-def write_model(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
-    """Write tensors and text metadata as safetensors, with a CRC-32 over both, atomically."""
-    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(whole, {**about, "crc32": str(_crc(whole, about))}))
-
-
-def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors (on the CPU) and metadata of a file that `write_model` wrote.
-
-    Raises:
-        InputError: the file is missing, truncated, damaged, or lacks our metadata.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}.") from error
-    except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path} cannot be read, it is truncated or no safetensors file ({error}).") from error
-    if not {"config", "styles", "crc32"} <= about.keys():
-        raise InputError(f"{path} was not written by this toolkit: it carries no options and class list.")
-    if str(_crc(tensors, about)) != about["crc32"]:
-        raise InputError(f"{path} is damaged: its content does not match its checksum.")
-    return tensors, about
-
-
-def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put tensors into a model, all of them or none.
-
-    Raises:
-        InputError: names or shapes differ; the sentence names the file and one difference.
-    """
-    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    given = {name: tuple(value.shape) for name, value in tensors.items()}
-    if own != given:
-        odd = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
-        name = odd[0]
-        raise InputError(
-            f"{path} holds another model: {len(odd)} of its tensors do not fit, such as {name!r} with shape "
-            f"{given.get(name, 'missing')} where {own.get(name, 'none')} is expected."
-        )
-    model.load_state_dict(dict(tensors))
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
-
-    Raises:
-        InputError: the disk is full or the folder cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise _not_written(path, error) from error
-
-
-def _not_written(path: Path, error: OSError) -> InputError:
-    return InputError(f"{path} cannot be written ({error.strerror}); what was saved before is kept.")
-
-
-def _tensors(model: nn.Module) -> dict[str, Tensor]:
-    return dict(model.state_dict())
-
-
-def _crc(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> int:
-    crc = zlib.crc32(json.dumps({key: about[key] for key in sorted(about) if key != "crc32"}).encode())
-    for name in sorted(tensors):
-        # The type and the shape too: the same bytes read as others would be other weights.
-        crc = zlib.crc32(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode(), crc)
-        crc = zlib.crc32(tensors[name].detach().contiguous().flatten().view(torch.uint8).numpy(), crc)
-    return crc
 
 
 def _whole_lines(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -447,35 +354,3 @@ def _plain(config: Any) -> dict[str, Any]:
         return str(x) if isinstance(x, Path) else x
 
     return {key: value(x) for key, x in dataclasses.asdict(config).items()}
-
-
-def _git_commit() -> str | None:
-    """The commit of the code that runs, with `+` if files were changed since; None if it is not under git itself."""
-    here = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(here), *words]
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-
-    try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed into somebody else's repository, perhaps
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno", ".") else "")
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in _VERSIONS_OF:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
-def _device_in_words(accelerator: "Accelerator | None") -> str:
-    device = torch.device("cpu") if accelerator is None else accelerator.device
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"

@@ -4,11 +4,12 @@ import random
 
 from PIL import Image, ImageDraw, ImageFont
 
-from wikiart_data.catalog import SPLITS, Catalog, scan
+from wikiart_data.catalog import Catalog, scan
 from wikiart_data.config import ShowOptions
 from wikiart_data.console import say
 from wikiart_data.decode import BadPictureError, decode
 from wikiart_data.errors import InputError
+from wikiart_data.listing import SPLITS
 from wikiart_data.source import find_data
 from wikiart_data.styles import canonical, readable
 

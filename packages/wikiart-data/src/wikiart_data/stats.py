@@ -8,11 +8,12 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from wikiart_data.catalog import SPLITS, Catalog, scan
+from wikiart_data.catalog import Catalog, scan
 from wikiart_data.config import StatsOptions
 from wikiart_data.console import console, say
 from wikiart_data.errors import InputError
 from wikiart_data.figures import ACCENT, PALE, SECOND, canvas, styled
+from wikiart_data.listing import SPLITS
 from wikiart_data.sampler import BalancedSampler
 from wikiart_data.source import find_data
 from wikiart_data.styles import readable
