@@ -104,3 +104,23 @@ class PredictConfig:
     """Where the newest run is looked for."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a trained network as a judge: a frozen file that other parts score pictures with.
+
+    A judge must take no part in training what it scores, so give it a seed and a width of its own.
+
+    Example: wikiart-classify train --seed 7 --model base --name judge
+             wikiart-classify export runs/classify/judge --to judge
+    """
+
+    model: tyro.conf.Positional[MaybeFile] = None
+    """A run's folder or its model.safetensors (default: the newest run in RUNS/classify)."""
+    to: Path = Path("judge")
+    """The folder to write."""
+    overwrite: bool = False
+    """Replace that folder."""
+    runs: Path = Path("runs")
+    """Where the newest run is looked for."""

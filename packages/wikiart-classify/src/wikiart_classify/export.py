@@ -1,0 +1,72 @@
+"""`wikiart-classify export`: a trained network as a judge that other parts load without this package."""
+
+import json
+import shutil
+import tempfile
+import zlib
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from wikiart_classify.checkpoint import find_model, load_network
+from wikiart_classify.config import ExportConfig
+from wikiart_classify.train import probabilities
+from wikiart_data.console import say
+from wikiart_data.errors import InputError
+
+
+class Answer(nn.Module):
+    """A network and what is done with its logits: images (B, 3, S, S) in 0..1 → probabilities (B, styles)."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean over each picture and its mirror image, in fp32."""
+        return probabilities(self.network, images, bf16=False)
+
+
+def export(config: ExportConfig) -> None:
+    """Write the judge's folder.
+
+    Raises:
+        InputError: there is no finished run, or the folder exists.
+    """
+    path = find_model(config.model, config.runs)
+    trained = load_network(path)
+    size = trained.config["size"]
+    try:
+        result = json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path.parent} has no result.json: a judge must know how good it is; finish the run."
+        ) from error
+    tested = result.get("test", result["valid"])
+    if config.to.exists() and not config.overwrite:
+        raise InputError(f"{config.to} exists: name another folder, or replace it with --overwrite.")
+    example = torch.rand(2, 3, size, size)
+    batch = {"images": {0: torch.export.Dim("batch", min=1)}}
+    program = torch.export.export(Answer(trained.network).eval(), (example,), dynamic_shapes=batch)
+
+    config.to.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=config.to.parent, prefix=f".{config.to.name}.") as part:
+        whole = Path(part) / "judge"
+        whole.mkdir()
+        torch.export.save(program, whole / "model.pt2")
+        about = {
+            "styles": trained.styles,
+            "size": size,
+            "input": "RGB in 0..1, squashed to a square; the network normalises",
+            "crc32": zlib.crc32((whole / "model.pt2").read_bytes()),
+            "seed": trained.config["seed"],
+            "network": trained.config["model"],
+            "parameters": result["parameters"],
+            **{key: tested[key] for key in ("n", "top1", "top3", "majority", "balanced", "per_style")},
+        }
+        (whole / "judge.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        if config.to.exists():
+            shutil.rmtree(config.to)
+        whole.rename(config.to)
+    say(f"Judge written to {config.to}: top-1 {100 * tested['top1']:.1f} % on {tested['n']:,} real pictures.")

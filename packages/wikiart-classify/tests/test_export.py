@@ -1,0 +1,101 @@
+"""A judge answers as the network it was made of, in a process that knows nothing of this package."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from wikiart_classify.checkpoint import load_network
+from wikiart_classify.cli import main
+from wikiart_classify.train import probabilities
+from wikiart_data.errors import InputError
+from wikiart_data.judge import Judge
+
+
+@pytest.fixture(scope="module")
+def run(paintings, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    quick = [
+        "--model",
+        "tiny",
+        "--size",
+        "32",
+        "--batch-size",
+        "16",
+        "--device",
+        "cpu",
+        "--ema",
+        "0.9",
+        "--epochs",
+        "2",
+    ]
+    cache = ["--cache-dir", str(folder / "cache")]
+    assert main([*quick, *cache, "--data", str(paintings), "--runs", str(folder), "--name", "one"]) == 0
+    return folder / "classify" / "one"
+
+
+@pytest.fixture(scope="module")
+def judge_folder(run) -> Path:
+    assert main(["export", str(run), "--to", str(run.parent / "judge")]) == 0
+    return run.parent / "judge"
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_the_same_probabilities(run, judge_folder, number):
+    images = torch.rand(number, 3, 32, 32, generator=torch.Generator().manual_seed(number))
+    judge = Judge.load(judge_folder)
+    with torch.no_grad():
+        expected = probabilities(load_network(run / "model.safetensors").network, images, bf16=False)
+    answer = judge(images)
+    assert torch.allclose(answer, expected, atol=1e-4)
+    assert torch.allclose(answer.sum(dim=1), torch.ones(number), atol=1e-5)
+
+
+def test_pictures_of_any_size_are_looked_at_whole(judge_folder):
+    judge = Judge.load(judge_folder)
+    small = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    large = small.repeat_interleave(3, dim=2).repeat_interleave(3, dim=3)
+    assert (judge(large) - judge(small)).abs().max() < 0.1
+    assert judge(torch.rand(2, 3, 50, 20)).shape == (2, 4)
+
+
+def test_it_says_how_good_it_is(run, judge_folder):
+    judge = Judge.load(judge_folder)
+    tested = json.loads((run / "result.json").read_text())["test"]
+    assert judge.about["top1"] == tested["top1"]
+    assert [row["recall"] for row in judge.about["per_style"]] == [row["recall"] for row in tested["per_style"]]
+    assert judge.styles == ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
+
+
+def test_it_is_loaded_without_this_package(judge_folder):
+    program = (
+        "import sys, torch; from wikiart_data.judge import Judge; "
+        "print(tuple(Judge.load(sys.argv[1])(torch.rand(3, 3, 40, 40)).shape), 'wikiart_classify' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(judge_folder)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split("\n")[-2] == "(3, 4) False"
+
+
+def test_a_flipped_bit_is_noticed(judge_folder, tmp_path):
+    content = bytearray((judge_folder / "model.pt2").read_bytes())
+    content[len(content) // 3] ^= 1
+    (tmp_path / "model.pt2").write_bytes(content)
+    (tmp_path / "judge.json").write_bytes((judge_folder / "judge.json").read_bytes())
+    with pytest.raises(InputError, match="is damaged"):
+        Judge.load(tmp_path)
+
+
+def test_mistakes_are_sentences(run, judge_folder, tmp_path, capsys):
+    with pytest.raises(InputError, match="holds no judge"):
+        Judge.load(tmp_path)
+    assert main(["export", str(run), "--to", str(judge_folder)]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    assert main(["export", str(tmp_path), "--to", str(tmp_path / "judge")]) == 2
+    assert "no result.json" in capsys.readouterr().err
+    assert not (tmp_path / "judge").exists()
