@@ -1,12 +1,13 @@
 """Does the training loop wait for its pictures, and how long does packing take?
 
-    uv run python benchmarks/loading.py [--pictures 15000] [--size 96]
+    uv run python benchmarks/loading.py [--pictures 15000] [--size 128]
 
 Prints ratios from one run on one machine; times of different runs or machines do not compare. The pictures are made
 here: 300 paintings of the sample set at 416 px, hard-linked to the number asked for.
 """
 
 import argparse
+import math
 import os
 import tempfile
 import time
@@ -18,8 +19,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
+from wikiart_classify.config import TrainConfig
 from wikiart_classify.network import StyleNet
 from wikiart_classify.optimizer import Muon, muon_groups
+from wikiart_classify.train import CROP
 from wikiart_data.augment import Augment, mix
 from wikiart_data.batches import Batches
 from wikiart_data.catalog import scan
@@ -52,7 +55,7 @@ def rate(steps: Iterable[tuple[Tensor, Tensor]], network: StyleNet, optimizer: M
             break
         targets: Tensor = labels
         if mixing:
-            images, targets = mix(images, labels, len(STYLES), number, share=0.7)
+            images, targets = mix(images, labels, len(STYLES), number, share=TrainConfig.mixing)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(images.device)):
             loss = F.cross_entropy(network(images), targets)
         optimizer.zero_grad(set_to_none=True)
@@ -66,22 +69,22 @@ def main() -> None:
     """Pack, then train with our batches and with one fixed batch in turn, and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=15_000)
-    parser.add_argument("--size", type=int, default=96)
+    parser.add_argument("--size", type=int, default=TrainConfig.size)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root, cache = Path(folder) / "data", Path(folder) / "cache"
         make_folder(root, options.pictures)
         began = time.perf_counter()
         catalog = scan(root, cache_dir=cache)
-        packed = pack(catalog, options.size * 8 // 7, cache_dir=cache)
+        packed = pack(catalog, math.ceil(options.size * 8 / 7), cache_dir=cache)
         first = time.perf_counter() - began
         began = time.perf_counter()
-        packed = pack(scan(root, cache_dir=cache), options.size * 8 // 7, cache_dir=cache)
+        packed = pack(scan(root, cache_dir=cache), math.ceil(options.size * 8 / 7), cache_dir=cache)
         second = time.perf_counter() - began
         print(f"scan and pack {len(catalog):,} JPEG files of 416 px: {first:.1f} s first, {second:.2f} s again")
 
         torch.manual_seed(0)
-        batches = Batches(packed, packed.rows("train"), 128, augment=Augment())
+        batches = Batches(packed, packed.rows("train"), 128, augment=Augment(crop=CROP))
         network = StyleNet(len(STYLES)).to(memory_format=torch.channels_last)
         optimizer = Muon(muon_groups(network, 0.0, 0.0))
         images, labels = next(batches.epoch(0, options.size))

@@ -61,7 +61,9 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         "|---|---|---|",
     ]
     for label, key in _ROWS:
-        values = [100 * run["test"][key] for run in runs]
+        values = [100 * run["test"][key] for run in runs if run["test"][key] is not None]
+        if not values:
+            continue
         spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 and key != "majority" else ""
         interval = first.get(f"{key}_interval")
         shown = f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}" if interval else ""

@@ -95,6 +95,11 @@ def test_mistakes_are_sentences(run, judge_folder, tmp_path, capsys):
         Judge.load(tmp_path)
     assert main(["export", str(run), "--to", str(judge_folder)]) == 2
     assert "--overwrite" in capsys.readouterr().err
+    (tmp_path / "paintings").mkdir()
+    (tmp_path / "paintings" / "mine.jpg").write_bytes(b"precious")
+    assert main(["export", str(run), "--to", str(tmp_path / "paintings"), "--overwrite"]) == 2
+    assert (tmp_path / "paintings" / "mine.jpg").read_bytes() == b"precious"
+    assert main(["export", str(run), "--to", str(judge_folder), "--overwrite"]) == 0
     (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
     assert main(["export", str(tmp_path), "--to", str(tmp_path / "judge")]) == 2
     assert "no result.json" in capsys.readouterr().err

@@ -78,3 +78,11 @@ def test_most_confused_pairs():
 def test_nothing_to_score_is_an_error():
     with pytest.raises(ValueError, match="no pictures"):
         scores(np.empty((0, 2)), np.empty(0, dtype=int), ("A", "B"), np.array([1, 1]))
+
+
+def test_a_group_of_styles_with_hardly_a_picture_gets_no_interval():
+    labels = np.array([0] * 50 + [1, 2, 3])
+    result = scores(np.eye(4)[labels], labels, ("A", "B", "C", "D"), np.array([300, 5, 5, 5]))
+    assert result["few"] == 1.0
+    assert result["few_interval"] is None
+    assert result["many_interval"] is not None

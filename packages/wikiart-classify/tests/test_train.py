@@ -12,6 +12,10 @@ import pytest
 from safetensors.torch import load_file
 
 from wikiart_classify.cli import main
+from wikiart_data.augment import Augment
+from wikiart_data.batches import Batches
+from wikiart_data.catalog import scan
+from wikiart_data.packed import pack
 from wikiart_data.run import Run
 
 QUICK = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
@@ -99,9 +103,11 @@ def test_killed_for_real_it_resumes_to_the_same_weights(paintings):
 
 
 def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings):
+    """One launch: train through the command, then write down what each process was given in an epoch."""
+    Path("two.py").write_text(_TWO)
     # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_classify"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "two.py", str(paintings)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [*QUICK, "--data", str(paintings), "--epochs", "6", "--name", "two"]
     done = subprocess.run(
@@ -110,9 +116,37 @@ def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings):
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("epoch   1/6") == 1
     assert "2 processes" in done.stdout
-    two = json.loads(Path("runs/classify/two/result.json").read_text())
-    assert two["test"]["top1"] > 0.8
+    assert json.loads(Path("runs/classify/two/result.json").read_text())["test"]["top1"] > 0.8
     assert [p.name for p in Path("runs/classify").iterdir()] == ["two"]
+
+    shares = [json.loads(Path(f"share-{rank}.json").read_text()) for rank in (0, 1)]
+    packed = pack(scan(paintings), 37)
+    whole = Batches(packed, packed.rows("train"), 16, augment=Augment())
+    for step, (images, labels) in enumerate(whole.epoch(0, 32)):
+        for rank in (0, 1):
+            assert shares[rank][step]["labels"] == labels[rank::2].tolist()
+            assert shares[rank][step]["sums"] == pytest.approx(images[rank::2].sum(dim=(1, 2, 3)).tolist(), rel=1e-5)
+    assert step == 4
+
+
+_TWO = """
+import json, sys
+from pathlib import Path
+from wikiart_classify.cli import main
+from wikiart_data.augment import Augment
+from wikiart_data.batches import Batches
+from wikiart_data.catalog import scan
+from wikiart_data.engine import start_engine
+from wikiart_data.packed import pack
+
+assert main(sys.argv[2:]) == 0
+engine = start_engine("cpu")
+packed = pack(scan(sys.argv[1]), 37)
+rank, world = engine.process_index, engine.num_processes
+batches = Batches(packed, packed.rows("train"), 16, augment=Augment(), rank=rank, world=world)
+seen = [{"labels": y.tolist(), "sums": x.sum(dim=(1, 2, 3)).tolist()} for x, y in batches.epoch(0, 32)]
+Path(f"share-{rank}.json").write_text(json.dumps(seen))
+"""
 
 
 def test_an_existing_run_is_safe(paintings, capsys):
@@ -172,3 +206,52 @@ def test_an_earlier_runs_options_make_a_new_run(paintings):
 def test_a_batch_larger_than_the_data_is_a_sentence(paintings, capsys):
     assert main(["--data", str(paintings), "--batch-size", "85", "--model", "tiny", "--size", "32"]) == 2
     assert "--batch-size 85 is more than the 84 training pictures" in capsys.readouterr().err
+
+
+def test_weights_that_break_in_the_last_step_are_not_saved(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "2", "--batch-size", "84", "--lr", "1e38", "--name", "wild") == 2
+    assert "Weights are no numbers" in capsys.readouterr().err
+    assert not Path("runs/classify/wild/model.safetensors").exists()
+    assert not Path("runs/classify/wild/last.safetensors").exists()
+
+
+def test_a_run_that_cannot_be_leaves_the_old_one_alone(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "best") == 0
+    assert train("--data", str(paintings), "--name", "best", "--overwrite", "--batch-size", "1000") == 2
+    assert "--batch-size 1000" in capsys.readouterr().err
+    assert Path("runs/classify/best/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--power", "2"), ("--seed", "-1"), ("--batch-size", "0"), ("--size", "0"), ("--epochs", "0")]
+)
+def test_options_that_cannot_be_meant_are_sentences(wrong, capsys):
+    assert main([*wrong]) == 2
+    assert f"{wrong[0]} {wrong[1]} is not in" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_options_beside_resume_are_not_silently_ignored(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "one") == 0
+    assert main(["--resume", "runs/classify/one", "--epochs", "5"]) == 2
+    assert "leave out --epochs" in capsys.readouterr().err
+
+
+def test_without_a_valid_picture_nothing_is_started(tmp_path, capsys):
+    from PIL import Image
+
+    for style in ("Baroque", "Cubism"):
+        (tmp_path / "few" / "train" / style).mkdir(parents=True)
+        for number in range(3):
+            Image.new("RGB", (32, 32), (80 * number, 10, 10)).save(tmp_path / "few/train" / style / f"{number}.png")
+    assert main(["--data", str(tmp_path / "few"), "--batch-size", "2"]) == 2
+    assert "no readable picture in valid" in capsys.readouterr().err
+
+
+def test_a_run_on_data_named_by_the_environment_is_tested_on_that_data(paintings, monkeypatch, capsys):
+    monkeypatch.setenv("WIKIART_DATA", str(paintings))
+    assert train("--epochs", "1", "--name", "here") == 0
+    monkeypatch.delenv("WIKIART_DATA")
+    capsys.readouterr()
+    assert main(["test", "runs/classify/here"]) == 0
+    assert "42 test pictures" in capsys.readouterr().out

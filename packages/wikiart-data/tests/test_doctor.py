@@ -71,7 +71,7 @@ def test_a_sound_folder_is_status_0_and_counted(data, capsys):
         "test": {"Baroque": 1, "Cubism": 1},
     }
     assert report["machine"]["disk"]["files_per_s"] > 0
-    assert report["machine"]["cache"]["needed"] == 8 * 128 * 128 * 3
+    assert report["machine"]["cache"]["needed"] == 8 * 147 * 147 * 3
     assert sorted(data.rglob("*")) == before  # nothing was written
 
 

@@ -272,7 +272,7 @@ def test_without_network_one_sentence_offers_what_there_is(tmp_path, monkeypatch
 
 def test_without_the_library_it_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(InputError, match=r"uv sync --extra hub, or pip install 'wikiart-data\[hub\]'"):
+    with pytest.raises(InputError, match=r"--extra hub --package wikiart-data.* or pip install 'wikiart-data\[hub\]'"):
         download(DownloadOptions(tmp_path / "data"))
 
 

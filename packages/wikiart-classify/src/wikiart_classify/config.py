@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from wikiart_data.errors import InputError
 from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
 
 
@@ -59,6 +60,28 @@ class TrainConfig:
     bad_limit: float = 0.01
     """Largest share of unreadable files to go on with."""
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant, before anything is started."""
+        for name, low, high in _RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise InputError(f"--{name.replace('_', '-')} {value} is not in {low:g}..{high:g}.")
+
+
+_RANGES = (
+    ("size", 16, 1024),
+    ("epochs", 1, 100_000),
+    ("batch_size", 2, 65_536),
+    ("lr", 0, float("inf")),
+    ("weight_decay", 0, float("inf")),
+    ("label_smoothing", 0, 1),
+    ("mixing", 0, 1),
+    ("ema", 0, 1),
+    ("power", 0, 1),
+    ("seed", 0, 2**32),
+    ("bad_limit", 0, 1),
+)
+
 
 @dataclass(frozen=True)
 class TestConfig:
@@ -99,7 +122,7 @@ class PredictConfig:
     csv: MaybeFile = None
     """Write a row a picture to this file; '-' prints the rows."""
     top: int = 5
-    """How many styles a picture."""
+    """How many styles a picture, at least 1."""
     runs: Path = Path("runs")
     """Where the newest run is looked for."""
     device: str = "auto"

@@ -1,7 +1,6 @@
 """`wikiart-classify export`: a trained network as a judge that other parts load without this package."""
 
 import json
-import shutil
 import tempfile
 import zlib
 from pathlib import Path
@@ -14,6 +13,7 @@ from wikiart_classify.config import ExportConfig
 from wikiart_classify.train import probabilities
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
+from wikiart_data.run import read_record
 
 
 class Answer(nn.Module):
@@ -43,9 +43,12 @@ def export(config: ExportConfig) -> None:
         raise InputError(
             f"{path.parent} has no result.json: a judge must know how good it is; finish the run."
         ) from error
-    tested = result.get("test", result["valid"])
+    split = "test" if "test" in result else "valid"
+    tested = result[split]
     if config.to.exists() and not config.overwrite:
         raise InputError(f"{config.to} exists: name another folder, or replace it with --overwrite.")
+    if config.to.exists() and not (config.to / "judge.json").is_file():
+        raise InputError(f"{config.to} is not a judge's folder, so it is not replaced: name another one.")
     example = torch.rand(2, 3, size, size)
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}
     program = torch.export.export(Answer(trained.network).eval(), (example,), dynamic_shapes=batch)
@@ -63,10 +66,12 @@ def export(config: ExportConfig) -> None:
             "seed": trained.config["seed"],
             "network": trained.config["model"],
             "parameters": result["parameters"],
+            "split": split,
+            "data_fingerprint": read_record(path.parent)["data"]["fingerprint"],
             **{key: tested[key] for key in ("n", "top1", "top3", "majority", "balanced", "per_style")},
         }
         (whole / "judge.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         if config.to.exists():
-            shutil.rmtree(config.to)
+            config.to.rename(Path(part) / "old")
         whole.rename(config.to)
-    say(f"Judge written to {config.to}: top-1 {100 * tested['top1']:.1f} % on {tested['n']:,} real pictures.")
+    say(f"Judge written to {config.to}: top-1 {100 * tested['top1']:.1f} % on {tested['n']:,} {split} pictures.")

@@ -36,6 +36,8 @@ def predict(config: PredictConfig) -> int:
     Raises:
         InputError: there is no model, or nothing to look at.
     """
+    if config.top < 1:
+        raise InputError(f"--top {config.top}: name at least one style a picture.")
     trained = load_network(find_model(config.model, config.runs))
     files = pictures_in(config.pictures)
     device = start_engine(config.device).device

@@ -10,6 +10,7 @@ from sklearn.metrics import confusion_matrix
 MANY, MEDIUM = 200, 50
 """A style has many training pictures from MANY on, medium from MEDIUM on, else few (Liu et al. 2019, scaled)."""
 BOOTSTRAPS = 2000
+RARE = 5
 
 
 def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str], train_counts: np.ndarray) -> dict:
@@ -17,7 +18,9 @@ def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str],
 
     Styles without a picture in `labels` are left out of the means; `styles_scored` says how many were averaged.
     Intervals are 95 %: Wilson's for shares of pictures, and for means over styles a bootstrap that draws pictures
-    anew within each style.
+    anew within each style. Redrawing the one picture of a style gives the same picture, so styles with very few add
+    hardly any width: intervals of means over styles are too narrow then, and a group in which most styles have fewer
+    than RARE pictures gets none.
 
     Args:
         probabilities: (N, C) float, rows sum to 1.
@@ -65,7 +68,8 @@ def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str],
     }
     for name, group in groups.items():
         result[name] = float(recall[group].mean()) if group.any() else None
-        result[f"{name}_interval"] = _percentiles(recalls[:, group].mean(axis=1)) if group.any() else None
+        told = group.any() and np.median(confusion[group].sum(axis=1)) >= RARE
+        result[f"{name}_interval"] = _percentiles(recalls[:, group].mean(axis=1)) if told else None
         result[f"{name}_styles"] = int(group.sum())
     precision = confusion.diagonal() / np.maximum(confusion.sum(axis=0), 1)
     result["per_style"] = [

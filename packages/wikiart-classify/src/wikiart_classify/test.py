@@ -10,6 +10,7 @@ from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import TestConfig
 from wikiart_classify.report import show
 from wikiart_classify.train import evaluate
+from wikiart_data.batches import Pictures
 from wikiart_data.catalog import scan
 from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
@@ -37,7 +38,7 @@ def test(config: TestConfig) -> None:
     device = start_engine(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, trained.config["precision"])
-    result = evaluate(network, packed, config.split, size, device, bf16)
+    result = evaluate(network, Pictures(packed, device), config.split, size, bf16)
     if config.json:
         print(json.dumps({"model": str(path), "split": config.split, "data": str(Path(catalog.root)), **result}))
         return

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -49,27 +49,18 @@ def train(config: TrainConfig) -> None:
     run = None
     if config.resume:
         run = Run.resume(config.resume, accelerator=accelerator)
-        here = {
-            key: getattr(config, key)
-            for key in ("data", "cache_dir", "device")
-            if getattr(config, key) != getattr(TrainConfig, key)
-        }
-        config = options_from(TrainConfig, {**run.record["config"], **here, "resume": config.resume})
+        config = resumed_options(config, run)
     catalog = scan(find_data(config.data, config.cache_dir), cache_dir=config.cache_dir)
-    if config.epochs is None:
-        config = replace(config, epochs=EPOCHS_ON_SAMPLE if (catalog.root / MARK).exists() else EPOCHS)
+    packed = pack(catalog, math.ceil(config.size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    check_data(config, packed, accelerator.num_processes)
     if run is None:
+        epochs = config.epochs or (EPOCHS_ON_SAMPLE if (catalog.root / MARK).exists() else EPOCHS)
+        # Where the data lies and how long to train are settled here, so that run.json tells it to `test` and --resume.
+        config = replace(config, epochs=epochs, data=str(catalog.root))
         run = Run.start("classify", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
         raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
-    packed = pack(catalog, math.ceil(config.size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
 
-    if config.batch_size > len(packed.rows("train")):
-        raise InputError(
-            f"--batch-size {config.batch_size} is more than the {len(packed.rows('train'))} training pictures."
-        )
-    if config.batch_size % accelerator.num_processes:
-        raise InputError(f"--batch-size {config.batch_size} cannot be shared by {accelerator.num_processes} processes.")
     device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     torch.manual_seed(config.seed)
     batches = Batches(
@@ -105,7 +96,7 @@ def train(config: TrainConfig) -> None:
             images, targets = mix(images, labels, len(catalog.styles), seed, share=config.mixing)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 loss = F.cross_entropy(model(images), targets, label_smoothing=config.label_smoothing)
-            run.check(loss.item(), epoch, step)
+            run.check(value := loss.item(), epoch, step)
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)
             done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
@@ -113,14 +104,17 @@ def train(config: TrainConfig) -> None:
                 group["lr"] = peak * schedule(done)
             optimizer.step()
             follow(average, network, config.ema, epoch * len(batches) + step)
-            loss_sum += loss.item()
+            loss_sum += value
             if run.should_stop():
+                check_weights(run, epoch, network, average)
                 progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum, "best": best}
                 progress["seconds"] = seconds + time.monotonic() - began
                 run.save({"network": network, "average": average}, optimizer, **progress)
+                accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 raise run.stop("wikiart-classify")
         seconds += time.monotonic() - began
-        valid = evaluate(average, packed, "valid", config.size, device, bf16)
+        check_weights(run, epoch, network, average)
+        valid = evaluate(average, batches.pictures, "valid", config.size, bf16)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
         if valid["top1"] >= best:
             best = valid["top1"]
@@ -139,17 +133,16 @@ def train(config: TrainConfig) -> None:
 
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        finish(run, config, packed, device, bf16, seconds)
+        finish(run, config, batches.pictures, bf16, seconds)
     accelerator.end_training()
 
 
-def finish(
-    run: Run, config: TrainConfig, packed: PackedImages, device: torch.device, bf16: bool, seconds: float
-) -> None:
+def finish(run: Run, config: TrainConfig, pictures: Pictures, bf16: bool, seconds: float) -> None:
     """Test the weights that were best on valid, write result.json and the figures, print the table."""
-    network = load_network(run.folder / "model.safetensors").network.to(device, memory_format=torch.channels_last)
-    splits = [split for split in ("valid", "test") if len(packed.rows(split))]
-    result = {split: evaluate(network, packed, split, config.size, device, bf16) for split in splits}
+    network = load_network(run.folder / "model.safetensors").network
+    network = network.to(pictures.device, memory_format=torch.channels_last)
+    splits = [split for split in ("valid", "test") if len(pictures.packed.rows(split))]
+    result = {split: evaluate(network, pictures, split, config.size, bf16) for split in splits}
     last = splits[-1]
     result |= {
         "train_seconds": round(seconds, 1),
@@ -160,7 +153,7 @@ def finish(
     run.finish(
         result,
         {
-            "learning": learning_curve(run.metrics(), result[last]["majority"]),
+            "learning": learning_curve(run.metrics(), result["valid"]["majority"]),
             "confusion": confusion_figure(result[last]),
             "recall": recall_figure(result[last]),
         },
@@ -174,16 +167,12 @@ def finish(
 
 
 @torch.no_grad()
-def evaluate(
-    network: nn.Module, packed: PackedImages, split: str, size: int, device: torch.device, bf16: bool
-) -> dict[str, Any]:
+def evaluate(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> dict[str, Any]:
     """All figures of `scores` on one split."""
-    rows = packed.rows(split)
+    catalog, rows = pictures.packed.catalog, pictures.packed.rows(split)
     network.eval()
-    pictures = Pictures(packed, device).in_order(rows, 256, size)
-    shares = torch.cat([probabilities(network, images, bf16).cpu() for images in pictures])
-    catalog = packed.catalog
-    return scores(shares.numpy(), catalog.labels[rows], catalog.styles, catalog.counts("train"))
+    shares = [probabilities(network, images, bf16).cpu() for images in pictures.in_order(rows, 256, size)]
+    return scores(torch.cat(shares).numpy(), catalog.labels[rows], catalog.styles, catalog.counts("train"))
 
 
 def probabilities(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
@@ -219,6 +208,52 @@ def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> N
             kept.lerp_(fresh, 1 - decay)
         else:
             kept.copy_(fresh)
+
+
+def resumed_options(config: TrainConfig, run: Run) -> TrainConfig:
+    """The options a run was started with; only where the data lies and the device may be others now.
+
+    Raises:
+        InputError: other options were given, which would be ignored.
+    """
+    here = {field.name: getattr(config, field.name) for field in fields(config)}
+    given = {key: value for key, value in here.items() if value != getattr(TrainConfig, key)}
+    if other := sorted(given.keys() - {"resume", "config", "data", "cache_dir", "device"}):
+        names = ", ".join("--" + name.replace("_", "-") for name in other)
+        raise InputError(f"--resume goes on with the options the run was started with: leave out {names}.")
+    return options_from(TrainConfig, {**run.record["config"], **given})
+
+
+def check_data(config: TrainConfig, packed: PackedImages, processes: int) -> None:
+    """Find out before a run's folder is made whether it can be run.
+
+    Raises:
+        InputError: the batch fits neither the data nor the processes, or there is nothing to choose weights on.
+    """
+    number = len(packed.rows("train"))
+    if config.batch_size > number:
+        raise InputError(f"--batch-size {config.batch_size} is more than the {number} training pictures.")
+    if config.batch_size % processes:
+        raise InputError(f"--batch-size {config.batch_size} cannot be shared by {processes} processes.")
+    if not len(packed.rows("valid")):
+        raise InputError(
+            f"{packed.catalog.root} has no readable picture in valid, and weights are chosen on valid: add some (a "
+            "style needs four artworks before one of them is taken out of train)."
+        )
+
+
+def check_weights(run: Run, epoch: int, *networks: nn.Module) -> None:
+    """Look before saving: a last step can break the weights after the loss was still a number.
+
+    Raises:
+        InputError: a weight is NaN or infinite.
+    """
+    for network in networks:
+        if not all(value.isfinite().all() for value in network.state_dict().values()):
+            raise InputError(
+                f"Weights are no numbers any more in epoch {epoch + 1}. The last good checkpoint, if there is one, is "
+                f"kept in {run.folder}. Try a smaller --lr."
+            )
 
 
 def describe(

@@ -91,8 +91,7 @@ class Pictures:
     """Rows of a pack as tensors, whole on the GPU where they fit there, from the memory map elsewhere."""
 
     def __init__(self, packed: PackedImages, device: torch.device | str = "cpu"):
-        self.device = torch.device(device)
-        self.mapped = packed.images
+        self.packed, self.device = packed, torch.device(device)
         self.resident: Tensor | None = None
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
@@ -103,7 +102,7 @@ class Pictures:
         """(b, S, S, 3) uint8 in 0..255 on the device."""
         if self.resident is not None:
             return self.resident[torch.from_numpy(rows).to(self.device)]
-        gathered = torch.from_numpy(self.mapped[rows])
+        gathered = torch.from_numpy(self.packed.images[rows])
         if self.device.type == "cuda":
             return gathered.pin_memory().to(self.device, non_blocking=True)
         return gathered.to(self.device)

@@ -56,7 +56,7 @@ class ShowOptions:
 class PackOptions:
     """Decode every picture once into the cache; training does this by itself when it is needed.
 
-    Example: wikiart-data pack --data paintings --size 128
+    Example: wikiart-data pack --data paintings
     """
 
     data: MaybeData = None

@@ -30,7 +30,9 @@ def start_engine(device: str = "auto") -> Accelerator:
             os.environ["ACCELERATE_TORCH_DEVICE"] = device
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError("--device mps: this machine has no Apple GPU; try --device auto.")
-    accelerator = Accelerator(cpu=kind == "cpu")
+    # Autocast is chosen by `use_bf16` and stands in each loop; a user's accelerate config must not add its own.
+    accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no")
+    torch.backends.cudnn.deterministic = True  # a resumed run must end where the unbroken one would
     console.quiet = not accelerator.is_main_process  # of several processes one speaks
     return accelerator
 

@@ -30,7 +30,8 @@ def open_rows(source: str) -> "IterableDataset":
         import datasets
     except ImportError as error:
         raise InputError(
-            "The download needs the library 'datasets': uv sync --extra hub, or pip install 'wikiart-data[hub]'."
+            "The download needs the library 'datasets': put `uv run --extra hub --package wikiart-data` before the "
+            "command, or pip install 'wikiart-data[hub]'."
         ) from error
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what fails is said below, in a sentence

@@ -2,7 +2,7 @@
 
 judge/
     model.pt2       torch.export of images (B, 3, size, size) in 0..1 → probabilities (B, styles)
-    judge.json      class list, size, checksum, and how good the judge is on real paintings
+    judge.json      class list, size, checksum, and how good the judge is on paintings it was not trained on
 """
 
 import json
@@ -27,7 +27,7 @@ class Judge:
     size: int
     """Side of the pictures it looks at; others are resized to it, antialiased."""
     about: dict[str, Any]
-    """The rest of judge.json: top1, balanced and per_style on real test pictures, seed, parameters."""
+    """The rest of judge.json: top1, balanced and per_style on its `split`, seed, parameters, data fingerprint."""
     module: nn.Module
     """(B, 3, size, size) float in 0..1 → (B, styles) float32 probabilities."""
 

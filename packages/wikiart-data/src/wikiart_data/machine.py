@@ -9,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from wikiart_data.config import PackOptions
+
 _SAMPLE = 256
 _AT_MOST_S = 3.0
 _READERS = 8
 _SLOW_FILES_PER_S = 50
-_PACKED_BYTES = 128 * 128 * 3
+_PACKED_PX = PackOptions.size
 _SMALL_SHM = 1 << 30
 
 
@@ -36,8 +38,8 @@ def measure(root: Path, files: Sequence[str], cache: Path) -> tuple[dict[str, di
         facts["shm"] = {"bytes": size, "text": f"/dev/shm: {_gib(size)}{small}"}
     above = next((folder for folder in (cache, *cache.parents) if folder.is_dir()), None)
     if above is not None:
-        free, needed = shutil.disk_usage(above).free, len(files) * _PACKED_BYTES
-        text = f"cache: {_gib(free)} free in {cache}; a pack of these pictures at 128 px needs {_gib(needed)}"
+        free, needed = shutil.disk_usage(above).free, len(files) * _PACKED_PX**2 * 3
+        text = f"cache: {_gib(free)} free in {cache}; a pack of these pictures at {_PACKED_PX} px needs {_gib(needed)}"
         facts["cache"] = {"free": free, "needed": needed, "writable": os.access(above, os.W_OK), "text": text}
         if free < needed:
             complaints.append((text, "Make room, or choose another with --cache-dir."))

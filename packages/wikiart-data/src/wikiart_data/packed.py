@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,6 +219,8 @@ def _finished_rows(part: Path, number: int, size: int) -> dict[int, tuple[int, s
         journal = (part / "done").read_bytes()
         images = _map(part, number, size)
     except (OSError, ValueError):
+        with suppress(OSError):
+            (part / "done").unlink()  # it tells of pictures that are not there
         return {}
     whole = len(journal) - len(journal) % _DONE.size
     records = [record for record in _DONE.iter_unpack(journal[:whole]) if record[0] < number]

@@ -17,7 +17,7 @@ def pack_now(options: PackOptions) -> None:
         InputError: the data cannot be used, the size is no size, or the cache cannot be written.
     """
     if options.size < 1:
-        raise InputError(f"--size {options.size}: expected a number of pixels, such as 110.")
+        raise InputError(f"--size {options.size}: expected a number of pixels, such as 147.")
     catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
     began = time.monotonic()
     packed = pack(catalog, options.size, cache_dir=options.cache_dir, bad_limit=options.bad_limit)
