@@ -65,7 +65,7 @@ class TrainConfig:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value} is not in {low:g}..{high:g}.")
+                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
 
 
 _RANGES = (
