@@ -274,3 +274,16 @@ def test_the_pictures_given_are_not_changed():
     for seed in range(4):
         mix(images, LABELS, 5, seed, mixup=1.0, share=1.0)
     assert torch.equal(images, pictures())
+
+
+def test_products_in_bf16_are_off_by_less_than_a_grey_level():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (8, 40, 40, 3), generator=generator, dtype=torch.uint8)
+    boxes = random_boxes(8, Augment(crop=(0.2, 1.0)), generator)
+    exact = resized_crops(images, boxes, 32)
+    fast = resized_crops(images, boxes, 32, torch.bfloat16)
+    assert fast.dtype == torch.float32
+    assert fast.is_contiguous(memory_format=torch.channels_last)
+    assert (fast - exact).abs().mean() < 0.5
+    assert (fast - exact).abs().max() < 3
+    assert not fast.equal(exact)

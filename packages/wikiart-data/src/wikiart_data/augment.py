@@ -46,7 +46,7 @@ def random_boxes(number: int, augment: Augment, generator: torch.Generator) -> T
     return torch.stack([left, top, width, height, mirrored], dim=1)
 
 
-def resized_crops(images: Tensor, boxes: Tensor, size: int) -> Tensor:
+def resized_crops(images: Tensor, boxes: Tensor, size: int, products: torch.dtype = torch.float32) -> Tensor:
     """Cut a box out of each picture and resize it to a square, antialiased.
 
     Linear resampling is separable: rows are mixed by one matrix, columns by another. With each picture's two matrices
@@ -56,18 +56,20 @@ def resized_crops(images: Tensor, boxes: Tensor, size: int) -> Tensor:
         images: (B, H, W, 3), any dtype.
         boxes: (B, 5) as `random_boxes` draws them.
         size: side of the result, in pixels.
+        products: type in which the matrices are multiplied. bf16 is three times faster on CPUs that have it, and off by
+            a quarter of one grey level of 255 in the mean, which is less than what JPEG leaves.
 
     Returns:
         (B, 3, size, size) float32 in the range of `images`, laid out channels-last.
     """
     number, height, width, channels = images.shape
     left, top, box_width, box_height, mirrored = boxes.to(images.device).unbind(1)
-    down = _resampling(top, box_height, torch.zeros_like(mirrored), height, size)
-    across = _resampling(left, box_width, mirrored, width, size)
-    rows = torch.bmm(down, images.reshape(number, height, width * channels).to(torch.float32))
+    down = _resampling(top, box_height, torch.zeros_like(mirrored), height, size).to(products)
+    across = _resampling(left, box_width, mirrored, width, size).to(products)
+    rows = torch.bmm(down, images.reshape(number, height, width * channels).to(products))
     columns = rows.view(number, size, width, channels).transpose(1, 2).reshape(number, width, size * channels)
     crops = torch.bmm(across, columns).view(number, size, size, channels)  # (B, x, y, 3)
-    return crops.permute(0, 3, 2, 1).contiguous(memory_format=torch.channels_last)
+    return crops.permute(0, 3, 2, 1).to(torch.float32, memory_format=torch.channels_last)
 
 
 def _resampling(start: Tensor, extent: Tensor, mirrored: Tensor, length: int, size: int) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from wikiart_data.augment import NONE, Augment, random_boxes, relight, resized_crops
+from wikiart_data.engine import use_bf16
 from wikiart_data.packed import PackedImages
 from wikiart_data.sampler import BalancedSampler
 
@@ -54,6 +55,7 @@ class Batches:
             raise ValueError(f"a batch of {batch_size} is more than the {len(rows)} pictures there are")
         self.device = torch.device(device)
         self.pictures = Pictures(packed, self.device)
+        self.products = torch.bfloat16 if use_bf16(self.device) else torch.float32
         self.labels = torch.from_numpy(packed.catalog.labels)
         self.rows = np.asarray(rows)
         self.sampler = BalancedSampler(packed.catalog.labels[self.rows], power, seed=seed)
@@ -82,7 +84,7 @@ class Batches:
             generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step))
             boxes = random_boxes(len(rows), self.augment, generator)[self.share]
             mine = rows[self.share]
-            images = resized_crops(self.pictures.bytes(mine), boxes, size).div_(255.0)
+            images = resized_crops(self.pictures.bytes(mine), boxes, size, self.products).div_(255.0)
             images = relight(images, self.augment, generator, self.share)
             yield images, self.labels[mine].to(self.device, non_blocking=True)
 
