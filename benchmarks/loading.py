@@ -84,7 +84,9 @@ def main() -> None:
         print(f"scan and pack {len(catalog):,} JPEG files of 416 px: {first:.1f} s first, {second:.2f} s again")
 
         torch.manual_seed(0)
-        batches = Batches(packed, packed.rows("train"), 128, augment=Augment(crop=CROP))
+        batches = Batches(
+            packed, packed.rows("train"), 128, augment=Augment(crop=CROP), bf16=use_bf16(torch.device("cpu"))
+        )
         network = StyleNet(len(STYLES)).to(memory_format=torch.channels_last)
         optimizer = Muon(muon_groups(network, 0.0, 0.0))
         images, labels = next(batches.epoch(0, options.size))

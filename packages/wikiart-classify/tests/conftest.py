@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from wikiart_classify.cli import main
+
 COUNTS = {"Baroque": 40, "Cubism": 24, "Minimalism": 12, "Ukiyo_e": 8}
 
 
@@ -43,3 +45,14 @@ def picture(place: int, random: np.random.Generator) -> np.ndarray:
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)  # the nets are tiny; on a busy machine two threads mostly wait for one another
+
+
+@pytest.fixture(scope="module")
+def trained(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of the smallest network."""
+    folder = tmp_path_factory.mktemp("runs")
+    quick = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--epochs", "6"]
+    quick += ["--device", "cpu", "--ema", "0.9", "--name", "one"]
+    places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
+    assert main([*quick, *places]) == 0
+    return folder / "classify" / "one"

@@ -16,39 +16,17 @@ from wikiart_data.judge import Judge
 
 
 @pytest.fixture(scope="module")
-def run(paintings, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    quick = [
-        "--model",
-        "tiny",
-        "--size",
-        "32",
-        "--batch-size",
-        "16",
-        "--device",
-        "cpu",
-        "--ema",
-        "0.9",
-        "--epochs",
-        "2",
-    ]
-    cache = ["--cache-dir", str(folder / "cache")]
-    assert main([*quick, *cache, "--data", str(paintings), "--runs", str(folder), "--name", "one"]) == 0
-    return folder / "classify" / "one"
-
-
-@pytest.fixture(scope="module")
-def judge_folder(run) -> Path:
-    assert main(["export", str(run), "--to", str(run.parent / "judge")]) == 0
-    return run.parent / "judge"
+def judge_folder(trained) -> Path:
+    assert main(["export", str(trained), "--to", str(trained.parent / "judge")]) == 0
+    return trained.parent / "judge"
 
 
 @pytest.mark.parametrize("number", [1, 2, 7])
-def test_the_same_probabilities(run, judge_folder, number):
+def test_the_same_probabilities(trained, judge_folder, number):
     images = torch.rand(number, 3, 32, 32, generator=torch.Generator().manual_seed(number))
     judge = Judge.load(judge_folder)
     with torch.no_grad():
-        expected = probabilities(load_network(run / "model.safetensors").network, images, bf16=False)
+        expected = probabilities(load_network(trained / "model.safetensors").network, images, bf16=False)
     answer = judge(images)
     assert torch.allclose(answer, expected, atol=1e-4)
     assert torch.allclose(answer.sum(dim=1), torch.ones(number), atol=1e-5)
@@ -62,9 +40,9 @@ def test_pictures_of_any_size_are_looked_at_whole(judge_folder):
     assert judge(torch.rand(2, 3, 50, 20)).shape == (2, 4)
 
 
-def test_it_says_how_good_it_is(run, judge_folder):
+def test_it_says_how_good_it_is(trained, judge_folder):
     judge = Judge.load(judge_folder)
-    tested = json.loads((run / "result.json").read_text())["test"]
+    tested = json.loads((trained / "result.json").read_text())["test"]
     assert judge.about["top1"] == tested["top1"]
     assert [row["recall"] for row in judge.about["per_style"]] == [row["recall"] for row in tested["per_style"]]
     assert judge.styles == ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
@@ -90,17 +68,17 @@ def test_a_flipped_bit_is_noticed(judge_folder, tmp_path):
         Judge.load(tmp_path)
 
 
-def test_mistakes_are_sentences(run, judge_folder, tmp_path, capsys):
+def test_mistakes_are_sentences(trained, judge_folder, tmp_path, capsys):
     with pytest.raises(InputError, match="holds no judge"):
         Judge.load(tmp_path)
-    assert main(["export", str(run), "--to", str(judge_folder)]) == 2
+    assert main(["export", str(trained), "--to", str(judge_folder)]) == 2
     assert "--overwrite" in capsys.readouterr().err
     (tmp_path / "paintings").mkdir()
     (tmp_path / "paintings" / "mine.jpg").write_bytes(b"precious")
-    assert main(["export", str(run), "--to", str(tmp_path / "paintings"), "--overwrite"]) == 2
+    assert main(["export", str(trained), "--to", str(tmp_path / "paintings"), "--overwrite"]) == 2
     assert (tmp_path / "paintings" / "mine.jpg").read_bytes() == b"precious"
-    assert main(["export", str(run), "--to", str(judge_folder), "--overwrite"]) == 0
-    (tmp_path / "model.safetensors").write_bytes((run / "model.safetensors").read_bytes())
+    assert main(["export", str(trained), "--to", str(judge_folder), "--overwrite"]) == 0
+    (tmp_path / "model.safetensors").write_bytes((trained / "model.safetensors").read_bytes())
     assert main(["export", str(tmp_path), "--to", str(tmp_path / "judge")]) == 2
     assert "no result.json" in capsys.readouterr().err
     assert not (tmp_path / "judge").exists()

@@ -4,34 +4,11 @@ import csv
 import io
 import json
 import shutil
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from wikiart_classify.cli import main
-
-
-@pytest.fixture(scope="module")
-def trained(paintings, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("runs")
-    quick = [
-        "--model",
-        "tiny",
-        "--size",
-        "32",
-        "--batch-size",
-        "16",
-        "--device",
-        "cpu",
-        "--ema",
-        "0.9",
-        "--epochs",
-        "6",
-    ]
-    cache = ["--cache-dir", str(folder / "cache")]
-    assert main([*quick, *cache, "--data", str(paintings), "--runs", str(folder), "--name", "one"]) == 0
-    return folder / "classify" / "one"
 
 
 def test_test_repeats_the_runs_own_figures(trained, capsys):

@@ -70,6 +70,7 @@ def train(config: TrainConfig) -> None:
         device,
         power=config.power,
         augment=Augment(crop=CROP),
+        bf16=bf16,
         seed=config.seed,
         rank=accelerator.process_index,
         world=accelerator.num_processes,

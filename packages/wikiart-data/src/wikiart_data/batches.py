@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from wikiart_data.augment import NONE, Augment, random_boxes, relight, resized_crops
-from wikiart_data.engine import use_bf16
 from wikiart_data.packed import PackedImages
 from wikiart_data.sampler import BalancedSampler
 
@@ -28,6 +27,7 @@ class Batches:
         device: where batches are wanted.
         power: of the balanced sampler.
         augment: how training pictures change.
+        bf16: whether crops are multiplied in bf16 (`resized_crops` says what it costs).
         seed: of the run.
         rank: this process.
         world: number of processes.
@@ -45,6 +45,7 @@ class Batches:
         *,
         power: float = 0.0,
         augment: Augment = NONE,
+        bf16: bool = False,
         seed: int = 0,
         rank: int = 0,
         world: int = 1,
@@ -55,7 +56,7 @@ class Batches:
             raise ValueError(f"a batch of {batch_size} is more than the {len(rows)} pictures there are")
         self.device = torch.device(device)
         self.pictures = Pictures(packed, self.device)
-        self.products = torch.bfloat16 if use_bf16(self.device) else torch.float32
+        self.products = torch.bfloat16 if bf16 else torch.float32
         self.labels = torch.from_numpy(packed.catalog.labels)
         self.rows = np.asarray(rows)
         self.sampler = BalancedSampler(packed.catalog.labels[self.rows], power, seed=seed)
