@@ -28,7 +28,83 @@ def test_a_row_is_mean_and_standard_deviation_over_seeds():
     table = report.table([a_run(0, 0.40), a_run(1, 0.44), a_run(2, 0.48)])
     assert "| top-1 | 44.0 ± 4.0 | 30.0–50.0 |" in table
     assert "3 seeds (0, 1, 2)" in table
+    assert "| expected calibration error | 50.0 ± 0.0 |  |" in table
     assert "| parameters | 1.50 M | |" in table
+
+
+def test_results_from_before_a_figure_existed_go_without_its_row():
+    run = a_run(0, 0.40)
+    del run["test"]["ece"]
+    assert "calibration" not in report.table([run])
+
+
+def a_comparison(kind: str) -> dict:
+    def runs(top1: float, **more: object) -> list[dict]:
+        shared = {"top3": 0.7, "balanced": 0.25, "macro_f1": 0.2, "many": 0.5, "medium": 0.3, "few": None, "ece": 0.125}
+        shared |= {"parameters": 1_500_000, "epochs": 30, "size": 128, "train_seconds": 1200.0, "tau": None}
+        return [
+            {**shared, "seed": seed, "top1": top1 + 0.02 * seed, "seconds_to_40_percent": [50.0, None][seed], **more}
+            for seed in (0, 1)
+        ]
+
+    told = {"difference": 0.0321, "interval": [0.011, 0.052], "p": 0.00005, "p_holm": 0.00012}
+    versus = {"top1": told | {"difference": 0.99}, "balanced": told}
+    rows = [
+        {"method": "none", "label": "no balancing", "paper": "", "runs": runs(0.40), "versus": None},
+        {
+            "method": "a",
+            "label": "adjusted",
+            "paper": "Menon et al. 2021",
+            "runs": runs(0.3, tau=0.4),
+            "versus": versus,
+        },
+    ]
+    about = {"kind": kind, "seeds": [0, 1], "split": "test", "n": 1198, "majority": 0.235, "device": "cpu (2 threads)"}
+    return about | {"options": {"size": 128, "data": "/home/me/art", "cache_dir": "/home/me/cache"}, "rows": rows}
+
+
+def test_a_comparison_of_methods_against_imbalance():
+    lines = report.table(a_comparison("imbalance")).splitlines()
+    assert "1,198 test pictures, %, mean ± std over 2 seeds (0, 1)" in lines[0]
+    assert lines[2].startswith(
+        "| no balancing | 41.0 ± 1.4 | 25.0 ± 0.0 | 20.0 ± 0.0 | 50.0 ± 0.0 | 30.0 ± 0.0 | – | 12.5"
+    )
+    assert lines[3].startswith("| adjusted, τ 0.4 (Menon et al. 2021) | 31.0 ± 1.4 |")
+    assert lines[3].endswith("| +3.2 (+1.1, +5.2), p < 0.001 |")
+    assert lines[4].startswith("| always the most frequent style | 23.5 |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_comparison_of_models():
+    lines = report.table(a_comparison("models")).splitlines()
+    assert lines[2] == (
+        "| no balancing | 1.50 M | 128 × 30 | 41.0 ± 1.4 | 70.0 ± 0.0 | 25.0 ± 0.0 | 20.0 ± 0.0 | 12.5 ± 0.0 "
+        "| 1,200 | 50 (1 of 2 seeds) |"
+    )
+    assert lines[4].startswith("| always the most frequent style |  |  | 23.5 |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_comparison_of_an_unknown_kind_is_an_error():
+    with pytest.raises(SystemExit, match="no table for the kind 'colours'"):
+        report.table({"kind": "colours"})
+
+
+def test_a_comparison_is_kept_and_rendered(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    folder = tmp_path / "compare-imbalance"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures" / "frontier.png").write_bytes(b"png")
+    (folder / "result.json").write_text(json.dumps(a_comparison("imbalance")))
+    (tmp_path / "REPORT.md").write_text("<!-- table x -->\n<!-- end -->\n")
+    assert report.main(["keep", "x", str(folder)]) == 0
+    assert "| adjusted, τ 0.4" in (tmp_path / "REPORT.md").read_text()
+    kept = (tmp_path / "report" / "x.json").read_text()
+    assert "/home/me" not in kept
+    assert json.loads(kept)["options"] == {"size": 128}
+    assert (tmp_path / "report" / "figures" / "x-frontier.png").read_bytes() == b"png"
+    with pytest.raises(SystemExit, match="one folder"):
+        report.keep("y", [folder, folder])
 
 
 def test_rendering_fills_a_table_and_is_stable(tmp_path, monkeypatch):

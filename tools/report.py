@@ -3,6 +3,7 @@
 
     tools/report.py keep NAME RUN [RUN ...]    keep the results of runs (one a seed) as report/NAME.json, and the
                                                first run's figures as report/figures/NAME-*.png
+    tools/report.py keep NAME COMPARISON       the same for a comparison's folder, whose result.json has a "kind"
     tools/report.py                            render every table of REPORT.md anew
     tools/report.py --check                    fail if a table is not what rendering gives
 
@@ -29,29 +30,61 @@ _ROWS = (
     ("recall, many (≥ 200 training pictures)", "many"),
     ("recall, medium (50–199)", "medium"),
     ("recall, few (< 50)", "few"),
+    ("expected calibration error", "ece"),
 )
 
 
-def keep(name: str, runs: Sequence[Path]) -> None:
-    """Write report/NAME.json from the runs' result.json and run.json, without any path of this machine."""
-    kept = []
-    for run in runs:
-        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-        about = {key: record[key] for key in ("seed", "git_commit", "versions", "device", "processes")}
-        options = {key: value for key, value in record["config"].items() if key not in _PLACES}
-        kept.append({**about, "options": options, "data_fingerprint": record["data"]["fingerprint"], **result})
-    folder = ROOT / "report"
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    (folder / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    for figure in sorted((runs[0] / "figures").glob("*.png")):
-        shutil.copy(figure, folder / "figures" / f"{name}-{figure.name}")
+def keep(name: str, folders: Sequence[Path]) -> None:
+    """Write report/NAME.json from runs' result.json and run.json or one comparison's result.json, and copy figures.
+
+    No path of this machine is kept.
+
+    Raises:
+        SystemExit: a comparison is given with other folders.
+    """
+    results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in folders]
+    kept: Any
+    if any("kind" in result for result in results):
+        if len(results) > 1:
+            raise SystemExit("A comparison is kept alone: give one folder.")
+        kept = results[0] | {"options": _without_places(results[0]["options"])}
+    else:
+        kept = [_run_kept(folder, result) for folder, result in zip(folders, results, strict=True)]
+    target = ROOT / "report"
+    (target / "figures").mkdir(parents=True, exist_ok=True)
+    (target / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    for figure in sorted((folders[0] / "figures").glob("*.png")):
+        shutil.copy(figure, target / "figures" / f"{name}-{figure.name}")
+
+
+def _run_kept(run: Path, result: dict[str, Any]) -> dict[str, Any]:
+    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    about = {key: record[key] for key in ("seed", "git_commit", "versions", "device", "processes")}
+    options = _without_places(record["config"])
+    return {**about, "options": options, "data_fingerprint": record["data"]["fingerprint"], **result}
 
 
 _PLACES = ("data", "runs", "name", "config", "cache_dir", "resume", "overwrite")
 
 
-def table(runs: Sequence[dict[str, Any]]) -> str:
+def _without_places(options: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in options.items() if key not in _PLACES}
+
+
+def table(kept: Any) -> str:
+    """Markdown for a kept JSON: a list of runs, or a comparison of one kind or the other.
+
+    Raises:
+        SystemExit: a kind that has no table.
+    """
+    if isinstance(kept, list):
+        return _runs_table(kept)
+    if kept["kind"] not in _COMPARISONS:
+        raise SystemExit(f"There is no table for the kind {kept['kind']!r}, only for {', '.join(_COMPARISONS)}.")
+    return _COMPARISONS[kept["kind"]](kept)
+
+
+def _runs_table(runs: Sequence[dict[str, Any]]) -> str:
     """Mean ± standard deviation over seeds, the first seed's 95 % interval, and the cost."""
     seeds = ", ".join(str(run["seed"]) for run in runs)
     first = runs[0]["test"]
@@ -61,14 +94,13 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         "|---|---|---|",
     ]
     for label, key in _ROWS:
-        values = [100 * run["test"][key] for run in runs if run["test"][key] is not None]
-        if not values:
+        values = [run["test"].get(key) for run in runs]
+        if None in values:
             continue
-        spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 and key != "majority" else ""
         interval = first.get(f"{key}_interval")
         shown = f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}" if interval else ""
         styles = f", {first[f'{key}_styles']} styles" if f"{key}_styles" in first else ""
-        lines.append(f"| {label}{styles} | {statistics.mean(values):.1f}{spread} | {shown} |")
+        lines.append(f"| {label}{styles} | {_percent(values[:1] if key == 'majority' else values)} | {shown} |")
     seconds = [run["train_seconds"] for run in runs]
     to_40 = [run["seconds_to_40_percent"] for run in runs if run["seconds_to_40_percent"] is not None]
     lines.append(f"| seconds of training | {statistics.mean(seconds):.0f} ({runs[0]['device']}) | |")
@@ -76,6 +108,91 @@ def table(runs: Sequence[dict[str, Any]]) -> str:
         lines.append(f"| seconds to 40 % top-1 on valid | {statistics.mean(to_40):.0f} | |")
     lines.append(f"| parameters | {runs[0]['parameters'] / 1e6:.2f} M | |")
     return "\n".join(lines) + "\n"
+
+
+def _imbalance_table(result: dict[str, Any]) -> str:
+    """A row a method against class imbalance, and how far its balanced accuracy is from the first row's."""
+    keys = ("top1", "balanced", "macro_f1", "many", "medium", "few", "ece")
+    reference = result["rows"][0]["label"]
+    headings = [_over(result), "top-1", "balanced", "macro-F1", "many", "medium", "few", "ECE"]
+    lines = [[*headings, f"balanced less {reference}: points, 95 % interval, Holm p"]]
+    lines += [[_method(row), *(_figure(row, key) for key in keys), _difference(row)] for row in result["rows"]]
+    lines.append(_majority_row(result, len(lines[0]), before=1))
+    return _markdown(lines)
+
+
+def _models_table(result: dict[str, Any]) -> str:
+    """A row a model: what it is, what it reaches, what it costs."""
+    keys = ("top1", "top3", "balanced", "macro_f1", "ece")
+    headings = [_over(result), "parameters", "size × epochs", "top-1", "top-3", "balanced", "macro-F1", "ECE"]
+    lines = [[*headings, f"seconds ({result['device']})", "seconds to 40 %"]]
+    for row in result["rows"]:
+        first = row["runs"][0]
+        parameters = f"{first['parameters'] / 1e6:.2f} M" if first["parameters"] else "–"
+        trained = f"{first['size']} × {first['epochs']}" if first["epochs"] else f"{first['size']}"
+        cost = [_seconds(row, "train_seconds"), _seconds(row, "seconds_to_40_percent")]
+        lines.append([_method(row), parameters, trained, *(_figure(row, key) for key in keys), *cost])
+    lines.append(_majority_row(result, len(lines[0]), before=3))
+    return _markdown(lines)
+
+
+_COMPARISONS = {"imbalance": _imbalance_table, "models": _models_table}
+
+
+def _over(result: dict[str, Any]) -> str:
+    seeds = ", ".join(str(seed) for seed in result["seeds"])
+    spread = f"mean ± std over {len(result['seeds'])} seeds ({seeds})" if len(result["seeds"]) > 1 else f"seed {seeds}"
+    return f"{result['n']:,} {result['split']} pictures, %, {spread}"
+
+
+def _method(row: dict[str, Any]) -> str:
+    """The label, the τ that was chosen where there is one (a seed each if they differ), and the paper."""
+    taus = list(dict.fromkeys(f"{run['tau']:g}" for run in row["runs"] if run.get("tau") is not None))
+    tau = f", τ {', '.join(taus)}" if taus else ""
+    paper = f" ({row['paper']})" if row["paper"] else ""
+    return f"{row['label']}{tau}{paper}"
+
+
+def _figure(row: dict[str, Any], key: str) -> str:
+    values = [run.get(key) for run in row["runs"]]
+    return "–" if None in values else _percent(values)
+
+
+def _percent(shares: Sequence[float]) -> str:
+    """Mean ± standard deviation of shares, in %."""
+    values = [100 * share for share in shares]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if not row.get("versus"):
+        return ""
+    told = row["versus"]["balanced"]
+    low, high = told["interval"]
+    p = "< 0.001" if told["p_holm"] < 0.001 else f"{told['p_holm']:.3f}"
+    return f"{100 * told['difference']:+.1f} ({100 * low:+.1f}, {100 * high:+.1f}), p {p}"
+
+
+def _seconds(row: dict[str, Any], key: str) -> str:
+    """The mean over seeds; where only some have it, of those, and how many they are."""
+    values = [run[key] for run in row["runs"] if run.get(key) is not None]
+    if not values:
+        return "–"
+    part = f" ({len(values)} of {len(row['runs'])} seeds)" if len(values) < len(row["runs"]) else ""
+    return f"{statistics.mean(values):,.0f}{part}"
+
+
+def _majority_row(result: dict[str, Any], width: int, before: int) -> list[str]:
+    """What always answering the most frequent style gives; top-1 stands after `before` cells."""
+    cells = ["always the most frequent style", *[""] * (width - 1)]
+    cells[before] = f"{100 * result['majority']:.1f}"
+    return cells
+
+
+def _markdown(lines: Sequence[Sequence[str]]) -> str:
+    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    return "\n".join([rows[0], "|---" * len(lines[0]) + "|", *rows[1:]]) + "\n"
 
 
 def rendered(text: str) -> str:

@@ -7,6 +7,8 @@ shortcuts where the resolution halves (He et al. 2019, ResNet-D). Trained from s
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wikiart_classify.losses import COSINE_SCALE
+
 PRESETS: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "tiny": ((16, 32, 64), (1, 1, 1)),
     "small": ((64, 128, 256), (2, 2, 2)),
@@ -21,34 +23,55 @@ class StyleNet(nn.Module):
     Args:
         styles: number of styles.
         preset: a name in PRESETS.
+        width: times the preset's channels, which are rounded to multiples of 8.
+        cosine: whether the last layer compares directions only, as LDAM wants it.
     """
 
-    def __init__(self, styles: int, preset: str = "small"):
+    mirrored = True
+    """Whether the answer is the mean over a picture and its mirror image."""
+
+    def __init__(self, styles: int, preset: str = "small", width: float = 1.0, cosine: bool = False):
         super().__init__()
-        widths, depths = PRESETS[preset]
+        channels_of, depths = PRESETS[preset]
+        widths = [max(8, round(width * channels / 8) * 8) for channels in channels_of]
         # Patches of 4 × 4 pixels at once: most of a convolutional network's time goes into its first, widest maps.
         self.stem = nn.Conv2d(3, widths[0], 4, stride=4, bias=False)
         blocks: list[nn.Module] = []
         channels = widths[0]
-        for stage, (width, depth) in enumerate(zip(widths, depths, strict=True)):
+        for stage, (wide, depth) in enumerate(zip(widths, depths, strict=True)):
             for place in range(depth):
-                blocks.append(Residual(channels, width, stride=2 if stage > 0 and place == 0 else 1))
-                channels = width
+                blocks.append(Residual(channels, wide, stride=2 if stage > 0 and place == 0 else 1))
+                channels = wide
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.BatchNorm2d(channels)
-        self.head = nn.Linear(channels, styles)
+        self.head = CosineHead(channels, styles) if cosine else nn.Linear(channels, styles)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
 
+    def maps(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) float in 0..1 → (B, C, h, w), the last feature maps, at least 0."""
+        x = self.stem((images - 0.5) / 0.25)
+        return F.relu(self.norm(self.blocks(x)))
+
     def features(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) float in 0..1 → (B, C), what the last layer sees."""
-        x = self.stem((images - 0.5) / 0.25)
-        return F.relu(self.norm(self.blocks(x))).mean(dim=(2, 3))
+        return self.maps(images).mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) float in 0..1 → logits (B, styles)."""
         return self.head(self.features(images))
+
+
+class CosineHead(nn.Linear):
+    """A last layer without lengths: (B, C) → COSINE_SCALE × cosine to each style's direction, (B, styles)."""
+
+    def __init__(self, channels: int, styles: int):
+        super().__init__(channels, styles, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Features (B, C) → logits (B, styles) in ± COSINE_SCALE."""
+        return COSINE_SCALE * F.linear(F.normalize(features, dim=1), F.normalize(self.weight, dim=1))
 
 
 class Residual(nn.Module):

@@ -75,17 +75,17 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def muon_groups(network: nn.Module, lr: float, weight_decay: float, first: str = "stem") -> list[dict[str, Any]]:
+def muon_groups(network: nn.Module, lr: float, weight_decay: float, first: str = "stem.") -> list[dict[str, Any]]:
     """Share a network's parameters between Muon and AdamW.
 
     Args:
-        network: any convolutional network.
+        network: any convolutional network, or a module that holds one.
         lr: of Muon; AdamW's is 0.15 times that.
         weight_decay: of Muon's kernels; AdamW's parameters are not decayed.
-        first: name of the first convolution, which AdamW takes.
+        first: what only the name of the first convolution's weight holds; AdamW takes it.
     """
     named = list(network.named_parameters())
-    kernels = [p for name, p in named if p.ndim == 4 and not name.startswith(first)]
+    kernels = [p for name, p in named if p.ndim == 4 and first not in name]
     chosen = {id(p) for p in kernels}
     rest = [p for _, p in named if id(p) not in chosen]
     return [

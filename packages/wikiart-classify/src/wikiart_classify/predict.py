@@ -1,7 +1,6 @@
 """`wikiart-classify predict`: the likeliest styles of pictures and of folders full of them."""
 
 import csv
-import math
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,8 @@ from rich.table import Table
 
 from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import PredictConfig
+from wikiart_classify.explain import OF_PICTURES, check_target, explainable, sheet, write_figure
+from wikiart_classify.recipes import side_to_pack
 from wikiart_classify.train import probabilities
 from wikiart_data.augment import resized_crops
 from wikiart_data.console import console, printable, say, track
@@ -39,6 +40,9 @@ def predict(config: PredictConfig) -> int:
     if config.top < 1:
         raise InputError(f"--top {config.top}: name at least one style a picture.")
     trained = load_network(find_model(config.model, config.runs))
+    if config.explain is not None:
+        check_target(config.explain)
+        explainable(trained.network)
     files = pictures_in(config.pictures)
     device = start_engine(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
@@ -49,7 +53,7 @@ def predict(config: PredictConfig) -> int:
     rows: list[tuple[Path, list[tuple[str, float]]]] = []
     refused: list[tuple[Path, str]] = []
     steps = -(-len(files) // _BATCH)
-    batches = _decoded(files, math.ceil(size * 8 / 7))
+    batches = _decoded(files, side_to_pack(trained.config["model"], size))
     for paths, pixels, bad in track(batches, steps, "predicting", "batches"):
         refused += bad
         if paths:
@@ -69,6 +73,10 @@ def predict(config: PredictConfig) -> int:
         print(f"wikiart-classify: {printable(str(path))}: {reason}", file=sys.stderr)
     if not rows:
         raise InputError("none of the pictures could be read.")
+    if config.explain is not None:
+        shown = [path for path, _ in rows[:OF_PICTURES]]
+        write_figure(sheet(trained, shown, [None] * len(shown), bf16), config.explain)
+        say(f"What speaks for the styles of {len(shown)} of {len(rows):,} pictures: {printable(str(config.explain))}")
     return 1 if refused else 0
 
 

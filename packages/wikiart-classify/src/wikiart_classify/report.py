@@ -1,9 +1,12 @@
 """A result as a person reads it in a terminal of 80 columns."""
 
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from rich.table import Table
 
+from wikiart_classify.comparison import spread
 from wikiart_classify.scores import MANY, MEDIUM, most_confused
 from wikiart_data.console import console, say
 from wikiart_data.styles import readable
@@ -44,6 +47,75 @@ def show(result: dict[str, Any], split: str) -> None:
         say("Most often taken for one another:")
         for true, named, times, total in confused:
             say(f"  {readable(true)} named {readable(named)}: {times} of {total}")
+
+
+_WIDTH = 80
+
+
+def show_comparison(result: dict[str, Any]) -> None:
+    """Print a comparison: a row a method, then how far each is from the first and how sure that is."""
+    models = result["kind"] == "models"
+    headings = ["top-1", *(["top-3"] if models else []), "balanced", "macro-\nF1", "many", "medium", "few", "ECE"]
+    keys = ["top1", *(["top3"] if models else []), "balanced", "macro_f1", "many", "medium", "few", "ece"]
+    rows = []
+    for row in result["rows"]:
+        cells = [_mean_of(row, key, with_std=key in ("top1", "balanced")) for key in keys]
+        rows.append([row["label"], *cells, *([_seconds(row)] if models else [])])
+    seeds = len(result["seeds"])
+    over = f"mean ± std over {seeds} seeds" if seeds > 1 else "one seed"
+    say(f"{result['n']:,} {result['split']} pictures, {over}, in %.")
+    say(f"Always answering the most frequent style gives top-1 {100 * result['majority']:.1f}.")
+    say("ECE is the expected calibration error.")
+    say()
+    _print_table(["method", *headings, *(["train\ns"] if models else [])], rows)
+
+    compared = [row for row in result["rows"] if row.get("versus")]
+    if not compared:
+        return
+    say()
+    told = f"Difference to {result['rows'][0]['label']} in points, with its 95 % interval, and p after Holm:"
+    say(textwrap.fill(told, _WIDTH))
+    say()
+    rows = []
+    for row in compared:
+        pairs = [row["versus"][key] for key in ("top1", "balanced")]
+        rows.append([row["label"], *(cell for pair in pairs for cell in (_difference(pair), _p(pair["p_holm"])))])
+    _print_table(["method", "top-1", "p", "balanced", "p"], rows)
+
+
+def _print_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns a space apart; the first takes what the others leave of 80 columns, and long names break into lines."""
+    columns = list(zip(headings, *rows, strict=True))[1:]
+    taken = sum(1 + max(len(line) for cell in column for line in cell.split("\n")) for column in columns)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for place, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if place == 0 else "right", no_wrap=True, vertical="bottom")
+    for name, *cells in rows:
+        lines = textwrap.wrap(name, max(12, _WIDTH - taken), subsequent_indent="  ")
+        table.add_row("\n".join(lines), *cells)
+    console.print(table, markup=False)
+
+
+def _mean_of(row: dict[str, Any], key: str, with_std: bool = False) -> str:
+    found = spread(row, key)
+    if found is None:
+        return "–"
+    mean, std = found
+    return f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if with_std and std is not None else "")
+
+
+def _seconds(row: dict[str, Any]) -> str:
+    found = spread(row, "train_seconds")
+    return "–" if found is None else f"{found[0]:,.0f}"
+
+
+def _difference(pair: dict[str, Any]) -> str:
+    low, high = pair["interval"]
+    return f"{100 * pair['difference']:+.1f} ({100 * low:+.1f}, {100 * high:+.1f})"
+
+
+def _p(value: float) -> str:
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _percent(share: float | None) -> str:

@@ -30,6 +30,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str],
 
     Returns:
         top1, top3, majority, balanced, macro_f1, many, medium, few as shares in 0..1, each `*_interval` a [low, high];
+        `ece` the expected calibration error, a share;
         `per_style` a row a style; `confusion` (C × C) counts, rows the true style.
 
     Raises:
@@ -64,6 +65,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str],
         "balanced_interval": _percentiles(recalls[:, present].mean(axis=1)),
         "macro_f1": float(f1[present].mean()),
         "macro_f1_interval": _percentiles(f1s[:, present].mean(axis=1)),
+        "ece": calibration_error(probabilities, labels),
         "styles_scored": int(present.sum()),
     }
     for name, group in groups.items():
@@ -85,6 +87,21 @@ def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str],
     ]
     result["confusion"] = confusion.tolist()
     return result
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error (Guo et al. 2017, eq. 3): how far confidence is from accuracy, mean over pictures.
+
+    Args:
+        probabilities: (N, C) float; a picture's confidence is its largest.
+        labels: (N,) int.
+        bins: of equal width, over confidence 0..1.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # a bin holds its upper edge
+    gaps = np.bincount(place, weights=right - confidence.astype(np.float64), minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
 
 
 def most_confused(result: dict, number: int = 5) -> list[tuple[str, str, int, int]]:

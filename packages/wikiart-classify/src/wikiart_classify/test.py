@@ -1,18 +1,20 @@
 """`wikiart-classify test`: a trained network on one split."""
 
 import json
-import math
 from pathlib import Path
 
 import torch
 
 from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import TestConfig
+from wikiart_classify.explain import explain_split, explainable, style_meant
+from wikiart_classify.recipes import side_to_pack
 from wikiart_classify.report import show
 from wikiart_classify.train import evaluate
+from wikiart_data.artists import split_by_artist
 from wikiart_data.batches import Pictures
 from wikiart_data.catalog import scan
-from wikiart_data.console import say
+from wikiart_data.console import printable, say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import pack
@@ -28,22 +30,33 @@ def test(config: TestConfig) -> None:
     path = find_model(config.model, config.runs)
     trained = load_network(path)
     catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
+    if trained.config.get("split") == "artist":
+        catalog = split_by_artist(catalog)
     if catalog.styles != trained.styles:
         odd = sorted(set(catalog.styles) ^ set(trained.styles))
         raise InputError(f"{path} was trained on other styles than {catalog.root} has: {', '.join(odd[:5])} differ.")
+    if config.explain is not None:
+        explainable(trained.network)
+        style = style_meant(config.explain, trained.styles)
     size = trained.config["size"]
-    packed = pack(catalog, math.ceil(size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    packed = pack(
+        catalog, side_to_pack(trained.config["model"], size), cache_dir=config.cache_dir, bad_limit=config.bad_limit
+    )
     if not len(packed.rows(config.split)):
         raise InputError(f"{catalog.root} has no pictures in {config.split}.")
     device = start_engine(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, trained.config["precision"])
-    result = evaluate(network, Pictures(packed, device), config.split, size, bf16)
+    pictures = Pictures(packed, device)
+    result = evaluate(network, pictures, config.split, size, bf16)
     if config.json:
         print(json.dumps({"model": str(path), "split": config.split, "data": str(Path(catalog.root)), **result}))
-        return
-    say(f"Model: {path}")
-    show(result, config.split)
+    else:
+        say(f"Model: {path}")
+        show(result, config.split)
+    if config.explain is not None:
+        target, number = explain_split(trained, pictures, config.split, style, bf16, path.parent / "figures")
+        say(f"What speaks for {printable(trained.styles[style])} in {number} pictures: {printable(str(target))}")
 
 
 test.__test__ = False  # type: ignore[attr-defined]  (pytest would take the verb for a test)

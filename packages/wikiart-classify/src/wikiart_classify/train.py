@@ -6,18 +6,24 @@ import time
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wikiart_classify.checkpoint import load_network
+from wikiart_classify.after import balanced_after
+from wikiart_classify.artists import BothTasks, two_tasks
+from wikiart_classify.balance import blend_balanced, loss_in
+from wikiart_classify.checkpoint import make_network
 from wikiart_classify.config import TrainConfig
 from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
-from wikiart_classify.network import StyleNet
+from wikiart_classify.losses import partial_cross_entropy
+from wikiart_classify.methods import METHODS, power_in
 from wikiart_classify.optimizer import Muon, muon_groups
+from wikiart_classify.recipes import RECIPES, settled, side_to_pack
 from wikiart_classify.report import show
 from wikiart_classify.scores import scores
-from wikiart_data.augment import Augment, mix
+from wikiart_data.artists import split_by_artist
+from wikiart_data.augment import NONE, Augment, mix
 from wikiart_data.batches import Batches, Pictures, step_seed
 from wikiart_data.catalog import Catalog, scan
 from wikiart_data.commands import options_from
@@ -29,8 +35,6 @@ from wikiart_data.run import Run
 from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 
-EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
-"""Where --epochs does not say; the sample set is learned sooner than real paintings."""
 WARMUP = 0.15
 """Share of the steps in which the learning rate rises; then it falls along half a cosine."""
 GROWTH = 0.8
@@ -40,7 +44,21 @@ CROP = (0.2, 1.0)
 
 
 def train(config: TrainConfig) -> None:
+    """Train, test, write the run's folder, and print how good the network is.
+
+    Raises:
+        InputError: the data, the options or the run folder cannot be used.
+    """
+    run, result = fit(config)
+    if result is not None:
+        tell(run, result)
+
+
+def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     """Train, test and write the run's folder.
+
+    Returns:
+        The run and what its result.json holds; None in processes other than the main one.
 
     Raises:
         InputError: the data, the options or the run folder cannot be used.
@@ -50,141 +68,229 @@ def train(config: TrainConfig) -> None:
     if config.resume:
         run = Run.resume(config.resume, accelerator=accelerator)
         config = resumed_options(config, run)
-    catalog = scan(find_data(config.data, config.cache_dir), cache_dir=config.cache_dir)
-    packed = pack(catalog, math.ceil(config.size * 8 / 7), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    root = find_data(config.data, config.cache_dir)
+    # Where the data lies and all defaults are settled here, so that run.json tells them to `test` and --resume.
+    config = replace(settled(config, on_sample=(root / MARK).exists()), data=str(root))
+    packed = open_pack(config)
+    catalog = packed.catalog
     check_data(config, packed, accelerator.num_processes)
     if run is None:
-        epochs = config.epochs or (EPOCHS_ON_SAMPLE if (catalog.root / MARK).exists() else EPOCHS)
-        # Where the data lies and how long to train are settled here, so that run.json tells it to `test` and --resume.
-        config = replace(config, epochs=epochs, data=str(catalog.root))
         run = Run.start("classify", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
         raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
 
     device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     torch.manual_seed(config.seed)
-    batches = Batches(
-        packed,
-        packed.rows("train"),
-        config.batch_size,
-        device,
-        power=config.power,
-        augment=Augment(crop=CROP),
-        bf16=bf16,
-        seed=config.seed,
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
-    )
-    network = StyleNet(len(catalog.styles), config.model).to(device, memory_format=torch.channels_last)
+    tasks = two_tasks(catalog, with_artists=config.artists > 0)
+    share = {"rank": accelerator.process_index, "world": accelerator.num_processes}
+    batches = batches_for(config, packed, device, bf16, labels=tasks.labels, **share)
+    partners = None
+    if config.balance == "balanced-mixup":
+        partners = batches_for(config, packed, device, bf16, labels=tasks.labels, power=1.0, seed=1, **share)
+    counts = torch.from_numpy(catalog.counts("train")).float().to(device)
+    network = make_network(len(catalog.styles), vars(config)).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
-    optimizer = Muon(muon_groups(network, config.lr, config.weight_decay))
+    both = BothTasks(network, tasks.to_artists.shape[1]).to(device)
+    optimizer = make_optimizer(both, config)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    model = accelerator.prepare(network)
+    model = accelerator.prepare(both)
+    tasks = tasks.to(device)
     if accelerator.is_main_process:
-        describe(config, catalog, network, device, bf16, accelerator.num_processes)
+        describe(config, catalog, both, device, bf16, accelerator.num_processes)
 
-    progress = run.resumed({"network": network, "average": average}, optimizer) if config.resume else None
-    progress = progress or {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0, "best": -1.0}
-    best, seconds, first_step, loss_sum = (progress[key] for key in ("best", "seconds", "step", "loss"))
+    progress = run.resumed({"both": both, "average": average}, optimizer) if config.resume else None
+    progress = progress or {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0}
+    seconds, first_step, loss_sum = (progress[key] for key in ("seconds", "step", "loss"))
     run.listen()
     for epoch in range(progress["epoch"], config.epochs):
         model.train()
         began, size = time.monotonic(), size_at(epoch, config)
-        steps = batches.epoch(epoch, size, start=first_step)
+        power = power_in(config.balance, config.power, epoch, config.epochs)
+        style_loss = loss_in(config.balance, counts, epoch, config.epochs, config.label_smoothing, config.tau)
+        steps = batches.epoch(epoch, size, first_step, power)
+        balanced = partners.epoch(epoch, size, first_step) if partners else None
         label = f"epoch {epoch + 1}/{config.epochs}"
         for step, (images, labels) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
-            seed = step_seed(config.seed, epoch, step)
-            images, targets = mix(images, labels, len(catalog.styles), seed, share=config.mixing)
+            seed, kinds = step_seed(config.seed, epoch, step, stream=1), len(tasks.to_styles)
+            if balanced is not None:
+                images, targets = blend_balanced(images, labels, next(balanced), kinds, seed)
+            else:
+                images, targets = mix(images, labels, kinds, seed, share=config.mixing)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                loss = F.cross_entropy(model(images), targets, label_smoothing=config.label_smoothing)
+                styles, artists = model(images)
+            loss = style_loss(styles.float(), targets @ tasks.to_styles)
             run.check(value := loss.item(), epoch, step)
+            if artists is not None:
+                named = partial_cross_entropy(artists.float(), targets @ tasks.to_artists, config.label_smoothing)
+                loss = loss + config.artists * named
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)
             done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * schedule(done)
+                group["lr"] = peak * schedule(done, config.model)
             optimizer.step()
             follow(average, network, config.ema, epoch * len(batches) + step)
             loss_sum += value
             if run.should_stop():
-                check_weights(run, epoch, network, average)
-                progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum, "best": best}
+                check_weights(run, epoch, both, average)
+                progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum}
                 progress["seconds"] = seconds + time.monotonic() - began
-                run.save({"network": network, "average": average}, optimizer, **progress)
+                run.save({"both": both, "average": average}, optimizer, **progress)
                 accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 raise run.stop("wikiart-classify")
         seconds += time.monotonic() - began
-        check_weights(run, epoch, network, average)
+        check_weights(run, epoch, both, average)
         valid = evaluate(average, batches.pictures, "valid", config.size, bf16)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
-        if valid["top1"] >= best:
-            best = valid["top1"]
-            run.keep(average)
+        # The averaged weights of the last epoch are kept, not the best epoch's: with a falling learning rate they are
+        # as good, and nothing is chosen on the noise of a small valid split.
+        run.keep(average)
         run.log(
             epoch,
             epoch_line(epoch, config.epochs, size, mean_loss, valid, seconds),
             loss=mean_loss,
             size=size,
             seconds=round(seconds, 2),
-            **{key: valid[key] for key in ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few")},
+            **{key: valid[key] for key in ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")},
         )
         first_step, loss_sum = 0, 0.0
-        progress = {"epoch": epoch + 1, "step": 0, "loss": 0.0, "seconds": seconds, "best": best}
-        run.save({"network": network, "average": average}, optimizer, **progress)
+        progress = {"epoch": epoch + 1, "step": 0, "loss": 0.0, "seconds": seconds}
+        run.save({"both": both, "average": average}, optimizer, **progress)
 
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        finish(run, config, batches.pictures, bf16, seconds)
+    result = finish(run, config, average, packed, device, bf16, seconds) if accelerator.is_main_process else None
     accelerator.end_training()
+    return run, result
 
 
-def finish(run: Run, config: TrainConfig, pictures: Pictures, bf16: bool, seconds: float) -> None:
-    """Test the weights that were best on valid, write result.json and the figures, print the table."""
-    network = load_network(run.folder / "model.safetensors").network
-    network = network.to(pictures.device, memory_format=torch.channels_last)
-    splits = [split for split in ("valid", "test") if len(pictures.packed.rows(split))]
-    result = {split: evaluate(network, pictures, split, config.size, bf16) for split in splits}
-    last = splits[-1]
+def open_pack(config: TrainConfig) -> PackedImages:
+    """The packed pictures of the data folder that settled options name, split as they ask.
+
+    Raises:
+        InputError: the folder cannot be used.
+    """
+    assert config.data is not None
+    catalog = scan(config.data, cache_dir=config.cache_dir)
+    if config.split == "artist":
+        catalog = split_by_artist(catalog)
+    side = side_to_pack(config.model, config.size)
+    return pack(catalog, side, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+
+
+def batches_for(
+    config: TrainConfig, packed: PackedImages, device: torch.device, bf16: bool, *, seed: int = 0, **more: Any
+) -> Batches:
+    """Batches of the training pictures as `config` asks for them; `seed` is added to its seed."""
+    augment = NONE if config.model in RECIPES else Augment(crop=CROP)
+    rows = packed.rows("train")
+    return Batches(packed, rows, config.batch_size, device, augment=augment, bf16=bf16, seed=config.seed + seed, **more)
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Muon and AdamW for our networks, Adam for the baselines."""
+    if config.model in RECIPES:
+        return torch.optim.Adam(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+    return Muon(muon_groups(network, config.lr, config.weight_decay))
+
+
+def finish(
+    run: Run,
+    config: TrainConfig,
+    average: nn.Module,
+    packed: PackedImages,
+    device: torch.device,
+    bf16: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    """Balance the last layer if asked, test, and write the weights, result.json, predictions.npz and the figures."""
+    result: dict[str, Any] = {}
+    network: nn.Module = average
+    pictures = Pictures(packed, device)
+    if after := METHODS[config.balance].after:
+        began = time.monotonic()
+        batches = batches_for(config, packed, device, bf16)
+        network, chosen = balanced_after(network, after, batches, config.size, bf16)
+        pictures, seconds, result = batches.pictures, seconds + time.monotonic() - began, chosen
+    run.keep(network)
+    splits = [split for split in ("valid", "test") if len(packed.rows(split))]
+    answers = {split: answers_on(network, pictures, split, config.size, bf16) for split in splits}
+    result |= {split: scores_on(answers[split], packed, split) for split in splits}
     result |= {
         "train_seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in network.parameters()),
         "epochs": config.epochs,
         "seconds_to_40_percent": next((m["seconds"] for m in run.metrics() if m["top1"] >= 0.4), None),
     }
-    run.finish(
-        result,
-        {
-            "learning": learning_curve(run.metrics(), result["valid"]["majority"]),
-            "confusion": confusion_figure(result[last]),
-            "recall": recall_figure(result[last]),
-        },
+    last = splits[-1]
+    run.write_arrays(
+        "predictions.npz",
+        probabilities=answers[last],
+        labels=packed.catalog.labels[packed.rows(last)],
+        files=np.array([packed.catalog.files[row] for row in packed.rows(last)]),
     )
+    figures = {"confusion": confusion_figure(result[last]), "recall": recall_figure(result[last])}
+    if run.metrics():
+        figures["learning"] = learning_curve(run.metrics(), result["valid"]["majority"])
+    run.finish(result, figures)
+    return result
+
+
+def tell(run: Run, result: dict[str, Any]) -> None:
+    """Print a result, and what to do next."""
+    last = "test" if "test" in result else "valid"
     say()
     show(result[last], last)
+    if "tau" in result:
+        say(f"\nStrength chosen on valid: τ = {result['tau']:g}.")
     if last == "valid":
-        say("The data has no test split: these are figures on valid, on which the weights were chosen.")
-    say(f"\nTrained for {seconds:.0f} s. Everything is in {run.folder}/ (result.json, figures/, model.safetensors).")
+        say("The data has no test split: these are figures on valid.")
+    say(
+        f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (result.json, figures/, "
+        "model.safetensors)."
+    )
     say(f"Name the style of a picture: wikiart-classify predict PICTURE --model {run.folder}")
 
 
-@torch.no_grad()
 def evaluate(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> dict[str, Any]:
     """All figures of `scores` on one split."""
-    catalog, rows = pictures.packed.catalog, pictures.packed.rows(split)
+    return scores_on(answers_on(network, pictures, split, size, bf16), pictures.packed, split)
+
+
+@torch.no_grad()
+def answers_on(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> np.ndarray:
+    """(n, styles) float32: the network's probabilities for a split's pictures."""
     network.eval()
-    shares = [probabilities(network, images, bf16).cpu() for images in pictures.in_order(rows, 256, size)]
-    return scores(torch.cat(shares).numpy(), catalog.labels[rows], catalog.styles, catalog.counts("train"))
+    rows = pictures.packed.rows(split)
+    return torch.cat(
+        [probabilities(network, images, bf16).cpu() for images in pictures.in_order(rows, 256, size)]
+    ).numpy()
+
+
+def scores_on(answers: np.ndarray, packed: PackedImages, split: str) -> dict[str, Any]:
+    """All figures of `scores` for probabilities (n, styles) on a split."""
+    catalog = packed.catalog
+    return scores(answers, catalog.labels[packed.rows(split)], catalog.styles, catalog.counts("train"))
 
 
 def probabilities(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
-    """Images (B, 3, H, W) in 0..1 → (B, styles) float32: the mean over a picture and its mirror image."""
+    """Images (B, 3, H, W) in 0..1 → (B, styles) float32: the mean over a picture and its mirror image.
+
+    A network whose `mirrored` is False looks once.
+    """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        both = [network(images).float().softmax(dim=1), network(images.flip(3)).float().softmax(dim=1)]
-    return (both[0] + both[1]) / 2
+        once = network(images).float().softmax(dim=1)
+        if not network.mirrored:
+            return once
+        return (once + network(images.flip(3)).float().softmax(dim=1)) / 2
 
 
-def schedule(done: float) -> float:
-    """Share of the peak learning rate after a share `done` of all steps: up in a line, down along half a cosine."""
+def schedule(done: float, model: str = "small") -> float:
+    """Share of the peak learning rate after a share `done` of all steps: up in a line, down along half a cosine.
+
+    The baselines keep their rate.
+    """
+    if model in RECIPES:
+        return 1.0
     if done < WARMUP:
         return done / WARMUP
     return (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))) / 2
@@ -194,7 +300,10 @@ def size_at(epoch: int, config: TrainConfig) -> int:
     """Side of an epoch's pictures: half of the full size at first, growing in steps of 16 pixels.
 
     Small pictures cost little and teach the coarse things first (progressive resizing, Howard 2018; Tan & Le 2021).
+    The baselines see one size only.
     """
+    if config.model in RECIPES:
+        return config.size
     smallest = max(16, round(config.size / 2 / 16) * 16)
     grown = min(1.0, epoch / max(1.0, GROWTH * config.epochs)) * (config.size - smallest)
     return min(config.size, smallest + int(grown / 16 + 1e-9) * 16) if grown < config.size - smallest else config.size
@@ -258,7 +367,7 @@ def check_weights(run: Run, epoch: int, *networks: nn.Module) -> None:
 
 
 def describe(
-    config: TrainConfig, catalog: Catalog, network: nn.Module, device: torch.device, bf16: bool, processes: int
+    config: TrainConfig, catalog: Catalog, both: BothTasks, device: torch.device, bf16: bool, processes: int
 ) -> None:
     """Say what is about to happen."""
     numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}
@@ -270,9 +379,17 @@ def describe(
     )
     if catalog.valid_was_cut:
         say("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
-    weights = sum(p.numel() for p in network.parameters())
+    if config.split == "artist":
+        say("The splits are new: no artist stands in two of them.")
+    if both.artists is not None:
+        say(f"A second task in training: naming {both.artists.out_features} artists.")
+    weights = sum(p.numel() for p in both.network.parameters())
     where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
-    say(f"{config.model}: {weights / 1e6:.1f} M parameters, {config.epochs} epochs up to {config.size} px, on {where}.")
+    balance = "" if config.balance == "none" else f" {METHODS[config.balance].label},"
+    say(
+        f"{config.model}: {weights / 1e6:.1f} M parameters,{balance} {config.epochs} epochs up to {config.size} px, on "
+        f"{where}."
+    )
 
 
 def epoch_line(epoch: int, epochs: int, size: int, loss: float, valid: dict[str, Any], seconds: float) -> str:

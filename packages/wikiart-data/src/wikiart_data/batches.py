@@ -27,6 +27,8 @@ class Batches:
         device: where batches are wanted.
         power: of the balanced sampler.
         augment: how training pictures change.
+        labels: (N,) int64 for every row of the pack, what batches say of their pictures (default: the style). The
+            sampler balances styles all the same.
         bf16: whether crops are multiplied in bf16 (`resized_crops` says what it costs).
         seed: of the run.
         rank: this process.
@@ -45,6 +47,7 @@ class Batches:
         *,
         power: float = 0.0,
         augment: Augment = NONE,
+        labels: np.ndarray | None = None,
         bf16: bool = False,
         seed: int = 0,
         rank: int = 0,
@@ -57,7 +60,7 @@ class Batches:
         self.device = torch.device(device)
         self.pictures = Pictures(packed, self.device)
         self.products = torch.bfloat16 if bf16 else torch.float32
-        self.labels = torch.from_numpy(packed.catalog.labels)
+        self.labels = torch.from_numpy(packed.catalog.labels if labels is None else labels)
         self.rows = np.asarray(rows)
         self.sampler = BalancedSampler(packed.catalog.labels[self.rows], power, seed=seed)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
@@ -67,19 +70,25 @@ class Batches:
         """Steps in an epoch; the pictures of a last, partial batch wait for another epoch."""
         return len(self.sampler) // self.batch_size
 
-    def epoch(self, epoch: int, size: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+    def epoch(
+        self, epoch: int, size: int, start: int = 0, power: float | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, beginning at step `start`.
 
         Args:
             epoch: which one.
             size: side of the pictures, in pixels (it may grow from epoch to epoch).
             start: steps to leave out, for a run that goes on in the middle of an epoch.
+            power: of the sampler in this epoch (default: the one the batches were made with).
 
         Yields:
             images (b, 3, size, size) float32 in 0..1, channels-last, and labels (b,) int64, both on the device,
             b = batch_size / world.
         """
-        drawn = self.rows[self.sampler.epoch(epoch)]
+        sampler = self.sampler
+        if power is not None and power != sampler.power:
+            sampler = BalancedSampler(self.pictures.packed.catalog.labels[self.rows], power, seed=self.seed)
+        drawn = self.rows[sampler.epoch(epoch)]
         for step in range(start, len(self)):
             rows = drawn[step * self.batch_size : (step + 1) * self.batch_size]
             generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step))
@@ -121,9 +130,16 @@ class Pictures:
                 yield resized_crops(images, whole.expand(len(images), 5), size).div_(255.0)
 
 
-def step_seed(seed: int, epoch: int, step: int) -> int:
-    """One seed for one step of a run: the same after a resume, far apart for neighbours."""
-    return int(np.random.SeedSequence((seed, epoch, step)).generate_state(1, np.uint64)[0] >> 1)
+def step_seed(seed: int, epoch: int, step: int, stream: int = 0) -> int:
+    """One seed for one step of a run: the same after a resume, far apart for neighbours.
+
+    Args:
+        seed: of the run.
+        epoch: of the step.
+        step: within the epoch.
+        stream: 0 is what `Batches` draws crops and light from; whatever else a step draws takes another one.
+    """
+    return int(np.random.SeedSequence((seed, epoch, step, stream)).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _as_tensor(images: np.ndarray) -> Tensor:

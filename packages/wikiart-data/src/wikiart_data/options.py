@@ -10,3 +10,4 @@ MaybeFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_h
 MaybeData = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")]
 MaybeText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 MaybeNumber = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
+MaybeReal = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")]

@@ -4,6 +4,7 @@
         run.json            options, class list, data fingerprint, git commit, versions, device, seed
         metrics.jsonl       a line an epoch
         result.json         final figures
+        *.npz               arrays that a part leaves for others
         model.safetensors   the weights to use; options and class list in its metadata
         last.safetensors    where training stands, with state.pt: what --resume reads
         figures/*.png
@@ -245,6 +246,13 @@ class Run:
         """Write a JSON file of the run."""
         if self.is_main:
             write_bytes(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+
+    def write_arrays(self, name: str, **arrays: np.ndarray) -> None:
+        """Write an .npz file of the run."""
+        if self.is_main:
+            content = io.BytesIO()
+            np.savez_compressed(content, **arrays)
+            write_bytes(self.folder / name, content.getvalue())
 
     def finish(self, result: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> None:
         """Write result.json and figures/*.png."""

@@ -1,0 +1,96 @@
+"""Losses against class imbalance: each a few lines, each from its paper, all for soft targets.
+
+Shapes are the same throughout: `logits` (B, C) float, `targets` (B, C) float with rows that sum to 1 (one-hot, or
+blended by MixUp and CutMix), `counts` (C,) float: training pictures of each style. Every loss is a scalar, the mean
+over the batch, and equals its paper's for one-hot targets.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+COSINE_SCALE = 30.0
+"""What cosines are multiplied by to make logits (Cao et al. 2019, their code)."""
+
+
+def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy with label smoothing (Szegedy et al. 2016, §7)."""
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def partial_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy where a row of `targets` may sum to less than 1: what is unknown teaches nothing."""
+    known = targets.sum(dim=1, keepdim=True)
+    targets = (1 - smoothing) * targets + smoothing * known / logits.shape[1]
+    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+
+
+def weighted(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy in which a style's share of the target counts `weights` (C,) times."""
+    return F.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+
+
+def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
+    """Focal loss: what is already likely counts (1 − p)^γ as much (Lin et al. 2017, eq. 4, without α)."""
+    log_p = logits.log_softmax(dim=1)
+    return -(targets * (1 - log_p.exp()) ** gamma * log_p).sum(dim=1).mean()
+
+
+def logit_adjusted(logits: Tensor, targets: Tensor, counts: Tensor, tau: float = 1.0, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy of logits + τ log π, π the share of each style in training (Menon et al. 2021, eq. 10).
+
+    A frequent style starts ahead, so the network itself must not prefer it: without the offset, in testing, it
+    estimates what a balanced world would say.
+    """
+    return F.cross_entropy(logits + tau * (counts / counts.sum()).log(), targets, label_smoothing=smoothing)
+
+
+def balanced_softmax(logits: Tensor, targets: Tensor, counts: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Softmax over n_c exp(logit_c) (Ren et al. 2020, eq. 4). Equals logit adjustment in the loss with τ = 1."""
+    return F.cross_entropy(logits + counts.log(), targets, label_smoothing=smoothing)
+
+
+def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None = None, margin: float = 0.5) -> Tensor:
+    """Label-distribution-aware margins: a rare style must win by more (Cao et al. 2019, eq. 12 and 13).
+
+    The margin of style c is proportional to n_c^(-1/4), the rarest style's is `margin`. For a blended target the loss
+    is the blend of the losses; the margin of each of its styles changes one term of the softmax's sum.
+
+    Args:
+        logits: (B, C) = COSINE_SCALE × cosines, from a head that compares directions only.
+        targets: (B, C).
+        counts: (C,).
+        weights: (C,) of each style, for deferred re-weighting.
+        margin: of the rarest style, in cosine.
+    """
+    margins = COSINE_SCALE * margin * (counts.min() / counts) ** 0.25
+    log_p = logits.log_softmax(dim=1)
+    # With z_c lowered by Δ_c the sum of exponentials changes by the factor 1 + p_c (exp(−Δ_c) − 1).
+    losses = margins - log_p + torch.log1p(log_p.exp() * torch.expm1(-margins))
+    if weights is not None:
+        losses = losses * weights
+    return (targets * losses).sum(dim=1).mean()
+
+
+def inverse_weights(counts: Tensor) -> Tensor:
+    """(C,) weights 1 / n_c, scaled so that a training picture's mean weight is 1."""
+    return _scaled(1 / counts, counts)
+
+
+def effective_weights(counts: Tensor, beta: float | None = None) -> Tensor:
+    """(C,) weights 1 / effective number of pictures, (1 − β^n) / (1 − β), mean weight 1 (Cui et al. 2019, eq. 2).
+
+    Args:
+        counts: (C,).
+        beta: default (N − 1) / N with N the mean number of pictures a style: the paper's volume of a style's data, of
+            which there is no better guess. β = 0.9999 would be inverse weights again on sets of a few thousand.
+    """
+    beta = 1 - 1 / max(2.0, float(counts.mean())) if beta is None else beta
+    effective = -torch.expm1(counts.double() * math.log(beta)).float() / (1 - beta)
+    return _scaled(1 / effective, counts)
+
+
+def _scaled(weights: Tensor, counts: Tensor) -> Tensor:
+    return weights * counts.sum() / (weights * counts).sum()

@@ -1,0 +1,70 @@
+"""How each network is trained where the command line does not say: ours, and the two baselines by their own recipes."""
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wikiart_classify.config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Defaults of a network's options; the names are those of TrainConfig."""
+
+    size: int
+    epochs: int
+    batch_size: int
+    lr: float
+    weight_decay: float
+    label_smoothing: float
+    mixing: float
+    ema: float
+    artists: float
+
+
+OURS = Recipe(
+    size=128,
+    epochs=30,
+    batch_size=128,
+    lr=0.02,
+    weight_decay=0.05,
+    label_smoothing=0.1,
+    mixing=0.9,
+    ema=0.998,
+    artists=0.5,
+)
+_PLAIN = {"weight_decay": 0.0, "label_smoothing": 0.0, "mixing": 0.0, "ema": 0.0, "artists": 0.0}
+
+RECIPES = {
+    "inclass": Recipe(size=416, epochs=20, batch_size=32, lr=1e-2, **_PLAIN),
+    "threeblock": Recipe(size=416, epochs=15, batch_size=32, lr=1e-3, **_PLAIN),
+}
+"""The baselines: Adam at a constant rate in fp32, raw pictures without augmentation, the last step's weights."""
+
+SMALLEST = {"inclass": 16, "threeblock": 127}
+"""Side of the smallest pictures that each baseline can take."""
+
+EPOCHS_ON_SAMPLE = 12
+"""The sample set is learned sooner than real paintings."""
+
+
+def side_to_pack(model: str, size: int) -> int:
+    """Side of the packed pictures, in pixels: a crop is cut from somewhat larger ones, a baseline takes them whole."""
+    return size if model in RECIPES else math.ceil(size * 8 / 7)
+
+
+def settled(config: "TrainConfig", on_sample: bool) -> "TrainConfig":
+    """The options with everything filled in that was left to the recipe.
+
+    Args:
+        config: as the user gave it.
+        on_sample: whether the built-in sample set is what is learned.
+    """
+    recipe = RECIPES.get(config.model, OURS)
+    left = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if getattr(config, field.name) is None}
+    if on_sample and recipe is OURS and "epochs" in left:
+        left["epochs"] = EPOCHS_ON_SAMPLE
+    if config.model in RECIPES and config.precision == "auto":
+        left["precision"] = "fp32"
+    return replace(config, **left)
