@@ -136,7 +136,19 @@ def _models_table(result: dict[str, Any]) -> str:
     return _markdown(lines)
 
 
-_COMPARISONS = {"imbalance": _imbalance_table, "models": _models_table}
+def _artists_table(result: dict[str, Any]) -> str:
+    """A row a split: what is scored, and what the network reaches there."""
+    keys = ("majority", "top1", "top3", "balanced", "macro_f1")
+    over = _over(result).split(", ", 1)[1]
+    lines = [[over, "pictures scored", "styles", "always the most frequent", "top-1", "top-3", "balanced", "macro-F1"]]
+    for row in result["rows"]:
+        spans = [sorted({run[key] for run in row["runs"]}) for key in ("n", "styles_scored")]
+        told = ["–".join(f"{number:,}" for number in dict.fromkeys((span[0], span[-1]))) for span in spans]
+        lines.append([row["label"], *told, *(_figure(row, key) for key in keys)])
+    return _markdown(lines)
+
+
+_COMPARISONS = {"imbalance": _imbalance_table, "models": _models_table, "artists": _artists_table}
 
 
 def _over(result: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`wikiart-classify compare`: many runs beside one another: our network and two others, or every balancing method.
+"""`wikiart-classify compare`: many runs beside one another: networks, balancing methods, or two ways to split the data.
 
 Each run has a folder of its own below RUNS/compare-<what>/classify/. What is finished is not run again and what was
 broken off goes on, so the command can be stopped and started as often as one likes.
@@ -22,7 +22,9 @@ from wikiart_classify.methods import METHODS
 from wikiart_classify.paired import compare_paired, holm, style_weights
 from wikiart_classify.rebalance import rebalanced
 from wikiart_classify.report import show_comparison
+from wikiart_classify.scores import scores
 from wikiart_classify.train import fit, open_pack
+from wikiart_data.artists import known_artist
 from wikiart_data.batches import Pictures
 from wikiart_data.commands import options_from
 from wikiart_data.console import say
@@ -36,9 +38,14 @@ MODELS = {
     "threeblock": "three blocks, the best public one",
     "small": "ours",
 }
+SPLITS = {
+    "given": "the given split",
+    "artist": "no artist in two splits",
+}
+KNOWN = "the given split, artist known"
 SIZE, EPOCHS = 64, 15
-"""Of each run of a comparison of balancing methods, where the command line does not say."""
-_FIGURES = ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")
+"""Of each run of a comparison of methods or splits, where the command line does not say."""
+_FIGURES = ("n", "majority", "styles_scored", "top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")
 
 
 def compare(config: CompareConfig) -> None:
@@ -68,22 +75,22 @@ def chosen(config: CompareConfig) -> list[str]:
     Raises:
         InputError: a name is unknown.
     """
-    known = list(MODELS if config.what == "models" else METHODS)
+    known = list({"models": MODELS, "imbalance": METHODS, "artists": SPLITS}[config.what])
     if odd := sorted(set(config.only) - set(known)):
         raise InputError(f"{', '.join(odd)}: compare {config.what} knows {', '.join(known)}.")
     names = [name for name in known if name in config.only or not config.only]
     # Methods that work after training start from the unbalanced network, and all are compared with it.
-    return names if config.what == "models" or "none" in names else ["none", *names]
+    return ["none", *names] if config.what == "imbalance" and "none" not in names else names
 
 
 def options_of(config: CompareConfig, name: str, seed: int, path: Path) -> dict[str, Any]:
     """Options of one run, as TrainConfig names them."""
     options: dict[str, Any] = {"runs": path.parent.parent, "name": path.name, "seed": seed, "device": config.device}
     options |= {"data": config.data, "cache_dir": config.cache_dir, "bad_limit": config.bad_limit}
-    if config.what == "imbalance":
+    if config.what != "models":
         quick = {"model": "tiny", "size": 48, "epochs": 4} if config.quick else {}
         budget = {"model": config.model, "size": config.size or SIZE, "epochs": config.epochs or EPOCHS}
-        options |= {**budget, "balance": name, **quick}
+        options |= {**budget, **quick, ("balance" if config.what == "imbalance" else "split"): name}
     else:
         quick = {"size": 64 if name == "small" else 128, "epochs": 3} if config.quick else {}
         given = {"size": config.size, "epochs": config.epochs} if name == "small" else {}
@@ -96,7 +103,7 @@ def one_run(config: CompareConfig, name: str, seed: int, path: Path) -> None:
     options = options_of(config, name, seed, path)
     if (path / "run.json").exists():
         before = read_record(path)["config"]
-        asked = {key: options[key] for key in ("model", "size", "epochs", "seed", "balance") if key in options}
+        asked = {key: options[key] for key in ("model", "size", "epochs", "seed", "balance", "split") if key in options}
         other = {key: before[key] for key, value in asked.items() if before[key] != value}
         if other:
             had = ", ".join(f"--{key} {value}" for key, value in other.items())
@@ -123,7 +130,8 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
     record = read_record(paths[names[0]][0])
     split = "test" if "test" in results[names[0]][0] else "valid"
     first = results[names[0]][0][split]
-    shared = ("size", "epochs", "model") if config.what == "imbalance" else ()
+    shared = () if config.what == "models" else ("size", "epochs", "model")
+    labels = {name: method.label for name, method in METHODS.items()} | MODELS | SPLITS
     result: dict[str, Any] = {
         "kind": config.what,
         "command": f"wikiart-classify compare {config.what}",
@@ -137,8 +145,8 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
         "rows": [
             {
                 "method": name,
-                "label": MODELS[name] if config.what == "models" else METHODS[name].label,
-                "paper": "" if config.what == "models" else METHODS[name].source,
+                "label": labels[name],
+                "paper": METHODS[name].source if config.what == "imbalance" else "",
                 "runs": [
                     _row(seed, one, read_record(path), split)
                     for seed, one, path in zip(seeds, results[name], paths[name], strict=True)
@@ -148,6 +156,8 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
             for name in names
         ],
     }
+    if config.what == "artists" and "given" in names:
+        result["rows"].insert(1, known_row(config, result["rows"][0], paths["given"], split))
     if config.what == "imbalance":
         against_none(result, paths)
         result["sweep"] = sweep(config, paths["none"], split)
@@ -175,6 +185,24 @@ def _row(seed: int, result: dict[str, Any], record: dict[str, Any], split: str) 
         **about,
         "size": record["config"]["size"],
     }
+
+
+def known_row(config: CompareConfig, given: dict[str, Any], paths: list[Path], split: str) -> dict[str, Any]:
+    """The given split once more, scored on pictures by known artists alone.
+
+    The others never leave train when a split goes by artist, so only this is a fair partner.
+    """
+    options = options_from(TrainConfig, read_record(paths[0])["config"])
+    catalog = open_pack(replace(options, cache_dir=config.cache_dir)).catalog
+    rows = catalog.rows(split)
+    known = np.array([known_artist(catalog.artists[row]) for row in rows])
+    runs = []
+    for run, path in zip(given["runs"], paths, strict=True):
+        with np.load(path / "predictions.npz") as kept:
+            answers = kept["probabilities"][known]
+        found = scores(answers, catalog.labels[rows][known], catalog.styles, catalog.counts("train"))
+        runs.append({**run, **{key: found[key] for key in _FIGURES}})
+    return {**given, "method": "given-known", "label": KNOWN, "runs": runs}
 
 
 def against_none(result: dict[str, Any], paths: dict[str, list[Path]]) -> None:

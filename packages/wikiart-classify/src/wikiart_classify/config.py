@@ -138,28 +138,29 @@ class CompareConfig:
 
     models: the course's in-class network and the best public one, by their own recipes, and ours.
     imbalance: no balancing and 14 methods against imbalance, on the same budget; then what each wins and costs.
+    artists: the given split and one in which no artist stands in two splits: styles learned, or painters?
 
     Example: wikiart-classify compare imbalance --data paintings --quick
     """
 
-    what: tyro.conf.Positional[Literal["models", "imbalance"]]
+    what: tyro.conf.Positional[Literal["models", "imbalance", "artists"]]
     """What to compare."""
     data: MaybeData = None
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON with defaults for these options, such as the course's config.json."""
     only: tuple[str, ...] = ()
-    """Only these methods or networks (default: all)."""
+    """Only these methods, networks or splits (default: all)."""
     seeds: int = 3
     """Runs of each, with the seeds 0, 1, …"""
     quick: bool = False
     """A first look in minutes: one seed, small pictures, few epochs."""
     model: Literal["tiny", "small", "base"] = "small"
-    """The network whose balance is studied (imbalance only)."""
+    """The network that is studied (imbalance and artists)."""
     size: MaybeNumber = None
-    """Side of the pictures (default: imbalance 64; models: each network's own, and this is for ours)."""
+    """Side of the pictures (default: 64; models: each network's own, and this is for ours)."""
     epochs: MaybeNumber = None
-    """Epochs (default: imbalance 15; models: each network's own, and this is for ours)."""
+    """Epochs (default: 15; models: each network's own, and this is for ours)."""
     runs: Path = Path("runs")
     """Where everything is written: RUNS/compare-WHAT."""
     device: str = "auto"

@@ -63,6 +63,19 @@ def show_comparison(result: dict[str, Any]) -> None:
         rows.append([row["label"], *cells, *([_seconds(row)] if models else [])])
     seeds = len(result["seeds"])
     over = f"mean ± std over {seeds} seeds" if seeds > 1 else "one seed"
+    if result["kind"] == "artists":
+        keys, headings = (
+            ["majority", "top1", "top3", "balanced", "macro_f1"],
+            ["majority", "top-1", "top-3", "balanced", "macro-F1"],
+        )
+        rows = [
+            [f"{row['label']} ({_pictures(row)})", *(_mean_of(row, key, with_std=True) for key in keys)]
+            for row in result["rows"]
+        ]
+        say(f"{result['split']} pictures, {over}, in %.")
+        say()
+        _print_table(["split", *headings], rows)
+        return
     say(f"{result['n']:,} {result['split']} pictures, {over}, in %.")
     say(f"Always answering the most frequent style gives top-1 {100 * result['majority']:.1f}.")
     say("ECE is the expected calibration error.")
@@ -102,6 +115,15 @@ def _mean_of(row: dict[str, Any], key: str, with_std: bool = False) -> str:
         return "–"
     mean, std = found
     return f"{100 * mean:.1f}" + (f"±{100 * std:.1f}" if with_std and std is not None else "")
+
+
+def _pictures(row: dict[str, Any]) -> str:
+    numbers, styles = ({run[key] for run in row["runs"]} for key in ("n", "styles_scored"))
+    return f"{_span(numbers)} pictures, {_span(styles)} styles"
+
+
+def _span(numbers: set[int]) -> str:
+    return f"{min(numbers):,}" if len(numbers) == 1 else f"{min(numbers):,}–{max(numbers):,}"
 
 
 def _seconds(row: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ def test(config: TestConfig) -> None:
     trained = load_network(path)
     catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
     if trained.config.get("split") == "artist":
-        catalog = split_by_artist(catalog)
+        catalog = split_by_artist(catalog, trained.config["seed"])
     if catalog.styles != trained.styles:
         odd = sorted(set(catalog.styles) ^ set(trained.styles))
         raise InputError(f"{path} was trained on other styles than {catalog.root} has: {', '.join(odd[:5])} differ.")

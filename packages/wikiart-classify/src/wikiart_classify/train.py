@@ -172,7 +172,7 @@ def open_pack(config: TrainConfig) -> PackedImages:
     assert config.data is not None
     catalog = scan(config.data, cache_dir=config.cache_dir)
     if config.split == "artist":
-        catalog = split_by_artist(catalog)
+        catalog = split_by_artist(catalog, config.seed)
     side = side_to_pack(config.model, config.size)
     return pack(catalog, side, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
 
