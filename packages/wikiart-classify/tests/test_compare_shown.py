@@ -8,7 +8,6 @@ import pytest
 from wikiart_classify import report
 from wikiart_classify.comparison import frontier, spread
 from wikiart_classify.figures import frontier_figure
-from wikiart_classify.label_places import label_places
 from wikiart_classify.report import show_comparison
 
 METHODS = {  # mean top-1 and balanced accuracy in %
@@ -61,25 +60,6 @@ def test_frontier_holds_what_none_beats_in_both():
     assert frontier(rows) == ["f", "b", "e", "a"]
     twins = [*rows, {"method": "g", "runs": [{"top1": 0.5, "balanced": 0.2}]}]
     assert frontier(twins) == ["f", "b", "e", "a", "g"]
-
-
-def test_labels_stand_apart_and_inside_even_when_points_crowd():
-    random = np.random.default_rng(0)
-    points = random.normal((500, 300), 25, (14, 2))
-    sizes = np.stack([random.uniform(60, 180, 14), np.full(14, 14.0)], axis=1)
-    frame = (0.0, 0.0, 1000.0, 600.0)
-    corners = label_places(points, sizes, points, frame)
-    assert apart(corners, sizes)
-    assert (corners >= 0).all()
-    assert (corners + sizes <= (1000, 600)).all()
-    assert (corners == label_places(points, sizes, points, frame)).all()
-
-
-def test_a_label_alone_stands_beside_its_point():
-    point, size = np.array([[300.0, 200.0]]), np.array([[80.0, 14.0]])
-    corner = label_places(point, size, point, (0.0, 0.0, 600.0, 400.0))
-    gap = np.linalg.norm(np.clip(point, corner, corner + size) - point)
-    assert 3 < gap < 10
 
 
 def apart(corners: np.ndarray, sizes: np.ndarray) -> bool:

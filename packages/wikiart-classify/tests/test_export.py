@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import load_network
 from wikiart_classify.cli import main
-from wikiart_classify.train import probabilities
 from wikiart_data.errors import InputError
 from wikiart_data.judge import Judge
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, recall_score, top_k_accuracy_score
 
-from wikiart_classify.scores import most_confused, scores
+from wikiart_classify.scores import calibration_error, most_confused, scores
 
 STYLES = ("A", "B", "C", "D", "E")
 COUNTS = np.array([300, 220, 60, 50, 9])
@@ -86,3 +86,50 @@ def test_a_group_of_styles_with_hardly_a_picture_gets_no_interval():
     assert result["few"] == 1.0
     assert result["few_interval"] is None
     assert result["many_interval"] is not None
+
+
+def two(confidence: np.ndarray) -> np.ndarray:
+    """(N, 2) probabilities that name style 0 with these confidences, each at least ½."""
+    return np.stack([confidence, 1 - confidence], axis=1)
+
+
+def test_calibration_error_by_hand():
+    # Ten bins. (0.9, 1]: 0.95 and 0.97 with one right, a gap of |0.5 - 0.96|; (0.6, 0.7]: 0.65 right, a gap of 0.35.
+    shares = two(np.array([0.95, 0.97, 0.65]))
+    labels = np.array([0, 1, 0])
+    assert calibration_error(shares, labels, bins=10) == pytest.approx(2 / 3 * 0.46 + 1 / 3 * 0.35)
+    assert scores(shares, labels, ("A", "B"), np.array([5, 5]))["ece"] == calibration_error(shares, labels)
+
+
+def test_gaps_of_opposite_sign_cancel_within_a_bin_and_not_between_bins():
+    labels = np.array([0, 1])
+    assert calibration_error(two(np.array([0.55, 0.52])), labels, bins=10) == pytest.approx(abs(0.45 - 0.52) / 2)
+    assert calibration_error(two(np.array([0.55, 0.95])), labels, bins=10) == pytest.approx((0.45 + 0.95) / 2)
+
+
+def test_a_bin_holds_its_upper_edge():
+    labels = np.array([0, 1])
+    # With four bins 0.75 shares one with 0.6, not with 0.8.
+    assert calibration_error(two(np.array([0.75, 0.6])), labels, bins=4) == pytest.approx(abs(0.25 - 0.6) / 2)
+    assert calibration_error(two(np.array([0.75, 0.8])), labels, bins=4) == pytest.approx((0.25 + 0.8) / 2)
+
+
+def test_certainty_is_in_the_last_bin():
+    assert calibration_error(np.eye(3)[[0, 1, 2, 2]], np.array([0, 1, 2, 0])) == pytest.approx(0.25)
+    assert calibration_error(np.eye(3)[[0, 1]], np.array([0, 1])) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_who_is_right_as_often_as_said_is_calibrated(dtype):
+    random = np.random.default_rng(0)
+    shares = random.dirichlet([0.5] * 5, size=40_000)
+    labels = (random.random((40_000, 1)) > shares.cumsum(axis=1)).sum(axis=1).clip(max=4)
+    assert calibration_error(shares.astype(dtype), labels) < 0.01
+
+
+def test_an_overconfident_guesser_is_off_by_what_is_claimed_too_much():
+    random = np.random.default_rng(0)
+    right = random.random(40_000) < 0.7
+    shares = two(np.full(40_000, 0.9))
+    assert calibration_error(shares, np.where(right, 0, 1)) == pytest.approx(0.9 - right.mean())
+    assert calibration_error(shares, np.where(right, 0, 1)) == pytest.approx(0.2, abs=0.01)

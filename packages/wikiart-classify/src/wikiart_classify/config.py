@@ -31,6 +31,8 @@ class TrainConfig:
     """Replace a run of that name."""
     resume: MaybeFolder = None
     """Go on with the run in this folder, with the options it was started with."""
+    export: MaybeFolder = None
+    """Also write the finished network as a judge to this folder, as wikiart-classify export does."""
     model: Literal["tiny", "small", "base", "inclass", "threeblock"] = "small"
     """tiny: 0.08 M parameters, for a first look; small: 2.8 M, for a laptop; base: 18 M, for a GPU. The course's
     in-class network and the best public one, with their own recipes, are the baselines."""
@@ -232,8 +234,9 @@ class ExportConfig:
 
     A judge must take no part in training what it scores, so give it a seed and a width of its own.
 
-    Example: wikiart-classify train --seed 7 --model base --name judge
+    Example: wikiart-classify train --seed 7 --width 0.75 --name judge
              wikiart-classify export runs/classify/judge --to judge
+    In one line: wikiart-classify train --seed 7 --width 0.75 --export judge
     """
 
     model: tyro.conf.Positional[MaybeFile] = None

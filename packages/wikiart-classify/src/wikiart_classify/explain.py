@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
+from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import Trained
 from wikiart_classify.network import StyleNet
 from wikiart_classify.recipes import side_to_pack
-from wikiart_classify.train import probabilities
 from wikiart_data.augment import resized_crops
 from wikiart_data.batches import Pictures
 from wikiart_data.console import printable
@@ -218,7 +218,8 @@ def explain_figure(
         names: file names, shown as they can be.
         styles: the class list.
     """
-    ratios = [min(3.0, max(1 / 3, picture.shape[0] / picture.shape[1])) for picture in pictures]  # a scroll: a line
+    # A long scroll would be a line: no side is drawn more than three times as long as the other.
+    ratios = [min(3.0, max(1 / 3, picture.shape[0] / picture.shape[1])) for picture in pictures]
     heights = [_SIDE * min(1.0, ratio) for ratio in ratios]
     figure, grid = canvas(0.3 + sum(height + 0.42 for height in heights), rows=len(pictures), columns=3)
     grid[0, 0].get_gridspec().set_height_ratios(heights)

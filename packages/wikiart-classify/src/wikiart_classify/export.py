@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import ExportConfig
-from wikiart_classify.train import probabilities
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
 from wikiart_data.run import read_record
@@ -45,10 +45,7 @@ def export(config: ExportConfig) -> None:
         ) from error
     split = "test" if "test" in result else "valid"
     tested = result[split]
-    if config.to.exists() and not config.overwrite:
-        raise InputError(f"{config.to} exists: name another folder, or replace it with --overwrite.")
-    if config.to.exists() and not (config.to / "judge.json").is_file():
-        raise InputError(f"{config.to} is not a judge's folder, so it is not replaced: name another one.")
+    check_target(config.to, config.overwrite)
     example = torch.rand(2, 3, size, size)
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}
     program = torch.export.export(Answer(trained.network).eval(), (example,), dynamic_shapes=batch)
@@ -65,6 +62,7 @@ def export(config: ExportConfig) -> None:
             "crc32": zlib.crc32((whole / "model.pt2").read_bytes()),
             "seed": trained.config["seed"],
             "network": trained.config["model"],
+            "width": trained.config.get("width", 1.0),
             "parameters": result["parameters"],
             "split": split,
             "data_fingerprint": read_record(path.parent)["data"]["fingerprint"],
@@ -75,3 +73,15 @@ def export(config: ExportConfig) -> None:
             config.to.rename(Path(part) / "old")
         whole.rename(config.to)
     say(f"Judge written to {config.to}: top-1 {100 * tested['top1']:.1f} % on {tested['n']:,} {split} pictures.")
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Find out before long work whether a judge can be written there.
+
+    Raises:
+        InputError: the folder exists and may not be replaced, or holds something else.
+    """
+    if folder.exists() and not overwrite:
+        raise InputError(f"{folder} exists: name another folder, or replace it with --overwrite.")
+    if folder.exists() and not (folder / "judge.json").is_file():
+        raise InputError(f"{folder} is not a judge's folder, so it is not replaced: name another one.")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wikiart_classify.comparison import frontier, spread
-from wikiart_classify.label_places import label_places, nearest_edge
 from wikiart_data.figures import ACCENT, INK, PALE, SECOND, canvas, styled
+from wikiart_data.label_places import label_places, nearest_edge
 from wikiart_data.styles import readable
 
 if TYPE_CHECKING:

@@ -10,18 +10,18 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import PredictConfig
 from wikiart_classify.explain import OF_PICTURES, check_target, explainable, sheet, write_figure
 from wikiart_classify.recipes import side_to_pack
-from wikiart_classify.train import probabilities
 from wikiart_data.augment import resized_crops
 from wikiart_data.console import console, printable, say, track
 from wikiart_data.cores import cores
 from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
-from wikiart_data.listing import PICTURE_ENDINGS
+from wikiart_data.listing import pictures_in
 from wikiart_data.styles import readable
 
 _BATCH = 128
@@ -78,26 +78,6 @@ def predict(config: PredictConfig) -> int:
         write_figure(sheet(trained, shown, [None] * len(shown), bf16), config.explain)
         say(f"What speaks for the styles of {len(shown)} of {len(rows):,} pictures: {printable(str(config.explain))}")
     return 1 if refused else 0
-
-
-def pictures_in(paths: tuple[Path, ...]) -> list[Path]:
-    """All picture files named or found below the folders named, in a fixed order.
-
-    Raises:
-        InputError: a path does not exist, or there is no picture at all.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.name.lower().endswith(PICTURE_ENDINGS) and p.is_file())
-            found += [p for p in inside if not p.name.startswith(".")]
-        elif path.exists():
-            found.append(path)
-        else:
-            raise InputError(f"There is no file or folder {path}.")
-    if not found:
-        raise InputError("There are no pictures to look at: name picture files, or folders that hold some.")
-    return found
 
 
 def _decoded(files: list[Path], side: int) -> Iterator[tuple[list[Path], np.ndarray, list[tuple[Path, str]]]]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import torch
 
+from wikiart_classify.answers import evaluate
 from wikiart_classify.checkpoint import find_model, load_network
 from wikiart_classify.config import TestConfig
 from wikiart_classify.explain import explain_split, explainable, style_meant
 from wikiart_classify.recipes import side_to_pack
 from wikiart_classify.report import show
-from wikiart_classify.train import evaluate
 from wikiart_data.artists import split_by_artist
 from wikiart_data.batches import Pictures
 from wikiart_data.catalog import scan

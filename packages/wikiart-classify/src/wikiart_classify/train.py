@@ -1,42 +1,40 @@
 """`wikiart-classify train`: the loop, readable from top to bottom."""
 
 import copy
-import math
 import time
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wikiart_classify.after import balanced_after
+from wikiart_classify.answers import answers_on, evaluate, scores_on
 from wikiart_classify.artists import BothTasks, two_tasks
 from wikiart_classify.balance import blend_balanced, loss_in
 from wikiart_classify.checkpoint import make_network
-from wikiart_classify.config import TrainConfig
+from wikiart_classify.config import ExportConfig, TrainConfig
+from wikiart_classify.export import check_target, export
 from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
 from wikiart_classify.losses import partial_cross_entropy
 from wikiart_classify.methods import METHODS, power_in
-from wikiart_classify.optimizer import Muon, muon_groups
 from wikiart_classify.recipes import RECIPES, settled, side_to_pack
 from wikiart_classify.report import show
-from wikiart_classify.scores import scores
 from wikiart_data.artists import split_by_artist
 from wikiart_data.augment import NONE, Augment, mix
 from wikiart_data.batches import Batches, Pictures, step_seed
 from wikiart_data.catalog import Catalog, scan
-from wikiart_data.commands import options_from
 from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
+from wikiart_data.loop import check_data, check_weights, follow, resumed_options, warmup_cosine
+from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.packed import PackedImages, pack
 from wikiart_data.run import Run
 from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 
-WARMUP = 0.15
-"""Share of the steps in which the learning rate rises; then it falls along half a cosine."""
 GROWTH = 0.8
 """Share of the epochs over which pictures grow from half to their full size."""
 CROP = (0.2, 1.0)
@@ -49,9 +47,13 @@ def train(config: TrainConfig) -> None:
     Raises:
         InputError: the data, the options or the run folder cannot be used.
     """
+    if config.export:
+        check_target(config.export, config.overwrite)
     run, result = fit(config)
     if result is not None:
         tell(run, result)
+        if config.export:
+            export(ExportConfig(run.folder, to=config.export, overwrite=config.overwrite))
 
 
 def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
@@ -67,13 +69,13 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     run = None
     if config.resume:
         run = Run.resume(config.resume, accelerator=accelerator)
-        config = resumed_options(config, run)
+        config = resumed_options(config, run.record)
     root = find_data(config.data, config.cache_dir)
     # Where the data lies and all defaults are settled here, so that run.json tells them to `test` and --resume.
     config = replace(settled(config, on_sample=(root / MARK).exists()), data=str(root))
     packed = open_pack(config)
     catalog = packed.catalog
-    check_data(config, packed, accelerator.num_processes)
+    check_data(packed, config.batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("classify", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
@@ -127,19 +129,19 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             accelerator.backward(loss)
             done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * schedule(done, config.model)
+                group["lr"] = peak * (1.0 if config.model in RECIPES else warmup_cosine(done))
             optimizer.step()
             follow(average, network, config.ema, epoch * len(batches) + step)
             loss_sum += value
             if run.should_stop():
-                check_weights(run, epoch, both, average)
+                check_weights(run.folder, epoch, both, average)
                 progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum}
                 progress["seconds"] = seconds + time.monotonic() - began
                 run.save({"both": both, "average": average}, optimizer, **progress)
                 accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 raise run.stop("wikiart-classify")
         seconds += time.monotonic() - began
-        check_weights(run, epoch, both, average)
+        check_weights(run.folder, epoch, both, average)
         valid = evaluate(average, batches.pictures, "valid", config.size, bf16)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
         # The averaged weights of the last epoch are kept, not the best epoch's: with a falling learning rate they are
@@ -251,51 +253,6 @@ def tell(run: Run, result: dict[str, Any]) -> None:
     say(f"Name the style of a picture: wikiart-classify predict PICTURE --model {run.folder}")
 
 
-def evaluate(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> dict[str, Any]:
-    """All figures of `scores` on one split."""
-    return scores_on(answers_on(network, pictures, split, size, bf16), pictures.packed, split)
-
-
-@torch.no_grad()
-def answers_on(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> np.ndarray:
-    """(n, styles) float32: the network's probabilities for a split's pictures."""
-    network.eval()
-    rows = pictures.packed.rows(split)
-    return torch.cat(
-        [probabilities(network, images, bf16).cpu() for images in pictures.in_order(rows, 256, size)]
-    ).numpy()
-
-
-def scores_on(answers: np.ndarray, packed: PackedImages, split: str) -> dict[str, Any]:
-    """All figures of `scores` for probabilities (n, styles) on a split."""
-    catalog = packed.catalog
-    return scores(answers, catalog.labels[packed.rows(split)], catalog.styles, catalog.counts("train"))
-
-
-def probabilities(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
-    """Images (B, 3, H, W) in 0..1 → (B, styles) float32: the mean over a picture and its mirror image.
-
-    A network whose `mirrored` is False looks once.
-    """
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        once = network(images).float().softmax(dim=1)
-        if not network.mirrored:
-            return once
-        return (once + network(images.flip(3)).float().softmax(dim=1)) / 2
-
-
-def schedule(done: float, model: str = "small") -> float:
-    """Share of the peak learning rate after a share `done` of all steps: up in a line, down along half a cosine.
-
-    The baselines keep their rate.
-    """
-    if model in RECIPES:
-        return 1.0
-    if done < WARMUP:
-        return done / WARMUP
-    return (1 + math.cos(math.pi * (done - WARMUP) / (1 - WARMUP))) / 2
-
-
 def size_at(epoch: int, config: TrainConfig) -> int:
     """Side of an epoch's pictures: half of the full size at first, growing in steps of 16 pixels.
 
@@ -307,63 +264,6 @@ def size_at(epoch: int, config: TrainConfig) -> int:
     smallest = max(16, round(config.size / 2 / 16) * 16)
     grown = min(1.0, epoch / max(1.0, GROWTH * config.epochs)) * (config.size - smallest)
     return min(config.size, smallest + int(grown / 16 + 1e-9) * 16) if grown < config.size - smallest else config.size
-
-
-@torch.no_grad()
-def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the averaged weights a little towards the trained ones; faster in the first steps, while all is new."""
-    decay = min(decay, (1 + step) / (10 + step))
-    for kept, fresh in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.dtype.is_floating_point:
-            kept.lerp_(fresh, 1 - decay)
-        else:
-            kept.copy_(fresh)
-
-
-def resumed_options(config: TrainConfig, run: Run) -> TrainConfig:
-    """The options a run was started with; only where the data lies and the device may be others now.
-
-    Raises:
-        InputError: other options were given, which would be ignored.
-    """
-    here = {field.name: getattr(config, field.name) for field in fields(config)}
-    given = {key: value for key, value in here.items() if value != getattr(TrainConfig, key)}
-    if other := sorted(given.keys() - {"resume", "config", "data", "cache_dir", "device"}):
-        names = ", ".join("--" + name.replace("_", "-") for name in other)
-        raise InputError(f"--resume goes on with the options the run was started with: leave out {names}.")
-    return options_from(TrainConfig, {**run.record["config"], **given})
-
-
-def check_data(config: TrainConfig, packed: PackedImages, processes: int) -> None:
-    """Find out before a run's folder is made whether it can be run.
-
-    Raises:
-        InputError: the batch fits neither the data nor the processes, or there is nothing to choose weights on.
-    """
-    number = len(packed.rows("train"))
-    if config.batch_size > number:
-        raise InputError(f"--batch-size {config.batch_size} is more than the {number} training pictures.")
-    if config.batch_size % processes:
-        raise InputError(f"--batch-size {config.batch_size} cannot be shared by {processes} processes.")
-    if not len(packed.rows("valid")):
-        raise InputError(
-            f"{packed.catalog.root} has no readable picture in valid, and weights are chosen on valid: add some (a "
-            "style needs four artworks before one of them is taken out of train)."
-        )
-
-
-def check_weights(run: Run, epoch: int, *networks: nn.Module) -> None:
-    """Look before saving: a last step can break the weights after the loss was still a number.
-
-    Raises:
-        InputError: a weight is NaN or infinite.
-    """
-    for network in networks:
-        if not all(value.isfinite().all() for value in network.state_dict().values()):
-            raise InputError(
-                f"Weights are no numbers any more in epoch {epoch + 1}. The last good checkpoint, if there is one, is "
-                f"kept in {run.folder}. Try a smaller --lr."
-            )
 
 
 def describe(

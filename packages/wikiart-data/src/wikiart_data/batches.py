@@ -71,7 +71,7 @@ class Batches:
         return len(self.sampler) // self.batch_size
 
     def epoch(
-        self, epoch: int, size: int, start: int = 0, power: float | None = None
+        self, epoch: int, size: int, start: int = 0, power: float | None = None, stream: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, beginning at step `start`.
 
@@ -80,6 +80,7 @@ class Batches:
             size: side of the pictures, in pixels (it may grow from epoch to epoch).
             start: steps to leave out, for a run that goes on in the middle of an epoch.
             power: of the sampler in this epoch (default: the one the batches were made with).
+            stream: the same pictures in the same order with other crops and light: a second view of each.
 
         Yields:
             images (b, 3, size, size) float32 in 0..1, channels-last, and labels (b,) int64, both on the device,
@@ -91,7 +92,7 @@ class Batches:
         drawn = self.rows[sampler.epoch(epoch)]
         for step in range(start, len(self)):
             rows = drawn[step * self.batch_size : (step + 1) * self.batch_size]
-            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step))
+            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step, stream))
             boxes = random_boxes(len(rows), self.augment, generator)[self.share]
             mine = rows[self.share]
             images = resized_crops(self.pictures.bytes(mine), boxes, size, self.products).div_(255.0)
@@ -137,7 +138,8 @@ def step_seed(seed: int, epoch: int, step: int, stream: int = 0) -> int:
         seed: of the run.
         epoch: of the step.
         step: within the epoch.
-        stream: 0 is what `Batches` draws crops and light from; whatever else a step draws takes another one.
+        stream: `Batches` draws crops and light from 0, and second views from others; whatever else a step draws
+            takes one of its own.
     """
     return int(np.random.SeedSequence((seed, epoch, step, stream)).generate_state(1, np.uint64)[0] >> 1)
 

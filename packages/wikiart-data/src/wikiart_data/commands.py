@@ -21,7 +21,7 @@ from typing import Any
 from wikiart_data.console import talking_on_stderr
 from wikiart_data.errors import InputError
 
-_OF_ONE_RUN = ("config", "name", "overwrite", "resume")
+_OF_ONE_RUN = ("config", "name", "overwrite", "resume", "export")
 # Options that are not taken over from an earlier run's run.json: they would make the new run replace it.
 
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -197,3 +198,23 @@ def _joined(names: tuple[str, ...]) -> np.ndarray:
 
 def _parted(row: np.ndarray) -> tuple[str, ...]:
     return tuple(row.tobytes().decode("utf-8", "surrogateescape").split("\0")) if row.size else ()
+
+
+def pictures_in(paths: Sequence[Path]) -> list[Path]:
+    """All picture files named or found below the folders named, in a fixed order.
+
+    Raises:
+        InputError: a path does not exist, or there is no picture at all.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.name.lower().endswith(PICTURE_ENDINGS) and p.is_file())
+            found += [p for p in inside if not p.name.startswith(".")]
+        elif path.exists():
+            found.append(path)
+        else:
+            raise InputError(f"There is no file or folder {path}.")
+    if not found:
+        raise InputError("There are no pictures to look at: name picture files, or folders that hold some.")
+    return found

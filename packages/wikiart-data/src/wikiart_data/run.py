@@ -256,14 +256,17 @@ class Run:
 
     def finish(self, result: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> None:
         """Write result.json and figures/*.png."""
-        if not self.is_main:
-            return
+        if self.is_main:
+            self.draw(figures)
+            self.write_json("result.json", result)
+
+    def draw(self, figures: Mapping[str, "Figure"]) -> None:
+        """Write figures/*.png, in the main process."""
         (self.folder / "figures").mkdir(exist_ok=True)
         for name, figure in figures.items():
             content = io.BytesIO()
             figure.savefig(content, format="png")
             write_bytes(self.folder / "figures" / f"{name}.png", content.getvalue())
-        self.write_json("result.json", result)
 
     def _identity(self) -> dict[str, str]:
         return {"config": json.dumps(self.record["config"]), "styles": json.dumps(self.record["styles"])}

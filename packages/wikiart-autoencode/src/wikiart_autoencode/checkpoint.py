@@ -1,0 +1,58 @@
+"""A trained autoencoder back from its file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wikiart_autoencode.network import Autoencoder
+from wikiart_data.errors import InputError
+from wikiart_data.weights import load_weights, read_model
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An autoencoder with what it needs to be used."""
+
+    network: Autoencoder
+    styles: tuple[str, ...]
+    config: dict[str, Any]
+    """The options it was trained with; `size` is the side of its pictures."""
+
+
+def make_network(options: Mapping[str, Any]) -> Autoencoder:
+    """A fresh autoencoder from options as TrainConfig names them."""
+    return Autoencoder(*(options[key] for key in ("code", "channels", "size", "width", "blocks")))
+
+
+def load_network(path: Path) -> Trained:
+    """Load a model.safetensors.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds another model.
+    """
+    tensors, about = read_model(path)
+    config, styles = json.loads(about["config"]), tuple(json.loads(about["styles"]))
+    if not {"code", "channels", "structure"} <= config.keys():
+        raise InputError(f"{path} holds no autoencoder of wikiart-autoencode.")
+    network = make_network(config)
+    load_weights(network, tensors, path)
+    return Trained(network.eval(), styles, config)
+
+
+def find_model(model: Path | None, runs: Path) -> Path:
+    """The weights file meant by `model`: a file, a run's folder, or with None the newest run below `runs`.
+
+    Raises:
+        InputError: there is none.
+    """
+    if model is None:
+        found = sorted((runs / "autoencode").glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise InputError(f"{runs / 'autoencode'} holds no trained autoencoder yet: run wikiart-autoencode first.")
+        return found[-1]
+    path = model / "model.safetensors" if model.is_dir() else model
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; name a run's folder, such as runs/autoencode/001.")
+    return path

@@ -1,0 +1,242 @@
+"""`wikiart-autoencode train`: the loop, readable from top to bottom."""
+
+import copy
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from wikiart_autoencode.checkpoint import make_network
+from wikiart_autoencode.config import TrainConfig
+from wikiart_autoencode.figures import learning_curve, reconstruction_grid
+from wikiart_autoencode.losses import reconstruction_loss
+from wikiart_autoencode.objectives import make_objective, noisy, summary
+from wikiart_autoencode.quality import mse, psnr, ssim
+from wikiart_autoencode.scores import mean_scores
+from wikiart_data.augment import Augment
+from wikiart_data.batches import Batches, Pictures, step_seed
+from wikiart_data.catalog import Catalog, scan
+from wikiart_data.console import say, track
+from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.errors import InputError
+from wikiart_data.loop import check_data, check_weights, follow, resumed_options, warmup_cosine
+from wikiart_data.muon import Muon, muon_groups
+from wikiart_data.packed import PackedImages, pack
+from wikiart_data.run import Run
+from wikiart_data.sample.build import MARK
+from wikiart_data.source import find_data
+
+EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
+"""Where --epochs does not say."""
+CROPS = Augment(crop=(0.5, 1.0), brightness=0.0, contrast=0.0)
+"""How training pictures change: what is reconstructed must stay a picture as it is."""
+SHOWN, GRID_EVERY = 8, 5
+"""Pictures of the grid that is drawn every so many epochs, always the same ones of valid."""
+
+
+def train(config: TrainConfig) -> None:
+    """Train, measure, write the run's folder, and print how good the autoencoder is.
+
+    Raises:
+        InputError: the data, the options or the run folder cannot be used.
+    """
+    run, result = fit(config)
+    if result is None:
+        return
+    last = "test" if "test" in result else "valid"
+    say()
+    for split in ("valid", "test"):
+        if split in result:
+            found = result[split]
+            say(
+                f"{split}: PSNR {found['psnr']:.2f} dB, SSIM {found['ssim']:.3f}, MSE {found['mse']:.5f} "
+                f"(mean over {found['n']:,} pictures)"
+            )
+    low, high = result[last]["psnr_interval"]
+    say(f"95 % interval of the PSNR on {last}: {low:.2f} to {high:.2f} dB.")
+    say(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (result.json, figures/).")
+    say(f"Save the codes of all pictures: wikiart-autoencode encode {run.folder}")
+
+
+def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
+    """Train, measure and write the run's folder.
+
+    Returns:
+        The run and what its result.json holds; None in processes other than the main one.
+
+    Raises:
+        InputError: the data, the options or the run folder cannot be used.
+    """
+    accelerator = start_engine(config.device)
+    run = None
+    if config.resume:
+        run = Run.resume(config.resume, accelerator=accelerator)
+        config = resumed_options(config, run.record)
+    root = find_data(config.data, config.cache_dir)
+    epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
+    # Where the data lies and how long to train are settled here, so that run.json tells it to `encode` and --resume.
+    config = replace(config, epochs=epochs, data=str(root))
+    catalog = scan(root, cache_dir=config.cache_dir)
+    packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    check_data(packed, config.batch_size, accelerator.num_processes)
+    if run is None:
+        run = Run.start("autoencode", config, catalog, accelerator=accelerator)
+    elif run.record["data"]["fingerprint"] != catalog.fingerprint:
+        raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
+
+    device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
+    torch.manual_seed(config.seed)
+    batches = Batches(
+        packed,
+        packed.rows("train"),
+        config.batch_size,
+        device,
+        augment=CROPS,
+        bf16=bf16,
+        seed=config.seed,
+        rank=accelerator.process_index,
+        world=accelerator.num_processes,
+    )
+    network = make_network(vars(config)).to(device, memory_format=torch.channels_last)
+    average = copy.deepcopy(network).eval()
+    objective = make_objective(config.objective, config.code, config.channels).to(device)
+    learned = nn.ModuleDict({"network": network, "objective": objective})
+    optimizer = Muon(muon_groups(learned, config.lr, config.weight_decay))
+    peaks = [group["lr"] for group in optimizer.param_groups]
+    model, objective = accelerator.prepare(network), accelerator.prepare(objective)
+    if accelerator.is_main_process:
+        describe(config, catalog, network, device, bf16, accelerator.num_processes)
+
+    progress = run.resumed({"learned": learned, "average": average}, optimizer) if config.resume else None
+    progress = progress or {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0}
+    seconds, first_step, loss_sum = (progress[key] for key in ("seconds", "step", "loss"))
+    run.listen()
+    for epoch in range(progress["epoch"], config.epochs):
+        model.train()
+        began = time.monotonic()
+        views = batches.epoch(epoch, config.size, first_step, stream=2) if config.objective == "vicreg" else None
+        steps = batches.epoch(epoch, config.size, first_step)
+        label = f"epoch {epoch + 1}/{config.epochs}"
+        for step, (images, _) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
+            seen = images
+            if config.objective == "denoise":
+                seen = noisy(images, step_seed(config.seed, epoch, step, stream=1))
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                ours, code = model(seen)
+                loss = reconstruction_loss(ours.float(), images, config.structure)
+                if views is not None:
+                    other = network.encoder(next(views)[0])
+                    loss = loss + config.objective_weight * objective(summary(code), summary(other))
+                elif config.objective == "texture":
+                    loss = loss + config.objective_weight * objective(summary(code), images)
+            run.check(value := loss.item(), epoch, step)
+            optimizer.zero_grad(set_to_none=True)
+            accelerator.backward(loss)
+            done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * warmup_cosine(done)
+            optimizer.step()
+            follow(average, network, config.ema, epoch * len(batches) + step)
+            loss_sum += value
+            if run.should_stop():
+                check_weights(run.folder, epoch, learned, average)
+                progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum}
+                progress["seconds"] = seconds + time.monotonic() - began
+                run.save({"learned": learned, "average": average}, optimizer, **progress)
+                accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
+                raise run.stop("wikiart-autoencode")
+        seconds += time.monotonic() - began
+        check_weights(run.folder, epoch, learned, average)
+        valid = evaluate(average, batches.pictures, "valid", config.size, bf16)
+        mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
+        run.keep(average)
+        if run.is_main and (epoch % GRID_EVERY == GRID_EVERY - 1 or epoch + 1 == config.epochs):
+            run.draw({f"epoch-{epoch + 1:03d}": grid(average, batches.pictures, config.size, bf16)})
+        left = seconds / (epoch + 1) * (config.epochs - epoch - 1)
+        line = f"epoch {epoch + 1:3}/{config.epochs}  loss {mean_loss:.4f}  valid PSNR {valid['psnr']:.2f} dB"
+        run.log(
+            epoch,
+            f"{line} · SSIM {valid['ssim']:.3f}  {seconds:.0f} s, {left:.0f} s left",
+            loss=mean_loss,
+            seconds=round(seconds, 2),
+            **{key: valid[key] for key in ("mse", "psnr", "ssim")},
+        )
+        first_step, loss_sum = 0, 0.0
+        progress = {"epoch": epoch + 1, "step": 0, "loss": 0.0, "seconds": seconds}
+        run.save({"learned": learned, "average": average}, optimizer, **progress)
+
+    accelerator.wait_for_everyone()
+    result = finish(run, config, average, packed, device, bf16, seconds) if accelerator.is_main_process else None
+    accelerator.end_training()
+    return run, result
+
+
+def finish(
+    run: Run,
+    config: TrainConfig,
+    network: nn.Module,
+    packed: PackedImages,
+    device: torch.device,
+    bf16: bool,
+    seconds: float,
+) -> dict[str, Any]:
+    """Measure on valid and test, write the weights, result.json and the learning curve."""
+    run.keep(network)
+    pictures = Pictures(packed, device)
+    splits = [split for split in ("valid", "test") if len(packed.rows(split))]
+    result: dict[str, Any] = {split: evaluate(network, pictures, split, config.size, bf16) for split in splits}
+    result |= {
+        "train_seconds": round(seconds, 1),
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "epochs": config.epochs,
+        "numbers": config.code or config.channels * (config.size // 8) ** 2,
+    }
+    run.finish(result, {"learning": learning_curve(run.metrics())})
+    return result
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> dict[str, Any]:
+    """MSE, PSNR and SSIM of a split's reconstructions: mean over pictures, with intervals."""
+    network.eval()
+    found: list[Tensor] = []
+    for images in pictures.in_order(pictures.packed.rows(split), 128, size):
+        ours = reconstructed(network, images, bf16)
+        found.append(torch.stack([mse(ours, images), psnr(ours, images), ssim(ours, images)], dim=1).cpu())
+    return mean_scores(torch.cat(found).numpy())
+
+
+def reconstructed(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
+    """Images (B, 3, S, S) in 0..1 → what the network makes of them, clamped to 0..1, float32."""
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+        return network(images)[0].float().clamp(0, 1)
+
+
+@torch.no_grad()
+def grid(network: nn.Module, pictures: Pictures, size: int, bf16: bool) -> Any:
+    """The figure original | reconstruction | error, for pictures spread evenly over valid."""
+    rows = pictures.packed.rows("valid")
+    chosen = rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long().numpy()]
+    images = next(pictures.in_order(chosen, SHOWN, size))
+    network.eval()
+    return reconstruction_grid(images.cpu(), reconstructed(network, images, bf16).cpu())
+
+
+def describe(
+    config: TrainConfig, catalog: Catalog, network: nn.Module, device: torch.device, bf16: bool, processes: int
+) -> None:
+    """Say what is about to happen."""
+    numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}
+    say(f"{numbers['train']:,} train, {numbers['valid']:,} valid, {numbers['test']:,} test pictures.")
+    if catalog.valid_was_cut:
+        say("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
+    side = config.size // 8
+    code = f"{config.code} numbers" if config.code else f"{side} × {side} × {config.channels} numbers"
+    fewer = 3 * config.size**2 / (config.code or config.channels * side**2)
+    weights = sum(p.numel() for p in network.parameters())
+    where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
+    beside = "" if config.objective == "none" else f", beside it {config.objective}"
+    say(f"A code of {code}, {fewer:.0f} times fewer than the picture's{beside}.")
+    say(f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {where}.")

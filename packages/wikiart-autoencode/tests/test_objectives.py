@@ -1,0 +1,95 @@
+"""Second objectives: VICReg's terms by hand, texture statistics that do not know where."""
+
+import pytest
+import torch
+
+from wikiart_autoencode.objectives import (
+    NOISE,
+    Agreement,
+    Texture,
+    make_objective,
+    noisy,
+    redundancy,
+    silence,
+    summary,
+    summary_length,
+    texture_statistics,
+)
+
+
+def test_silence_is_how_far_deviations_are_below_1():
+    z = torch.stack([torch.linspace(-1, 1, 101) * 0.5, torch.linspace(-10, 10, 101), torch.zeros(101)], dim=1)
+    expected = (1 - (z[:, 0].var() + 1e-4).sqrt()) + 0 + (1 - 0.01)
+    assert silence(z).item() == pytest.approx(expected.item() / 3, rel=1e-4)
+
+
+def test_redundancy_is_the_squared_covariance_off_the_diagonal():
+    torch.manual_seed(0)
+    z = torch.randn(50, 4)
+    covariance = torch.cov(z.T)
+    expected = sum(covariance[i, j] ** 2 for i in range(4) for j in range(4) if i != j) / 4
+    assert redundancy(z).item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_agreement_is_smaller_for_views_that_agree():
+    torch.manual_seed(0)
+    agreement, code = Agreement(16, wide=64), torch.randn(64, 16)
+    assert agreement(code, code) < agreement(code, torch.randn(64, 16))
+
+
+def test_noise_is_of_its_strength_and_its_seed():
+    images = torch.full((4, 3, 64, 64), 0.5)
+    added = noisy(images, seed=3) - images
+    assert added.std().item() == pytest.approx(NOISE, rel=0.02)
+    assert noisy(images, seed=3).equal(noisy(images, seed=3))
+    assert not noisy(images, seed=3).equal(noisy(images, seed=4))
+
+
+def test_texture_statistics_do_not_know_where():
+    torch.manual_seed(0)
+    noise = torch.rand(1, 3, 64, 64)
+    rolled = noise.roll((16, 32), dims=(2, 3))
+    found, moved, other = (texture_statistics(x) for x in (noise, rolled, torch.rand(1, 3, 64, 64) * 0.5))
+    assert (found - moved).abs().mean() < 0.01
+    assert (found - other).abs().mean() > 0.03
+
+
+def test_texture_statistics_tell_mean_colour_and_direction():
+    x = torch.zeros(1, 3, 32, 32)
+    x[:, 0] = (torch.arange(32) % 4 < 2).float()  # red stripes upright
+    found = texture_statistics(x)[0]
+    assert found[:3].tolist() == pytest.approx([0.5, 0.0, 0.0])
+    flipped = texture_statistics(x.mT)[0]
+    assert not torch.allclose(found, flipped, atol=0.1)
+
+
+def test_texture_prediction_improves_and_no_gradient_reaches_the_pictures():
+    torch.manual_seed(0)
+    images = torch.rand(32, 3, 32, 32) * torch.rand(32, 1, 1, 1)
+    code = texture_statistics(images)
+    objective = Texture(code.shape[1], code.shape[1])
+    optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
+    images.requires_grad_()
+    first = last = objective(code, images)
+    for _ in range(100):
+        optimizer.zero_grad()
+        last = objective(code, images)
+        last.backward()
+        optimizer.step()
+    assert last < 0.5 * first
+    assert images.grad is None
+
+
+def test_a_spatial_code_is_summed_up_by_means_and_deviations():
+    code = torch.randn(2, 3, 4, 4)
+    found = summary(code)
+    assert found.shape == (2, summary_length(None, 3))
+    assert torch.allclose(found[:, :3], code.mean(dim=(2, 3)))
+    assert torch.equal(summary(code[:, :, 0, 0]), code[:, :, 0, 0])
+
+
+@pytest.mark.parametrize("objective", ["none", "denoise", "vicreg", "texture"])
+@pytest.mark.parametrize("code", [None, 8])
+def test_every_objective_can_be_made(objective, code):
+    module = make_objective(objective, code, channels=4)
+    assert (sum(p.numel() for p in module.parameters()) > 0) == (objective in ("vicreg", "texture"))

@@ -1,0 +1,69 @@
+"""Measures of reconstruction against their formulas and torchmetrics."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from wikiart_autoencode.losses import charbonnier, reconstruction_loss
+from wikiart_autoencode.quality import mse, psnr, ssim
+from wikiart_autoencode.scores import mean_scores
+
+
+def pair(height: int = 40, width: int = 52) -> tuple[torch.Tensor, torch.Tensor]:
+    torch.manual_seed(0)
+    truth = torch.rand(3, 3, height, width)
+    return (truth + torch.tensor([0.02, 0.1, 0.4]).view(3, 1, 1, 1) * torch.randn_like(truth)).clamp(0, 1), truth
+
+
+def test_mse_and_psnr_are_of_each_picture():
+    ours, truth = pair()
+    for place in range(3):
+        error = float(np.square(ours[place].double().numpy() - truth[place].double().numpy()).mean())
+        assert mse(ours, truth)[place].item() == pytest.approx(error, rel=1e-5)
+        assert psnr(ours, truth)[place].item() == pytest.approx(10 * math.log10(1 / error), rel=1e-5)
+
+
+def test_a_perfect_picture_has_finite_psnr_and_ssim_1():
+    _, truth = pair()
+    assert psnr(truth, truth).tolist() == pytest.approx([100.0] * 3)
+    assert ssim(truth, truth).tolist() == pytest.approx([1.0] * 3)
+
+
+def test_ssim_is_torchmetrics_where_the_window_lies_in_the_picture():
+    ours, truth = pair()
+    _, whole = structural_similarity_index_measure(
+        ours, truth, data_range=1.0, reduction="none", return_full_image=True
+    )
+    inside = whole[:, :, 5:-5, 5:-5].mean(dim=(1, 2, 3))
+    assert torch.allclose(ssim(ours, truth), inside, atol=1e-4)
+
+
+def test_charbonnier_is_squared_near_0_and_absolute_far_away():
+    truth = torch.zeros(1, 3, 4, 4)
+    assert charbonnier(truth, truth).item() == pytest.approx(0.0, abs=1e-7)
+    assert charbonnier(truth + 1e-3, truth).item() == pytest.approx(1e-6 / (2 * 0.01), rel=0.01)
+    assert charbonnier(truth + 0.5, truth).item() == pytest.approx(0.5 - 0.01, rel=0.01)
+
+
+def test_the_structure_term_is_1_less_ssim():
+    ours, truth = pair()
+    without = reconstruction_loss(ours, truth, 0.0)
+    assert without == charbonnier(ours, truth)
+    assert reconstruction_loss(ours, truth, 0.3).item() == pytest.approx(
+        without.item() + 0.3 * (1 - ssim(ours, truth).mean().item()), rel=1e-5
+    )
+
+
+def test_means_are_over_pictures_and_intervals_hold_them():
+    values = np.random.default_rng(0).normal([0.01, 25, 0.8], [0.002, 3, 0.05], size=(500, 3))
+    found = mean_scores(values)
+    assert found["n"] == 500
+    for place, name in enumerate(("mse", "psnr", "ssim")):
+        assert found[name] == pytest.approx(values[:, place].mean())
+        low, high = found[f"{name}_interval"]
+        half = 1.96 * values[:, place].std() / math.sqrt(500)
+        assert (high - low) / 2 == pytest.approx(half, rel=0.1)
+        assert low < found[name] < high

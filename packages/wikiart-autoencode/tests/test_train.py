@@ -1,0 +1,153 @@
+"""The commands as a user runs them: training, going on after a break, codes, grids, strips, rates, mistakes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+from wikiart_autoencode.cli import main
+from wikiart_data.run import Run
+
+QUICK = ["--size", "32", "--width", "0.25", "--blocks", "1", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
+
+
+def train(*more: str) -> int:
+    return main([*QUICK, *more])
+
+
+def same_weights(a: str, b: str) -> bool:
+    first, second = (load_file(Path(f"runs/autoencode/{name}/model.safetensors")) for name in (a, b))
+    return first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
+
+
+def test_it_learns_and_leaves_a_whole_run(paintings, capsys):
+    assert train("--data", str(paintings), "--epochs", "10", "--name", "easy") == 0
+    run = Path("runs/autoencode/easy")
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert len(lines) == 10
+    assert lines[-1]["psnr"] > lines[0]["psnr"] + 1
+    result = json.loads((run / "result.json").read_text())
+    assert result["test"]["psnr_interval"][0] < result["test"]["psnr"] < result["test"]["psnr_interval"][1]
+    assert result["numbers"] == 4 * 4 * 4
+    for figure in ("learning", "epoch-005", "epoch-010"):
+        assert (run / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+    assert "48 times fewer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("more", [[], ["--code", "8", "--objective", "vicreg"], ["--objective", "texture"]])
+def test_broken_in_mid_epoch_it_ends_where_the_unbroken_run_ends(paintings, monkeypatch, more):
+    arguments = ["--data", str(paintings), "--epochs", "3", *more]
+    assert train(*arguments, "--name", "whole") == 0
+
+    def breaks(run: Run, loss: float, epoch: int, step: int) -> None:
+        if (epoch, step) == (1, 2):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "check", breaks)
+        assert train(*arguments, "--name", "broken") == 130
+    assert main(["--resume", "runs/autoencode/broken"]) == 0
+    assert same_weights("whole", "broken")
+
+
+def test_asked_to_stop_it_saves_in_mid_epoch_and_goes_on_from_there(paintings, monkeypatch):
+    arguments = ["--data", str(paintings), "--epochs", "2", "--objective", "denoise"]
+    assert train(*arguments, "--name", "whole") == 0
+    steps = iter([False] * 6 + [True])
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "should_stop", lambda run: next(steps))
+        assert train(*arguments, "--name", "stopped") == 143
+    assert main(["--resume", "runs/autoencode/stopped"]) == 0
+    assert same_weights("whole", "stopped")
+
+
+def test_codes_of_all_splits_are_saved(trained, paintings):
+    assert main(["encode", str(trained), "--to", "codes.npz"]) == 0
+    with np.load("codes.npz") as found:
+        number = sum(1 for _ in paintings.rglob("*.jpg"))
+        assert found["codes"].shape == (number, 4 * 4 * 4)
+        assert found["codes"].dtype == np.float32
+        assert np.isfinite(found["codes"]).all()
+        assert set(found["split"]) == {"train", "valid", "test"}
+        for file, label in zip(found["files"], found["labels"], strict=True):
+            assert found["styles"][label] == file.split("/")[1]
+
+
+def test_codes_do_not_depend_on_the_batch(trained, paintings):
+    """Code numbers are standardised by what training saw, not by what is encoded beside a picture."""
+    assert main(["encode", str(trained), "--to", "codes.npz"]) == 0
+    codes = np.load("codes.npz")
+    assert abs(codes["codes"].std() - 1) < 0.5
+    assert len({tuple(row) for row in codes["codes"].round(4).tolist()}) > 0.9 * len(codes["codes"])
+
+
+def test_reconstructions_of_given_pictures_are_drawn(trained, paintings, capsys):
+    picture = next(paintings.rglob("*.jpg"))
+    assert main(["reconstruct", str(picture), "--model", str(trained), "--to", "grid.png"]) == 0
+    assert Image.open("grid.png").width == 1080
+    assert "dB, SSIM" in capsys.readouterr().out
+
+
+def test_a_strip_from_one_picture_to_another(trained, paintings):
+    first, last = sorted(paintings.rglob("*.jpg"))[:2]
+    assert main(["interpolate", str(first), str(last), "--model", str(trained), "--to", "strip.png"]) == 0
+    assert Image.open("strip.png").width == 1080
+
+
+def test_measured_beside_pca_jpeg_and_webp(trained, paintings, capsys):
+    assert main(["measure", str(trained), "--to", "rates", "--split", "test"]) == 0
+    result = json.loads(Path("rates/result.json").read_text())
+    (point,) = result["codes"]
+    assert point["bytes"] == 64
+    # Eight bits a number lose next to nothing.
+    assert point["exact"]["psnr"] - 0.5 < point["psnr"] <= point["exact"]["psnr"] + 0.1
+    pca = result["curves"]["PCA"]
+    assert [at["psnr"] for at in pca] == sorted(at["psnr"] for at in pca)
+    assert result["curves"]["JPEG"][0]["bytes"] < result["curves"]["JPEG"][-1]["bytes"]
+    assert Path("rates/figures/rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--size", "30"], "multiple of 8"),
+        (["--code", "8", "--size", "40"], "multiple of 32"),
+        (["--epochs", "0"], "--epochs 0"),
+        (["--data", "nowhere"], "nowhere"),
+        (["encode", "nowhere"], "does not exist"),
+        (["reconstruct", "nowhere.jpg", "--model", "RUN"], "nowhere.jpg"),
+        (["interpolate", "a.jpg", "b.jpg", "--steps", "1"], "--steps 1"),
+    ],
+)
+def test_mistakes_are_sentences(trained, capsys, arguments, sentence):
+    assert main([str(trained) if one == "RUN" else one for one in arguments]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Traceback" not in told
+
+
+def test_a_damaged_picture_and_a_wrong_ending_are_named(trained, paintings, capsys):
+    Path("broken.jpg").write_bytes(b"\xff\xd8\xff" + bytes(200))
+    assert main(["reconstruct", "broken.jpg", "--model", str(trained)]) == 2
+    assert "broken.jpg" in capsys.readouterr().err
+    picture = next(paintings.rglob("*.jpg"))
+    assert main(["reconstruct", str(picture), "--model", str(trained), "--to", "grid.txt"]) == 2
+    assert "grid.txt" in capsys.readouterr().err
+
+
+def test_a_classifiers_weights_are_refused(trained, capsys):
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    path = trained / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        about = file.metadata()
+    config = json.loads(about["config"])
+    del config["structure"]
+    Path("other").mkdir()
+    save_file(load_file(path), "other/model.safetensors", {**about, "config": json.dumps(config)})
+    assert main(["encode", "other"]) == 2
+    assert "other/model.safetensors" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+"""The optimiser against its formulas and torch's own."""
+
+import pytest
+import torch
+
+from wikiart_data.muon import Muon, orthogonalised
+
+
+@pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 16)])
+def test_orthogonalised_keeps_directions_and_evens_singular_values(shape):
+    torch.manual_seed(0)
+    matrix = torch.randn(shape)
+    result = orthogonalised(matrix).float()
+    u, _, vh = torch.linalg.svd(matrix, full_matrices=False)
+    values = torch.linalg.svdvals(result)
+    assert values.min() > 0.6
+    assert values.max() < 1.3
+    # In the singular basis of the input the result is (nearly) diagonal: no direction was turned.
+    diagonal = u.mT @ result @ vh.mT
+    assert (diagonal - torch.diag(diagonal.diag())).abs().max() < 0.05
+
+
+def test_the_adamw_half_is_torchs_adamw():
+    torch.manual_seed(0)
+    ours, theirs = torch.nn.Linear(4, 3), torch.nn.Linear(4, 3)
+    theirs.load_state_dict(ours.state_dict())
+    mine = Muon([{"params": list(ours.parameters()), "kind": "adamw", "lr": 0.01, "weight_decay": 0.1}])
+    reference = torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=0.1)
+    for _ in range(5):
+        x = torch.randn(8, 4)
+        for layer, optimizer in ((ours, mine), (theirs, reference)):
+            optimizer.zero_grad()
+            layer(x).square().mean().backward()
+            optimizer.step()
+    assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+
+
+def test_a_muon_step_follows_the_formula():
+    torch.manual_seed(0)
+    kernel = torch.nn.Parameter(torch.randn(6, 2, 3, 3))
+    before, grads = kernel.detach().clone(), [torch.randn(6, 2, 3, 3) for _ in range(2)]
+    optimizer = Muon([{"params": [kernel], "kind": "muon", "lr": 0.1, "weight_decay": 0.5}], momentum=0.8)
+    for grad in grads:
+        kernel.grad = grad.clone()
+        optimizer.step()
+    expected = before * 0.95 - 0.1 * orthogonalised(grads[0].flatten(1) * 1.8).view_as(before).float()
+    second = grads[1] + 0.8 * (0.8 * grads[0] + grads[1])
+    expected = expected * 0.95 - 0.1 * orthogonalised(second.flatten(1)).view_as(before).float()
+    assert torch.allclose(kernel, expected, atol=1e-5)
