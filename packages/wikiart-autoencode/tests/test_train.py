@@ -23,6 +23,11 @@ def same_weights(a: str, b: str) -> bool:
     return first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
 
 
+def width_of(path: str) -> int:
+    with Image.open(path) as picture:
+        return picture.width
+
+
 def test_it_learns_and_leaves_a_whole_run(paintings, capsys):
     assert train("--data", str(paintings), "--epochs", "10", "--name", "easy") == 0
     run = Path("runs/autoencode/easy")
@@ -79,22 +84,23 @@ def test_codes_of_all_splits_are_saved(trained, paintings):
 def test_codes_do_not_depend_on_the_batch(trained, paintings):
     """Code numbers are standardised by what training saw, not by what is encoded beside a picture."""
     assert main(["encode", str(trained), "--to", "codes.npz"]) == 0
-    codes = np.load("codes.npz")
-    assert abs(codes["codes"].std() - 1) < 0.5
-    assert len({tuple(row) for row in codes["codes"].round(4).tolist()}) > 0.9 * len(codes["codes"])
+    with np.load("codes.npz") as found:
+        codes = found["codes"]
+    assert abs(codes.std() - 1) < 0.5
+    assert len({tuple(row) for row in codes.round(4).tolist()}) > 0.9 * len(codes)
 
 
 def test_reconstructions_of_given_pictures_are_drawn(trained, paintings, capsys):
     picture = next(paintings.rglob("*.jpg"))
     assert main(["reconstruct", str(picture), "--model", str(trained), "--to", "grid.png"]) == 0
-    assert Image.open("grid.png").width == 1080
+    assert width_of("grid.png") == 1080
     assert "dB, SSIM" in capsys.readouterr().out
 
 
 def test_a_strip_from_one_picture_to_another(trained, paintings):
     first, last = sorted(paintings.rglob("*.jpg"))[:2]
     assert main(["interpolate", str(first), str(last), "--model", str(trained), "--to", "strip.png"]) == 0
-    assert Image.open("strip.png").width == 1080
+    assert width_of("strip.png") == 1080
 
 
 def test_measured_beside_pca_jpeg_and_webp(trained, paintings, capsys):

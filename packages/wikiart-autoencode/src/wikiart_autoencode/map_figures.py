@@ -86,7 +86,7 @@ def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str
     low, high = _limits(points)
     # All panels share the grey, so it is drawn once, as a picture: 27 times 15,000 markers would take a while.
     ground = np.histogram2d(*points.T, bins=170, range=list(zip(low, high, strict=True)))[0].T
-    shade = np.where(ground > 0, 0.28 + 0.5 * np.minimum(ground / max(np.quantile(ground[ground > 0], 0.98), 1), 1), 0)
+    shade = np.where(ground > 0, 0.45 + 0.55 * np.minimum(ground / max(np.quantile(ground[ground > 0], 0.98), 1), 1), 0)
     edges = (low[0], high[0], low[1], high[1])
     for place, axes in enumerate(panels.flat):
         if place >= len(styles):
@@ -95,10 +95,11 @@ def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str
         own = points[labels == place]
         colour, marker = look(styles[place], tuple(styles))
         axes.imshow(np.full_like(shade, 0.45), cmap="Greys", vmin=0, vmax=1, alpha=shade, origin="lower", extent=edges)
-        size = float(np.clip(160 / np.sqrt(len(own) + 1), 1.6, 9))
+        size = float(np.clip(64 / np.sqrt(len(own) + 1), 1.0, 8))
         axes.scatter(*own.T, s=size, c=colour, marker=marker, linewidths=0, zorder=1, alpha=0.9)
         _bare(axes, low, high, raster=len(points) > RASTER_ABOVE)
-        axes.set_title(readable(styles[place]), fontsize=6.2, pad=2)
+        name = readable(styles[place])
+        axes.set_title(name, fontsize=min(6.4, 6.4 * 23 / len(name)), weight="normal", pad=2)
         axes.text(0.97, 0.03, f"{len(own):,}", transform=axes.transAxes, ha="right", va="bottom", fontsize=6)
     return figure
 
@@ -163,7 +164,7 @@ def _scatter(
     axes: "Axes", points: np.ndarray, groups: np.ndarray, looks: Mapping[int, tuple[str, str]], title: str
 ) -> None:
     """Draw points group by group, large groups first."""
-    size = float(np.clip(11_000 / len(points), 1.4, 14))
+    size = float(np.clip(15_000 / len(points), 1.8, 14))
     order = small_last(groups)
     for group in dict.fromkeys(groups[order].tolist()):
         colour, marker = looks[group]
@@ -204,7 +205,6 @@ def _name(axes: "Axes", points: np.ndarray, groups: np.ndarray, names: Mapping[i
     show: Callable[[np.ndarray], np.ndarray] = axes.transData.transform
     back = axes.transData.inverted().transform
     sizes = np.array([text.get_window_extent().size for text in texts])
-    # `label_places` begins 7 units off a point; a name may stand on the middle of its own group, so both are shrunk.
     corners = label_places(show(middles), sizes, np.zeros((0, 2)), tuple(axes.get_window_extent().padded(-2).extents))
     for text, middle, corner, size in zip(texts, show(middles), corners, sizes, strict=True):
         text.set_verticalalignment("bottom")
@@ -212,7 +212,9 @@ def _name(axes: "Axes", points: np.ndarray, groups: np.ndarray, names: Mapping[i
         end = nearest_edge(middle, corner, size)
         if np.linalg.norm(end - middle) > 9:
             line = back(np.array([middle, end]))
-            axes.plot(*line.T, color=text.get_color(), linewidth=0.6, zorder=3, path_effects=halo[:1])
+            axes.plot(
+                *line.T, color=text.get_color(), linewidth=0.6, zorder=3, marker="o", markevery=[0], markersize=1.6
+            )
 
 
 def _dark(colour: str) -> str:

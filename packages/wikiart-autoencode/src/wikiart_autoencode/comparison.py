@@ -1,0 +1,41 @@
+"""The comparison of codes as a person reads it in a terminal."""
+
+from typing import Any
+
+from rich.table import Table
+
+from wikiart_data.console import console, say
+
+
+def show_comparison(result: dict[str, Any]) -> None:
+    """Print two tables: clusters against styles, and how well style can be read from each kind of code."""
+    n = result["n"]
+    methods = list(result["rows"][0]["clusters"])
+    for method in methods:
+        say(f"Clusters by {method}, {n['train']:,} training pictures (± : permuted labels, mean and std of AMI)")
+        table = Table(box=None, pad_edge=False)
+        for heading in ("codes", "numbers", "AMI", "±", "NMI", "ARI", "purity", "silhouette", "noise"):
+            table.add_column(heading, justify="left" if heading == "codes" else "right", no_wrap=True)
+        for row in result["rows"]:
+            found = row["clusters"][method]
+            mean, std = found["ami_permuted"]
+            figures = [_three(found[key]) for key in ("nmi", "ari", "purity", "silhouette")]
+            chance = f"{mean:.3f}±{std:.3f}"
+            noise = f"{100 * found['noise']:.0f} %"
+            table.add_row(row["space"], str(row["dimensions"]), _three(found["ami"]), chance, *figures, noise)
+        console.print(table, markup=False)
+        say()
+    first = result["rows"][0]["space_measures"]
+    say(f"Style read from codes, {n['test']:,} test pictures, % (majority {100 * first['majority']:.1f})")
+    table = Table(box=None, pad_edge=False)
+    for heading in ("codes", "kNN-20", "balanced", "linear probe", "balanced"):
+        table.add_column(heading, justify="left" if heading == "codes" else "right", no_wrap=True)
+    for row in result["rows"]:
+        found = row["space_measures"]
+        keys = ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced")
+        table.add_row(row["space"], *(f"{100 * found[key]:.1f}" for key in keys))
+    console.print(table, markup=False)
+
+
+def _three(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

@@ -1,0 +1,346 @@
+"use strict";
+// Points are drawn by bokeh; this file decides which are shown and builds all else. Names come from files that anyone
+// may have named: they enter the page as textContent only.
+(async () => {
+  const $ = (id) => document.getElementById(id);
+  const data = JSON.parse($("data").textContent);
+  const thumbnails = $("thumbnails").textContent.split("\n");
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
+  const xy = new Float32Array(bytes(data.points));
+  const order = new Int32Array(bytes(data.order)); // rows as they are drawn, small styles last and so on top
+  const total = order.length;
+  for (const colouring of data.colourings) colouring.of = new Int32Array(bytes(colouring.of));
+  const [styles, clusters] = data.colourings;
+  const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  const sought = data.titles.map((title, row) => plain(data.artists[data.artist[row]] + " " + title));
+  const LISTED = 200;
+  const NEAR = 14; // pixels within which the pointer finds a painting
+  const state = { colouring: styles, isolated: null, words: [], selected: null };
+
+  const manager = await Bokeh.embed.embed_item(PLOT, "plot");
+  const plot = manager.roots[0].model;
+  const model = (name) => plot.document.get_model_by_name(name);
+  const layers = { faded: model("faded"), shown: model("shown") };
+  const rows = { faded: [], shown: [] };
+  const at = (row) => [xy[2 * row], xy[2 * row + 1]];
+  const number = (n) => n.toLocaleString("en");
+
+  function element(tag, text, attributes = {}) {
+    const made = document.createElement(tag);
+    if (text) made.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    return made;
+  }
+
+  function mark({ colour, marker }) {
+    const shapes = {
+      circle: "M1 6a5 5 0 1 0 10 0a5 5 0 1 0-10 0", square: "M1.5 1.5h9v9h-9z", triangle: "M6 1l5.4 9.8H.6z",
+      plus: "M3 1l3 3l3-3l2 2l-3 3l3 3l-2 2l-3-3l-3 3l-2-2l3-3l-3-3z",
+    };
+    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    svg.setAttribute("viewBox", "0 0 12 12");
+    svg.setAttribute("class", "mark");
+    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    path.setAttribute("d", shapes[marker]);
+    path.setAttribute("fill", colour);
+    svg.append(path);
+    return svg;
+  }
+
+  const picture = (row) => "data:image/jpeg;base64," + data.head + thumbnails[row];
+  const group = (row) => state.colouring.of[row];
+  const artist = (row) => data.artists[data.artist[row]] || "artist not known";
+  const matches = (row) => state.words.every((word) => sought[row].includes(word));
+
+  // ---- which points are shown, and which are faded behind them
+
+  function draw() {
+    rows.faded = [];
+    rows.shown = [];
+    for (const row of order) {
+      const shown = (state.isolated === null || group(row) === state.isolated) && matches(row);
+      rows[shown ? "shown" : "faded"].push(row);
+    }
+    const faded = getComputedStyle(document.documentElement).getPropertyValue("--faded").trim();
+    layers.shown.selected.indices = [];
+    for (const [name, layer] of Object.entries(layers)) {
+      const own = rows[name];
+      const groups = own.map((row) => state.colouring.groups[group(row)]);
+      layer.data = {
+        x: Float32Array.from(own, (row) => xy[2 * row]),
+        y: Float32Array.from(own, (row) => xy[2 * row + 1]),
+        colour: groups.map((one) => (name === "faded" ? faded : one.colour)),
+        marker: groups.map((one) => one.marker),
+        angle: Float32Array.from(groups, (one) => (one.marker === "plus" ? Math.PI / 4 : 0)),
+      };
+    }
+    state.selected = null;
+    hide();
+    tell();
+    placeNames();
+  }
+
+  function tell() {
+    const found = state.words.length ? rows.shown.length : 0;
+    $("count").textContent = state.words.length
+      ? `${number(found)} of ${number(total)} paintings match` : `${number(total)} paintings by ${artistsKnown} artists`;
+    $("legend").classList.toggle("isolated", state.isolated !== null);
+    for (const button of $("legend").querySelectorAll("button"))
+      button.setAttribute("aria-pressed", String(Number(button.dataset.group) === state.isolated));
+    const [heading, listed] = state.selected ? ["Selected", state.selected]
+      : state.words.length ? ["Found", rows.shown]
+      : state.isolated !== null ? [state.colouring.groups[state.isolated].name, rows.shown]
+      : ["Typical paintings", typical()];
+    const idle = !state.selected && !state.words.length && state.isolated === null;
+    $("list-title").textContent = heading;
+    $("clear").hidden = idle;
+    $("summary").textContent = idle ? `The one nearest the middle of each ${state.colouring.kind}. `
+      + "Lasso some, search, or choose from the legend to list others." : listed.length ? counted(listed) : "None.";
+    $("list").replaceChildren(...listed.slice(0, LISTED).map(entry));
+    $("list").scrollTop = 0;
+    if (listed.length > LISTED)
+      $("list").append(element("li", `… and ${number(listed.length - LISTED)} more`, { class: "more" }));
+  }
+  const artistsKnown = number(data.artists.filter(Boolean).length);
+
+  // The painting nearest the middle of each group.
+  function typical() {
+    const { groups, of } = state.colouring;
+    const best = groups.map(() => [null, Infinity]);
+    for (let row = 0; row < total; row++) {
+      const middle = groups[of[row]].middle;
+      if (!middle) continue;
+      const far = (xy[2 * row] - middle[0]) ** 2 + (xy[2 * row + 1] - middle[1]) ** 2;
+      if (far < best[of[row]][1]) best[of[row]] = [row, far];
+    }
+    return best.flatMap(([row]) => (row === null ? [] : [row]));
+  }
+
+  function counted(listed) {
+    const counts = new Map();
+    const kind = state.isolated !== null && state.colouring === styles && clusters ? clusters : styles;
+    for (const row of listed) counts.set(kind.of[row], (counts.get(kind.of[row]) || 0) + 1);
+    const most = [...counts].sort((a, b) => b[1] - a[1]);
+    const named = most.slice(0, 4).map(([one, n]) => `${kind.groups[one].name} ${number(n)}`).join(", ");
+    const rest = most.length - 4;
+    const more = rest > 0 ? `, ${rest} other ${kind.kind}${rest > 1 ? "s" : ""}` : "";
+    return `${number(listed.length)} painting${listed.length > 1 ? "s" : ""}: ${named}${more}`;
+  }
+
+  function entry(row) {
+    const button = element("button", "", { type: "button", title: data.files[row] });
+    const style = styles.groups[styles.of[row]];
+    const below = element("span");
+    below.append(mark(style), `${style.name} · ${artist(row)}`);
+    const text = element("div");
+    text.append(element("b", data.titles[row]), below);
+    button.append(element("img", "", { alt: "", loading: "lazy", decoding: "async", src: picture(row) }), text);
+    button.dataset.row = row;
+    for (const event of ["mouseenter", "focus"]) button.addEventListener(event, () => show(row));
+    for (const event of ["mouseleave", "blur"]) button.addEventListener(event, hide);
+    button.addEventListener("click", () => { centreOn(row); show(row); });
+    const item = element("li");
+    item.append(button);
+    return item;
+  }
+
+  // ---- legend and colouring
+
+  function colourBy(colouring) {
+    state.colouring = colouring;
+    state.isolated = null;
+    $("legend-title").textContent = colouring === styles ? "Styles" : "Clusters";
+    for (const button of $("colouring").children)
+      button.setAttribute("aria-pressed", String(button.dataset.kind === colouring.kind));
+    $("legend").replaceChildren(...colouring.groups.flatMap((one, place) => (one.n ? [legendEntry(one, place)] : [])));
+    $("legend").style.gridTemplateRows = `repeat(${Math.ceil($("legend").children.length / 2)}, auto)`;
+    $("names").replaceChildren(...colouring.groups.map((one) => element("span", one.middle ? one.name : "")));
+    draw();
+  }
+
+  function legendEntry(one, place) {
+    const button = element("button", "", { type: "button", "aria-pressed": "false", title: one.name });
+    button.dataset.group = place;
+    button.append(mark(one), element("span", one.name), element("small", number(one.n)));
+    button.addEventListener("click", () => {
+      state.isolated = state.isolated === place ? null : place;
+      draw();
+    });
+    const item = element("li");
+    item.append(button);
+    return item;
+  }
+
+  // ---- places: the plot has no border, so the ranges span the whole element
+
+  const size = () => [$("map").clientWidth, $("map").clientHeight];
+
+  function toPixels([x, y]) {
+    const [width, height] = size();
+    const { x_range: h, y_range: v } = plot;
+    return [((x - h.start) / (h.end - h.start)) * width, height - ((y - v.start) / (v.end - v.start)) * height];
+  }
+
+  function look([x, y], perPixel) {
+    const [width, height] = size();
+    plot.x_range.setv({ start: x - (width / 2) * perPixel, end: x + (width / 2) * perPixel });
+    plot.y_range.setv({ start: y - (height / 2) * perPixel, end: y + (height / 2) * perPixel });
+  }
+
+  function wholeMap() {
+    let [left, low, right, top] = [Infinity, Infinity, -Infinity, -Infinity];
+    for (let row = 0; row < total; row++) {
+      const [x, y] = at(row);
+      left = Math.min(left, x); right = Math.max(right, x); low = Math.min(low, y); top = Math.max(top, y);
+    }
+    const [width, height] = size();
+    const room = 36;
+    const perPixel = Math.max((right - left) / (width - room), (top - low) / (height - room)) || 1 / width;
+    look([(left + right) / 2, (low + top) / 2], perPixel);
+  }
+
+  const perPixel = () => (plot.x_range.end - plot.x_range.start) / size()[0];
+  const middle = () => [(plot.x_range.start + plot.x_range.end) / 2, (plot.y_range.start + plot.y_range.end) / 2];
+
+  function centreOn(row) {
+    const [x, y] = toPixels(at(row));
+    const [width, height] = size();
+    if (x < 20 || y < 20 || x > width - 20 || y > height - 20) look(at(row), perPixel());
+  }
+
+  // Large groups are named first; a name that would run into another waits until one zooms in.
+  function placeNames() {
+    const taken = [];
+    const [width, height] = size();
+    const ranked = state.colouring.groups.map((one, place) => [one, place]).sort((a, b) => b[0].n - a[0].n);
+    for (const [one, place] of ranked) {
+      const name = $("names").children[place];
+      name.hidden = !one.middle || state.words.length > 0 || (state.isolated !== null && place !== state.isolated);
+      if (name.hidden) continue;
+      const [x, y] = toPixels(one.middle);
+      const half = one.name.length * 3.4 + 5;
+      const box = [x - half, y - 9, x + half, y + 9];
+      const clear = taken.every(([l, t, r, b]) => box[0] > r || box[2] < l || box[1] > b || box[3] < t);
+      name.hidden = !clear || x < 0 || y < 0 || x > width || y > height;
+      if (name.hidden) continue;
+      taken.push(box);
+      name.style.left = `${Math.min(Math.max(x, half), width - half)}px`;
+      name.style.top = `${y}px`;
+    }
+  }
+
+  // ---- the card beside a painting's point
+
+  let carded = null;
+  function show(row) {
+    const [x, y] = toPixels(at(row));
+    const [width, height] = size();
+    const card = $("card");
+    if (carded !== row) {
+      carded = row;
+      card.dataset.row = row;
+      card.querySelector("img").src = picture(row);
+      card.querySelector(".title").textContent = data.titles[row];
+      card.querySelector(".artist").textContent = artist(row);
+      for (const { kind, groups, of } of data.colourings)
+        card.querySelector("." + kind).replaceChildren(mark(groups[of[row]]), groups[of[row]].name);
+    }
+    card.hidden = $("ring").hidden = false;
+    $("ring").style.left = `${x}px`;
+    $("ring").style.top = `${y}px`;
+    const left = x + 18 + card.offsetWidth < width ? x + 18 : x - 18 - card.offsetWidth;
+    card.style.left = `${Math.max(4, Math.min(left, width - card.offsetWidth - 4))}px`;
+    card.style.top = `${Math.max(4, Math.min(y - 60, height - card.offsetHeight - 4))}px`;
+  }
+
+  function hide() {
+    $("card").hidden = $("ring").hidden = true;
+  }
+
+  function nearest(px, py) {
+    const scale = perPixel();
+    const [x, y] = [plot.x_range.start + px * scale, plot.y_range.end - py * scale];
+    let [best, least] = [null, (NEAR * scale) ** 2];
+    for (const row of rows.shown) {
+      const far = (xy[2 * row] - x) ** 2 + (xy[2 * row + 1] - y) ** 2;
+      if (far <= least) [best, least] = [row, far]; // of two at one place, the one on top
+    }
+    return best;
+  }
+
+  $("map").addEventListener("pointermove", (event) => {
+    const { left, top } = $("map").getBoundingClientRect();
+    const row = event.buttons ? null : nearest(event.clientX - left, event.clientY - top);
+    if (row === null) hide();
+    else show(row);
+  });
+  $("map").addEventListener("pointerleave", hide);
+
+  // ---- what a person does
+
+  function use(tool) {
+    model(tool).active = true; // bokeh puts the others of its kind to rest
+    for (const button of $("tools").children) button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
+  }
+  for (const button of $("tools").children) button.addEventListener("click", () => use(button.dataset.tool));
+  $("fit").addEventListener("click", wholeMap);
+
+  const picked = layers.shown.selected;
+  picked.connect(picked.properties.indices.change, () => {
+    if (picked.indices.length === 0 && state.selected === null) return;
+    const places = [...picked.indices].sort((a, b) => b - a); // small styles first
+    state.selected = places.length ? places.map((place) => rows.shown[place]) : null;
+    hide();
+    tell();
+  });
+
+  function search() {
+    state.words = plain($("search").value).split(/\s+/).filter(Boolean);
+    draw();
+  }
+  let typing = 0;
+  $("search").addEventListener("input", () => {
+    clearTimeout(typing);
+    typing = setTimeout(search, 120); // not at every key of a fast typist
+  });
+
+  function clear() {
+    clearTimeout(typing);
+    $("search").value = "";
+    state.words = [];
+    state.isolated = null;
+    draw();
+  }
+  $("clear").addEventListener("click", clear);
+  addEventListener("keydown", (event) => {
+    if (event.key === "Escape") clear();
+    if (event.key === "/" && document.activeElement !== $("search")) {
+      event.preventDefault();
+      $("search").focus();
+    }
+  });
+
+  if (clusters) {
+    for (const { kind } of data.colourings) {
+      const button = element("button", kind, { type: "button" });
+      button.dataset.kind = kind;
+      button.addEventListener("click", () => colourBy(data.colourings.find((one) => one.kind === kind)));
+      $("colouring").append(button);
+    }
+  }
+
+  // A map has no up and no unit, but right and up must be equally long: bokeh keeps that when zooming, not on resize.
+  let width = size()[0];
+  new ResizeObserver(() => {
+    const scale = (plot.x_range.end - plot.x_range.start) / width;
+    width = size()[0];
+    look(middle(), scale);
+  }).observe($("map"));
+  for (const range of [plot.x_range, plot.y_range]) range.connect(range.change, () => requestAnimationFrame(placeNames));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+
+  use("pan");
+  wholeMap();
+  colourBy(styles);
+  document.body.dataset.ready = "yes"; // tests wait for this
+})();

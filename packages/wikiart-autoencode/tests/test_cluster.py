@@ -1,0 +1,126 @@
+"""`wikiart-cluster` as a user runs it: on a fresh machine, on a file of codes, with mistakes; compare."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wikiart_autoencode import cluster as module
+from wikiart_autoencode.cli import main as autoencode
+from wikiart_autoencode.cluster_cli import main
+from wikiart_autoencode.codes import Codes
+
+
+@pytest.fixture(scope="module")
+def codes(trained) -> Path:
+    assert autoencode(["encode", str(trained)]) == 0
+    return trained / "codes.npz"
+
+
+def test_codes_are_clustered_measured_and_drawn(codes, capsys):
+    assert main(["--codes", str(codes), "--clusters", "4", "--name", "one"]) == 0
+    run = Path("runs/cluster/one")
+    result = json.loads((run / "result.json").read_text())
+    assert result["n"] == 96
+    assert result["measures"]["clusters"] == 4
+    assert 0 <= result["measures"]["ami"] <= 1
+    mean, std = result["measures"]["ami_permuted"]
+    assert abs(mean) < 0.1
+    assert std > 0
+    for name in ("map", "styles", "clusters"):
+        assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (run / "figures" / f"{name}.svg").stat().st_size > 1000
+    with (run / "clusters.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 96
+    assert {row["style"] for row in rows} == {"Baroque", "Cubism", "Minimalism", "Ukiyo_e"}
+    assert "painter-0" not in (run / "map.html").read_text()[:200]
+    said = capsys.readouterr().out
+    assert "AMI" in said
+    assert "permuted" in said
+
+
+def test_all_splits_and_another_map(codes):
+    arguments = ["--codes", str(codes), "--clusters", "3", "--split", "all", "--reduce", "pca", "--name", "all"]
+    assert main(arguments) == 0
+    with np.load("runs/cluster/all/clusters.npz") as found:
+        assert found["points"].shape == (192, 2)
+        assert len(found["clusters"]) == 192
+
+
+def test_on_a_fresh_machine_an_autoencoder_is_trained_first(paintings, monkeypatch, capsys):
+    monkeypatch.setattr(module, "CODE", 8)
+    monkeypatch.setattr(module, "FRESH", {"size": 32, "epochs": 1, "width": 0.25, "batch_size": 16})
+    arguments = ["--data", str(paintings), "--method", "hdbscan", "--device", "cpu"]
+    assert main(arguments) == 0
+    assert "No autoencoder is trained yet" in capsys.readouterr().out
+    assert Path("runs/autoencode/001/codes.npz").exists()
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "No autoencoder is trained yet" not in said
+    assert Path("runs/cluster/002/map.html").exists()
+
+
+def test_much_noise_is_told_and_kmeans_stands_beside(codes, monkeypatch, capsys):
+    monkeypatch.setattr(module, "NOISY", -1.0)
+    assert main(["--codes", str(codes), "--method", "dbscan", "--clusters", "4"]) == 0
+    assert "beside it, kmeans with 4" in capsys.readouterr().out
+    assert "kmeans" in json.loads(Path("runs/cluster/001/result.json").read_text())
+
+
+def test_codes_of_any_program_are_taken(paintings):
+    files = sorted(str(path.relative_to(paintings)) for path in paintings.rglob("*.jpg"))
+    styles = sorted({file.split("/")[1] for file in files})
+    labels = np.array([styles.index(file.split("/")[1]) for file in files])
+    random = np.random.default_rng(0)
+    found = Codes(
+        codes=np.eye(4)[labels] * 9 + random.normal(size=(len(files), 4)),
+        labels=labels,
+        files=np.array(files),
+        styles=np.array(styles),
+        split=np.array([file.split("/")[0] for file in files]),
+    )
+    found.save(Path("mine.npz"))
+    assert main(["--codes", "mine.npz", "--data", str(paintings), "--clusters", "4", "--reduce", "pca"]) == 0
+    assert json.loads(Path("runs/cluster/001/result.json").read_text())["measures"]["ami"] > 0.95
+
+
+def test_compared_with_pixels_colours_and_an_untrained_encoder(codes, paintings, capsys):
+    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu"]) == 0
+    result = json.loads(Path("runs/compare-codes/result.json").read_text())
+    assert [row["space"] for row in result["rows"]] == [
+        "spatial code",
+        "pixel-PCA (128)",
+        "colour histogram (64 bins)",
+        "untrained encoder",
+    ]
+    for row in result["rows"]:
+        assert row["clusters"]["kmeans"]["clusters"] == 4
+        assert 0 <= row["space_measures"]["probe_top1"] <= 1
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 120
+    assert "linear probe" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--codes", "nowhere.npz"], "nowhere.npz"),
+        (["--clusters", "1"], "at least 2"),
+        (["--codes", "CODES", "--clusters", "500"], "too few"),
+        (["--codes", "CODES", "--data", "OTHER"], "other pictures"),
+    ],
+)
+def test_mistakes_are_sentences(codes, paintings, tmp_path, capsys, arguments, sentence):
+    other = tmp_path / "other"
+    for split in ("train", "valid", "test"):
+        folder = other / split / "Baroque"
+        folder.mkdir(parents=True)
+        (folder / f"{split}.jpg").write_bytes(next(paintings.rglob("*.jpg")).read_bytes())
+    named = {"CODES": str(codes), "OTHER": str(other)}
+    assert main([named.get(one, one) for one in arguments]) == 2
+    told = capsys.readouterr().err
+    assert sentence in told
+    assert "Traceback" not in told

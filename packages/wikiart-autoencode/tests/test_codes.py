@@ -1,0 +1,135 @@
+"""Codes on disk: what is written is read, what is wrong is refused by a sentence."""
+
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wikiart_autoencode.codes import Codes
+from wikiart_data.errors import InputError
+
+
+def some(number: int = 6, **changed) -> Codes:
+    arrays = {
+        "codes": np.arange(number * 4, dtype=np.float32).reshape(number, 4),
+        "labels": np.arange(number) % 2,
+        "files": np.array([f"train/Baroque/{place}.jpg" for place in range(number)]),
+        "styles": np.array(["Baroque", "Cubism"]),
+        "split": np.array((["train", "valid", "test"] * number)[:number]),
+    }
+    return Codes(**{**arrays, **changed})
+
+
+def written(path: Path, **changed) -> Path:
+    """An .npz with the arrays of `some`, some of them changed, None to leave one out."""
+    arrays = {name: getattr(some(), name) for name in ("codes", "labels", "files", "styles", "split")} | changed
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    return path
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    files = np.array(["a\ud800.jpg", "<b>.jpg", "é\n.jpg", "d.jpg", "e.jpg", "f" * 250])  # as odd as disks have them
+    codes = some(files=files)
+    codes.save(tmp_path / "codes.npz")
+    again = Codes.load(tmp_path / "codes.npz")
+    for name in ("codes", "labels", "files", "styles", "split"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(codes, name))
+    assert again.fingerprint == codes.fingerprint
+    assert len(again) == 6
+    assert list(tmp_path.iterdir()) == [tmp_path / "codes.npz"]
+
+
+def test_types_are_what_the_contract_says():
+    codes = some(codes=np.ones((6, 4), dtype=np.float64), labels=np.zeros(6, dtype=np.uint8))
+    assert (codes.codes.dtype, codes.labels.dtype) == (np.float32, np.int64)
+
+
+def test_spatial_codes_are_flattened_row_by_row():
+    spatial = np.arange(6 * 8, dtype=np.float32).reshape(6, 2, 2, 2)
+    np.testing.assert_array_equal(some(codes=spatial).codes[1], np.arange(8, 16))
+
+
+def test_rows_of_a_split():
+    np.testing.assert_array_equal(some().rows("valid"), [1, 4])
+    assert some(split=np.full(6, "train")).rows("test").size == 0
+
+
+def test_fingerprint_tells_every_change():
+    codes = some()
+    others = [
+        replace(codes, codes=codes.codes + np.float32(1e-3)),
+        replace(codes, codes=codes.codes.reshape(6, 4)[:, :3]),
+        replace(codes, labels=1 - codes.labels),
+        replace(codes, files=codes.files[::-1]),
+        replace(codes, styles=np.array(["Baroque", "Cubisme"])),
+        replace(codes, split=np.full(6, "test")),
+    ]
+    prints = {codes.fingerprint, *(other.fingerprint for other in others)}
+    assert len(prints) == 1 + len(others)
+    assert some().fingerprint == codes.fingerprint
+    assert len(codes.fingerprint) == 16
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"labels": None}, "lacks labels"),
+        ({"split": None, "files": None}, "lacks files, split"),
+        ({"labels": np.zeros(5, dtype=int)}, r"6 codes, but labels has the shape \(5,\)"),
+        ({"files": np.array(["a"])}, "files has the shape"),
+        ({"codes": np.zeros(6, dtype=np.float32)}, "not \\(N, D\\)"),
+        ({"codes": np.zeros((0, 4), dtype=np.float32)}, "at least one picture"),
+        ({"codes": np.array([[1, np.nan]] + [[0, 0]] * 5)}, "1 of 6 codes hold NaN"),
+        ({"codes": np.full((6, 2), 1e300)}, "6 of 6 codes hold NaN or infinity"),
+        ({"codes": np.array([["a"]] * 6)}, "must be numbers"),
+        ({"labels": np.array([0, 1, 2, 0, 1, 0])}, "from 0 to 2, and there are 2 styles"),
+        ({"labels": np.array([0, 1, -1, 0, 1, 0])}, "from -1"),
+        ({"split": np.array(["train"] * 5 + ["val"])}, "'val' is no split"),
+        ({"styles": np.array([1, 2])}, "must be lists of text"),
+        ({"files": np.array([{}] * 6, dtype=object)}, "cannot be read"),  # a pickle is never opened
+    ],
+)
+def test_wrong_arrays_are_refused_by_a_sentence(tmp_path, changed, said):
+    path = written(tmp_path / "codes.npz", **changed)
+    with pytest.raises(InputError, match=said) as error:
+        Codes.load(path)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize("kept", [0, 10, 200, -1, -30])
+def test_a_truncated_file_is_refused(tmp_path, kept):
+    path = written(tmp_path / "codes.npz")
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(InputError, match="cannot be read"):
+        Codes.load(path)
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = written(tmp_path / "codes.npz")
+    content = bytearray(path.read_bytes())
+    content[content.index(b"codes.npy") + 150] ^= 0xFF  # within the numbers, which the zip's CRC-32 covers
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        Codes.load(path)
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="There is no file"):
+        Codes.load(tmp_path / "none.npz")
+    (tmp_path / "text.npz").write_text("no zip at all")
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"codes": 1}))
+    for name in ("text.npz", "pickle.npz"):
+        with pytest.raises(InputError, match="cannot be read"):
+            Codes.load(tmp_path / name)
+    np.save(tmp_path / "one.npy", np.zeros((3, 2)))
+    with pytest.raises(InputError, match="is one array"):
+        Codes.load(tmp_path / "one.npy")
+    with pytest.raises(InputError, match="cannot be read"):
+        Codes.load(tmp_path)
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        some().save(tmp_path / "none" / "codes.npz")
