@@ -143,3 +143,46 @@ def test_what_is_kept_names_no_place_of_this_machine(tmp_path, monkeypatch):
     assert "/home/me" not in kept
     assert json.loads(kept)[0]["options"] == {"size": 32}
     assert (tmp_path / "report" / "figures" / "x-recall.png").read_bytes() == b"png"
+
+
+def test_a_comparison_of_splits_says_what_is_scored():
+    rows = [
+        {"label": "the given split", "runs": [{"n": 1198, "styles_scored": 27, "majority": 0.235, "top1": 0.5}]},
+        {
+            "label": "no artist in two splits",
+            "runs": [
+                {"n": n, "styles_scored": styles, "majority": 0.3, "top1": top1}
+                for n, styles, top1 in ((1000, 19, 0.3), (1060, 22, 0.4))
+            ],
+        },
+    ]
+    about = {"kind": "artists", "seeds": [0, 1], "split": "test", "n": 1198}
+    lines = report.table(about | {"rows": rows}).splitlines()
+    assert lines[2].startswith("| the given split | 1,198 | 27 | 23.5 | 50.0 |")
+    assert lines[3].startswith("| no artist in two splits | 1,000–1,060 | 19–22 | 30.0 ± 0.0 | 35.0 ± 7.1 |")
+
+
+def test_rates_stand_beside_what_files_of_as_many_bytes_reach():
+    point = {"bytes": 1024, "code": None, "channels": 4, "objective": "none", "psnr": 25.614, "ssim": 0.8123}
+    point |= {"mse": 0.00321, "psnr_interval": [25.4, 25.8]}
+    curves = {
+        "PCA": [{"bytes": 512.0, "psnr": 22.0}, {"bytes": 1536.0, "psnr": 24.0}],
+        "JPEG": [{"bytes": 2000.0, "psnr": 24.0}, {"bytes": 3000.0, "psnr": 28.0}],
+    }
+    about = {"kind": "rates", "n": 1198, "split": "test", "size": 128, "codes": [point], "curves": curves}
+    line = report.table(about).splitlines()[2]
+    assert line == ("| spatial code, 4 channels | 1,024 | 25.61 (25.40–25.80) | 0.812 | 0.00321 | 23.00 | – |")
+
+
+def test_codes_stand_beside_chance():
+    clusters = {"ami": 0.1234, "ami_permuted": [0.0001, 0.0021], "ari": 0.05, "purity": 0.3, "silhouette": None}
+    space = {"majority": 0.235, "chance": 1 / 27, "knn_top1": 0.3, "knn_balanced": 0.1}
+    space |= {"probe_top1": 0.38, "probe_balanced": 0.2}
+    row = {"space": "vector code (256)", "dimensions": 256, "clusters": {"kmeans": clusters}, "space_measures": space}
+    lines = report.table({"kind": "codes", "rows": [row]}).splitlines()
+    assert lines[0].startswith("| codes | numbers | AMI, kmeans | by chance |")
+    assert lines[2] == (
+        "| vector code (256) | 256 | 0.123 | 0.000 ± 0.002 | 0.050 | 0.300 | – | 30.0 | 10.0 | 38.0 | 20.0 |"
+    )
+    assert lines[3].endswith("| 23.5 | 3.7 | 23.5 | 3.7 |")
+    assert len({line.count("|") for line in lines}) == 1

@@ -10,6 +10,7 @@
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. No number in one is written by hand.
 """
 
+import itertools
 import json
 import re
 import shutil
@@ -47,7 +48,7 @@ def keep(name: str, folders: Sequence[Path]) -> None:
     if any("kind" in result for result in results):
         if len(results) > 1:
             raise SystemExit("A comparison is kept alone: give one folder.")
-        kept = results[0] | {"options": _without_places(results[0]["options"])}
+        kept = results[0] | ({"options": _without_places(results[0]["options"])} if "options" in results[0] else {})
     else:
         kept = [_run_kept(folder, result) for folder, result in zip(folders, results, strict=True)]
     target = ROOT / "report"
@@ -148,7 +149,62 @@ def _artists_table(result: dict[str, Any]) -> str:
     return _markdown(lines)
 
 
-_COMPARISONS = {"imbalance": _imbalance_table, "models": _models_table, "artists": _artists_table}
+def _rates_table(result: dict[str, Any]) -> str:
+    """A row an autoencoder: its quality, and what PCA, JPEG and WebP make of as many bytes."""
+    names = list(result["curves"])
+    lines = [[f"{result['n']:,} {result['split']} pictures at {result['size']} px", "bytes", "PSNR, dB", "SSIM", "MSE"]]
+    lines[0] += [f"PSNR of {name} at as many bytes" for name in names]
+    for point in result["codes"]:
+        low, high = point["psnr_interval"]
+        form = f"vector code, {point['code']}" if point["code"] else f"spatial code, {point['channels']} channels"
+        label = form if point["objective"] == "none" else f"{form}, {point['objective']}"
+        cells = [f"{point['psnr']:.2f} ({low:.2f}–{high:.2f})", f"{point['ssim']:.3f}", f"{point['mse']:.5f}"]
+        at = [_at(result["curves"][name], point["bytes"]) for name in names]
+        lines.append([label, f"{point['bytes']:,}", *cells, *("–" if x is None else f"{x:.2f}" for x in at)])
+    return _markdown(lines)
+
+
+def _at(curve: list[dict[str, float]], size: float) -> float | None:
+    """PSNR of a curve at so many bytes, between its points; None where it has no files so small or large."""
+    points = sorted((point["bytes"], point["psnr"]) for point in curve)
+    for (left, low), (right, high) in itertools.pairwise(points):
+        if left <= size <= right:
+            return low + (high - low) * (size - left) / (right - left)
+    return None
+
+
+def _codes_table(result: dict[str, Any]) -> str:
+    """A row a kind of code: clusters against styles, and style read from the codes; chance beside both."""
+    lines = [["codes", "numbers"]]
+    methods = list(result["rows"][0]["clusters"])
+    for method in methods:
+        lines[0] += [f"AMI, {method}", "by chance", "ARI", "purity", "silhouette"]
+    lines[0] += ["kNN-20, %", "balanced", "linear probe, %", "balanced"]
+    for row in result["rows"]:
+        cells = [row["space"], f"{row['dimensions']:,}"]
+        for method in methods:
+            found = row["clusters"][method]
+            mean, std = found["ami_permuted"]
+            cells += [f"{found['ami']:.3f}", f"{mean:.3f} ± {std:.3f}"]
+            cells += ["–" if found[key] is None else f"{found[key]:.3f}" for key in ("ari", "purity", "silhouette")]
+        found = row["space_measures"]
+        for key in ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced"):
+            cells.append(f"{100 * found[key]:.1f}")
+        lines.append(cells)
+    first = result["rows"][0]["space_measures"]
+    majority, chance = f"{100 * first['majority']:.1f}", f"{100 * first['chance']:.1f}"
+    blank = [""] * (1 + 5 * len(methods))
+    lines.append(["always the most frequent style", *blank, majority, chance, majority, chance])
+    return _markdown(lines)
+
+
+_COMPARISONS = {
+    "rates": _rates_table,
+    "codes": _codes_table,
+    "imbalance": _imbalance_table,
+    "models": _models_table,
+    "artists": _artists_table,
+}
 
 
 def _over(result: dict[str, Any]) -> str:
