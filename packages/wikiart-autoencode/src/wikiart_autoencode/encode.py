@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from wikiart_autoencode.checkpoint import find_model, load_network
+from wikiart_autoencode.checkpoint import load_network
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.config import EncodeConfig
 from wikiart_data.batches import Pictures
@@ -13,6 +13,7 @@ from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import PackedImages, pack
+from wikiart_data.run import find_model
 from wikiart_data.source import find_data
 
 
@@ -22,7 +23,7 @@ def encode(config: EncodeConfig) -> None:
     Raises:
         InputError: there is no such model, its data is gone or has other styles, or the file cannot be written.
     """
-    path = find_model(config.model, config.runs)
+    path = find_model(config.model, config.runs, "autoencode")
     trained = load_network(path)
     catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
     if catalog.styles != trained.styles:

@@ -2,12 +2,13 @@
 
 import torch
 
-from wikiart_autoencode.checkpoint import find_model, load_network
+from wikiart_autoencode.checkpoint import load_network
 from wikiart_autoencode.config import InterpolateConfig
 from wikiart_autoencode.figures import strip, write_figure
 from wikiart_autoencode.reconstruct import read
 from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.run import find_model
 
 
 @torch.no_grad()
@@ -17,7 +18,7 @@ def interpolate(config: InterpolateConfig) -> None:
     Raises:
         InputError: there is no model, a picture cannot be read, or the file cannot be written.
     """
-    trained = load_network(find_model(config.model, config.runs))
+    trained = load_network(find_model(config.model, config.runs, "autoencode"))
     ends = read([config.first, config.last], trained.config["size"])
     device = start_engine(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)

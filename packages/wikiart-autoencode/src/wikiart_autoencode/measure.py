@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wikiart_autoencode.baselines import PixelPCA, fit_pca
-from wikiart_autoencode.checkpoint import Trained, find_model, load_network
+from wikiart_autoencode.checkpoint import Trained, load_network
 from wikiart_autoencode.config import MeasureConfig
 from wikiart_autoencode.figures import rate_figure
 from wikiart_autoencode.rates import NAMES, file_curve, in_8_bits, measured
@@ -20,7 +20,7 @@ from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import PackedImages, pack
-from wikiart_data.run import read_record
+from wikiart_data.run import find_model, read_record
 from wikiart_data.source import find_data
 from wikiart_data.weights import write_bytes
 
@@ -34,7 +34,7 @@ def measure(config: MeasureConfig) -> None:
     Raises:
         InputError: there is no such run, or runs were trained at different sizes.
     """
-    paths = [find_model(model, config.runs) for model in config.models or (None,)]
+    paths = [find_model(model, config.runs, "autoencode") for model in config.models or (None,)]
     trained = [load_network(path) for path in paths]
     sizes = {one.config["size"] for one in trained}
     if len(sizes) > 1:

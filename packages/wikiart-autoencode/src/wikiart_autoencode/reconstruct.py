@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_autoencode.checkpoint import find_model, load_network
+from wikiart_autoencode.checkpoint import load_network
 from wikiart_autoencode.config import ReconstructConfig
 from wikiart_autoencode.figures import reconstruction_grid, write_figure
 from wikiart_autoencode.quality import psnr, ssim
@@ -17,6 +17,7 @@ from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.listing import pictures_in
+from wikiart_data.run import find_model
 
 SHOWN = 16
 """Most pictures of a grid."""
@@ -29,7 +30,7 @@ def reconstruct(config: ReconstructConfig) -> None:
     Raises:
         InputError: there is no model, a picture cannot be read, or the file cannot be written.
     """
-    trained = load_network(find_model(config.model, config.runs))
+    trained = load_network(find_model(config.model, config.runs, "autoencode"))
     files = pictures_in(config.pictures)
     if len(files) > SHOWN:
         say(f"The first {SHOWN} of {len(files):,} pictures are drawn.")

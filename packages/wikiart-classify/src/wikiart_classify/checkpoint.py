@@ -52,20 +52,3 @@ def load_network(path: Path) -> Trained:
     network = make_network(len(styles), config)
     load_weights(network, tensors, path)
     return Trained(network.eval(), styles, config)
-
-
-def find_model(model: Path | None, runs: Path) -> Path:
-    """The weights file meant by `model`: a file, a run's folder, or with None the newest run below `runs`.
-
-    Raises:
-        InputError: there is none.
-    """
-    if model is None:
-        found = sorted((runs / "classify").glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
-        if not found:
-            raise InputError(f"{runs / 'classify'} holds no trained network yet: run wikiart-classify first.")
-        return found[-1]
-    path = model / "model.safetensors" if model.is_dir() else model
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; name a run's folder, such as runs/classify/001.")
-    return path

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from wikiart_classify.answers import probabilities
-from wikiart_classify.checkpoint import find_model, load_network
+from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import ExportConfig
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
-from wikiart_data.run import read_record
+from wikiart_data.run import find_model, read_record
 
 
 class Answer(nn.Module):
@@ -34,7 +34,7 @@ def export(config: ExportConfig) -> None:
     Raises:
         InputError: there is no finished run, or the folder exists.
     """
-    path = find_model(config.model, config.runs)
+    path = find_model(config.model, config.runs, "classify")
     trained = load_network(path)
     size = trained.config["size"]
     try:

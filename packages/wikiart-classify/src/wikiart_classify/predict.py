@@ -11,7 +11,7 @@ import torch
 from rich.table import Table
 
 from wikiart_classify.answers import probabilities
-from wikiart_classify.checkpoint import find_model, load_network
+from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import PredictConfig
 from wikiart_classify.explain import OF_PICTURES, check_target, explainable, sheet, write_figure
 from wikiart_classify.recipes import side_to_pack
@@ -22,6 +22,7 @@ from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.listing import pictures_in
+from wikiart_data.run import find_model
 from wikiart_data.styles import readable
 
 _BATCH = 128
@@ -39,7 +40,7 @@ def predict(config: PredictConfig) -> int:
     """
     if config.top < 1:
         raise InputError(f"--top {config.top}: name at least one style a picture.")
-    trained = load_network(find_model(config.model, config.runs))
+    trained = load_network(find_model(config.model, config.runs, "classify"))
     if config.explain is not None:
         check_target(config.explain)
         explainable(trained.network)

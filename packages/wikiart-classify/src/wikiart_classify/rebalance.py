@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from wikiart_classify.checkpoint import find_model, load_network
+from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import RebalanceConfig, TrainConfig
 from wikiart_classify.methods import METHODS
 from wikiart_classify.recipes import RECIPES
@@ -15,7 +15,7 @@ from wikiart_classify.train import finish, open_pack, tell
 from wikiart_data.commands import options_from
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
-from wikiart_data.run import Run, read_record
+from wikiart_data.run import Run, find_model, read_record
 
 
 def rebalance(config: RebalanceConfig) -> None:
@@ -24,7 +24,7 @@ def rebalance(config: RebalanceConfig) -> None:
     Raises:
         InputError: there is no such run, it was balanced already, or its data is gone.
     """
-    folder = find_model(config.model, config.runs).parent
+    folder = find_model(config.model, config.runs, "classify").parent
     changes = {"runs": config.runs, "name": config.name, "overwrite": config.overwrite, "device": config.device}
     tell(*rebalanced(folder, config.balance, {**changes, "cache_dir": config.cache_dir}))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from wikiart_classify.answers import evaluate
-from wikiart_classify.checkpoint import find_model, load_network
+from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import TestConfig
 from wikiart_classify.explain import explain_split, explainable, style_meant
 from wikiart_classify.recipes import side_to_pack
@@ -18,6 +18,7 @@ from wikiart_data.console import printable, say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import pack
+from wikiart_data.run import find_model
 from wikiart_data.source import find_data
 
 
@@ -27,7 +28,7 @@ def test(config: TestConfig) -> None:
     Raises:
         InputError: there is no such model, or the data has no such split or other styles.
     """
-    path = find_model(config.model, config.runs)
+    path = find_model(config.model, config.runs, "classify")
     trained = load_network(path)
     catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
     if trained.config.get("split") == "artist":

@@ -292,6 +292,28 @@ def read_record(folder: Path) -> dict[str, Any]:
     return record
 
 
+def find_model(model: Path | None, runs: Path, part: str) -> Path:
+    """The weights file meant by `model`: a file, a run's folder, or with None the newest of a part's runs.
+
+    Args:
+        model: as the user named it.
+        runs: where runs are looked for.
+        part: `classify`, `autoencode`, …
+
+    Raises:
+        InputError: there is none.
+    """
+    if model is None:
+        found = sorted((runs / part).glob("*/model.safetensors"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise InputError(f"{runs / part} holds no trained network yet: run wikiart-{part} first.")
+        return found[-1]
+    path = model / "model.safetensors" if model.is_dir() else model
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; name a run's folder, such as runs/{part}/001.")
+    return path
+
+
 def _whole_lines(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
     for line in lines:
         try:
