@@ -100,7 +100,6 @@ def test_a_cloud_without_clusters_is_not_praised():
 @pytest.mark.parametrize("method", ["agglomerative", "spectral", "optics"])
 def test_many_codes_are_fitted_on_a_sample(blobs, method, monkeypatch):
     monkeypatch.setattr(clusterers, "SAMPLE", 200)
-    monkeypatch.setattr(clusterers._sample, "__defaults__", (200,))
     codes, places = blobs
     found = cluster(codes, method, clusters=4)
     as_said(found, 320)

@@ -195,8 +195,7 @@ def test_what_is_drawn_around_is_listed(page, tool):
     rows = [row for row in range(N) if POINTS[row].max() <= 2]
     listed = page.locator("#list button")
     assert sorted(int(one) for one in listed.evaluate_all("all => all.map(one => one.dataset.row)")) == rows
-    texts = dict(zip(rows, sorted(zip(rows, strict=True)), strict=True))
-    assert len(texts) == 9
+    assert len(rows) == 9
     for entry in listed.all():
         row = int(entry.get_attribute("data-row"))
         assert entry.locator("b").text_content() == title_shown(FILES[row])
@@ -253,7 +252,6 @@ def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
         assert np.abs(np.asarray(image).mean(axis=(0, 1)) - picture.mean(axis=(0, 1))).max() < 4
     monkeypatch.setattr("wikiart_autoencode.map_page.THUMBNAIL_BYTES", sum(map(len, rests)) // 3)
     assert embed_thumbnails(pictures)[0] < 96
-    assert embed_thumbnails(pictures[:1])[2] == [""] or embed_thumbnails(pictures[:1])[0]
 
 
 @pytest.mark.parametrize(

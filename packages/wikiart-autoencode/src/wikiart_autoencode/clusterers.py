@@ -160,7 +160,7 @@ def _birch(codes: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, dic
     sample = codes[_sample(len(codes), clusters, seed, most=2_000)]
     enough = min(10 * clusters, max(clusters, len(sample) // 2))
     threshold = float(np.sqrt((codes.astype(np.float64) ** 2).sum(axis=1).mean()))  # the radius of all codes
-    while threshold > 1e-6:
+    while threshold > 1e-4:
         if len(Birch(threshold=threshold, n_clusters=None).fit(sample).subcluster_centers_) >= enough:
             break
         threshold *= 0.8
@@ -188,9 +188,9 @@ def _spectral(codes: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, 
     return found, {"clusters": clusters, "neighbours": near}
 
 
-def _sample(number: int, clusters: int, seed: int, most: int = SAMPLE) -> np.ndarray:
-    """Rows to fit on: all, or a seeded sample of `most` (more only if more clusters than that are asked for)."""
-    most = max(most, 2 * clusters)
+def _sample(number: int, clusters: int, seed: int, most: int | None = None) -> np.ndarray:
+    """Rows to fit on: all, or a seeded sample of `most` (SAMPLE; more only if it would be short of clusters)."""
+    most = max(most or SAMPLE, 2 * clusters)
     if number <= most:
         return np.arange(number)
     return np.sort(np.random.default_rng(seed).choice(number, most, replace=False))

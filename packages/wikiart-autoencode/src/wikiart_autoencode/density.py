@@ -113,7 +113,9 @@ def hdbscan(codes: np.ndarray, noise: float) -> tuple[np.ndarray, dict[str, Any]
                     core_dist_n_jobs=cores(),
                     memory=memory,
                 ).fit(codes)
-                tried.append((model.labels_, float(model.relative_validity_), size, samples))
+                with np.errstate(divide="ignore", invalid="ignore"):  # equal codes: no distance over no distance
+                    validity = float(np.nan_to_num(model.relative_validity_, nan=-1.0))
+                tried.append((model.labels_, validity, size, model.min_samples))
     sound = [one for one in tried if one[0].max() >= 1]
     quiet = [one for one in sound if (one[0] < 0).mean() <= noise]
     if quiet:

@@ -132,7 +132,7 @@ def embed_thumbnails(pictures: np.ndarray) -> tuple[int, str, list[str]]:
     """
     rows = np.unique(np.linspace(0, len(pictures) - 1, _PROBES).astype(int))
     longest = max(pictures.shape[1:3])
-    for side in [side for side in _SIDES if side <= longest] or [longest]:
+    for side in [min(longest, _SIDES[0]), *(side for side in _SIDES[1:] if side < longest)]:
         probes = [_jpeg(pictures[row], side) for row in rows]
         shared = len(os.path.commonprefix(probes))
         if (np.mean([len(probe) for probe in probes]) - shared) * 4 / 3 * len(pictures) < THUMBNAIL_BYTES:

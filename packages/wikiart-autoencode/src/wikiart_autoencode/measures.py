@@ -179,33 +179,36 @@ def _sampled(codes: np.ndarray, clusters: np.ndarray, seed: int) -> tuple[np.nda
 def _silhouettes(codes: np.ndarray, clusters: np.ndarray) -> list[float]:
     """The mean silhouette of each column of `clusters` (n, P), whose values are 0..K-1 and equally frequent in all.
 
-    Distances are computed once. The sum of a code's distances to each cluster, for all P at once, is one product with
-    a matrix of zeros and ones.
+    Distances are computed once. The sums of a code's distances to each cluster are, for all P at once, a product with
+    a sparse matrix of ones, whose cost does not grow with K.
     """
+    from scipy.sparse import csr_array
+
     number, columns = clusters.shape
     sizes = np.bincount(clusters[:, 0]) if number else np.zeros(0, dtype=int)
     kinds = len(sizes)
     if kinds < 2 or kinds >= number:
         return []
-    members = np.zeros((number, columns, kinds), dtype=np.float32)
-    np.put_along_axis(members, clusters[:, :, None], 1.0, axis=2)
-    members = members.reshape(number, columns * kinds)
-    codes = codes.astype(np.float64) - codes.mean(axis=0, dtype=np.float64)
+    flat = (clusters + kinds * np.arange(columns)).ravel()
+    row = np.repeat(np.arange(number), columns)
+    members = csr_array((np.ones(len(flat)), (flat, row)), shape=(columns * kinds, number))
+    codes = codes - codes.mean(axis=0, dtype=np.float64)
     squares = (codes**2).sum(axis=1)
     totals = np.zeros(columns)
     for start in range(0, number, _CHUNK):
         rows = np.arange(start, min(start + _CHUNK, number))
-        distances = np.sqrt(np.maximum(squares[rows, None] + squares - 2 * codes[rows] @ codes.T, 0))
-        distances[np.arange(len(rows)), rows] = 0  # a code is at no distance from itself, whatever rounding says
-        sums = (distances.astype(np.float32) @ members).reshape(len(rows), columns, kinds).astype(np.float64)
-        own = clusters[rows][:, :, None]
-        inside = np.take_along_axis(sums, own, axis=2)[..., 0] / np.maximum(sizes[own[..., 0]] - 1, 1)
-        others = sums / sizes
-        np.put_along_axis(others, own, np.inf, axis=2)
-        outside = others.min(axis=2)
+        distances = np.sqrt(np.maximum(squares[:, None] + squares[rows] - 2 * codes @ codes[rows].T, 0))
+        distances[rows, np.arange(len(rows))] = 0  # a code is at no distance from itself, whatever rounding says
+        sums = (members @ distances).reshape(columns, kinds, len(rows))
+        own = clusters[rows].T[:, None, :]
+        alone = sizes[own[:, 0]] == 1
+        inside = np.take_along_axis(sums, own, axis=1)[:, 0] / np.maximum(sizes[own[:, 0]] - 1, 1)
+        means = sums / sizes[:, None]
+        np.put_along_axis(means, own, np.inf, axis=1)
+        outside = means.min(axis=1)
         larger = np.maximum(inside, outside)
         values = np.divide(outside - inside, larger, out=np.zeros_like(larger), where=larger > 0)
-        totals += np.where(sizes[own[..., 0]] > 1, values, 0).sum(axis=0)
+        totals += np.where(alone, 0, values).sum(axis=1)
     return [float(total / number) for total in totals]
 
 

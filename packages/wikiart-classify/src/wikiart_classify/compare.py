@@ -26,11 +26,13 @@ from wikiart_classify.scores import scores
 from wikiart_classify.train import fit, open_pack
 from wikiart_data.artists import known_artist
 from wikiart_data.batches import Pictures
+from wikiart_data.catalog import scan
 from wikiart_data.commands import options_from
 from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.run import read_record
+from wikiart_data.source import find_data
 from wikiart_data.weights import write_bytes
 
 MODELS = {
@@ -54,6 +56,9 @@ def compare(config: CompareConfig) -> None:
     Raises:
         InputError: the data cannot be used, a name is no method, or a finished run had other options.
     """
+    root = find_data(config.data, config.cache_dir)
+    config = replace(config, data=str(root))
+    fingerprint = scan(root, cache_dir=config.cache_dir).fingerprint
     folder = config.runs / f"compare-{config.what}"
     names = chosen(config)
     seeds = range(1 if config.quick else config.seeds)
@@ -61,7 +66,7 @@ def compare(config: CompareConfig) -> None:
     for number, (seed, name) in enumerate(((seed, name) for seed in seeds for name in names), 1):
         path = folder / "classify" / f"{name}-{seed}"
         say(f"[{number}/{total}] {name}, seed {seed}: {path}")
-        one_run(config, name, seed, path)
+        one_run(config, name, seed, path, fingerprint)
     result = collect(config, folder, names, list(seeds))
     write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     say()
@@ -88,21 +93,24 @@ def options_of(config: CompareConfig, name: str, seed: int, path: Path) -> dict[
     options: dict[str, Any] = {"runs": path.parent.parent, "name": path.name, "seed": seed, "device": config.device}
     options |= {"data": config.data, "cache_dir": config.cache_dir, "bad_limit": config.bad_limit}
     if config.what != "models":
-        quick = {"model": "tiny", "size": 48, "epochs": 4} if config.quick else {}
-        budget = {"model": config.model, "size": config.size or SIZE, "epochs": config.epochs or EPOCHS}
-        options |= {**budget, **quick, ("balance" if config.what == "imbalance" else "split"): name}
+        model, size, epochs = ("tiny", 48, 4) if config.quick else (config.model, SIZE, EPOCHS)
+        options |= {"model": model, "size": config.size or size, "epochs": config.epochs or epochs}
+        options["balance" if config.what == "imbalance" else "split"] = name
     else:
         quick = {"size": 64 if name == "small" else 128, "epochs": 3} if config.quick else {}
         given = {"size": config.size, "epochs": config.epochs} if name == "small" else {}
-        options |= {"model": name, **{key: value for key, value in given.items() if value is not None}, **quick}
+        options |= {"model": name, **quick, **{key: value for key, value in given.items() if value is not None}}
     return options
 
 
-def one_run(config: CompareConfig, name: str, seed: int, path: Path) -> None:
-    """Make sure that one run is finished."""
+def one_run(config: CompareConfig, name: str, seed: int, path: Path, fingerprint: str) -> None:
+    """Make sure that one run is finished, on the data with this fingerprint."""
     options = options_of(config, name, seed, path)
     if (path / "run.json").exists():
-        before = read_record(path)["config"]
+        record = read_record(path)
+        before = record["config"]
+        if record["data"]["fingerprint"] != fingerprint:
+            raise InputError(f"{path} was run on other data: remove it, or compare in another folder with --runs.")
         asked = {key: options[key] for key in ("model", "size", "epochs", "seed", "balance", "split") if key in options}
         other = {key: before[key] for key, value in asked.items() if before[key] != value}
         if other:
@@ -157,7 +165,7 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
         ],
     }
     if config.what == "artists" and "given" in names:
-        result["rows"].insert(1, known_row(config, result["rows"][0], paths["given"], split))
+        result["rows"].insert(1, known_row(config, result["rows"][0], paths["given"]))
     if config.what == "imbalance":
         against_none(result, paths)
         result["sweep"] = sweep(config, paths["none"], split)
@@ -187,20 +195,19 @@ def _row(seed: int, result: dict[str, Any], record: dict[str, Any], split: str) 
     }
 
 
-def known_row(config: CompareConfig, given: dict[str, Any], paths: list[Path], split: str) -> dict[str, Any]:
+def known_row(config: CompareConfig, given: dict[str, Any], paths: list[Path]) -> dict[str, Any]:
     """The given split once more, scored on pictures by known artists alone.
 
     The others never leave train when a split goes by artist, so only this is a fair partner.
     """
-    options = options_from(TrainConfig, read_record(paths[0])["config"])
-    catalog = open_pack(replace(options, cache_dir=config.cache_dir)).catalog
-    rows = catalog.rows(split)
-    known = np.array([known_artist(catalog.artists[row]) for row in rows])
+    catalog = scan(read_record(paths[0])["data"]["root"], cache_dir=config.cache_dir)
+    artists = dict(zip(catalog.files, catalog.artists, strict=True))
     runs = []
     for run, path in zip(given["runs"], paths, strict=True):
         with np.load(path / "predictions.npz") as kept:
-            answers = kept["probabilities"][known]
-        found = scores(answers, catalog.labels[rows][known], catalog.styles, catalog.counts("train"))
+            known = np.array([known_artist(artists[file]) for file in kept["files"].tolist()])
+            answers, labels = kept["probabilities"][known], kept["labels"][known]
+        found = scores(answers, labels, catalog.styles, catalog.counts("train"))
         runs.append({**run, **{key: found[key] for key in _FIGURES}})
     return {**given, "method": "given-known", "label": KNOWN, "runs": runs}
 
@@ -211,8 +218,8 @@ def against_none(result: dict[str, Any], paths: dict[str, list[Path]]) -> None:
     weights = {"top1": np.full(len(labels), 1 / len(labels)), "balanced": style_weights(labels)}
     others = [row for row in result["rows"] if row["method"] != "none"]
     for row in others:
-        _, hits = _hits(paths[row["method"]])
-        row["versus"] = {key: compare_paired(hits, base, weight, labels) for key, weight in weights.items()}
+        _, hits = _hits([paths["none"][0], *paths[row["method"]]])
+        row["versus"] = {key: compare_paired(hits[1:], base, weight, labels) for key, weight in weights.items()}
     for key in weights:
         for row, p in zip(others, holm([row["versus"][key]["p"] for row in others]), strict=True):
             row["versus"][key]["p_holm"] = p

@@ -51,7 +51,7 @@ class TrainConfig:
     epochs: MaybeNumber = None
     """Times through the training pictures (default: 30, on the sample set 12; inclass 20, threeblock 15)."""
     batch_size: MaybeNumber = None
-    """Pictures in a step, over all processes (default: 128, baselines 32)."""
+    """Pictures in a step, over all processes (default: 128, baselines 32; at most all there are)."""
     lr: MaybeReal = None
     """Peak learning rate of Muon (default: 0.02); AdamW, which moves the first and last layer, takes 0.15 times that;
     of Adam for the baselines (default: 0.01 and 0.001)."""
@@ -156,7 +156,7 @@ class CompareConfig:
     seeds: int = 3
     """Runs of each, with the seeds 0, 1, …"""
     quick: bool = False
-    """A first look in minutes: one seed, small pictures, few epochs."""
+    """A first look in minutes: the tiny network (models: ours), one seed, small pictures, few epochs."""
     model: Literal["tiny", "small", "base"] = "small"
     """The network that is studied (imbalance and artists)."""
     size: MaybeNumber = None

@@ -56,7 +56,7 @@ def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None
     """Label-distribution-aware margins: a rare style must win by more (Cao et al. 2019, eq. 12 and 13).
 
     The margin of style c is proportional to n_c^(-1/4), the rarest style's is `margin`. For a blended target the loss
-    is the blend of the losses; the margin of each of its styles changes one term of the softmax's sum.
+    is the blend of the losses.
 
     Args:
         logits: (B, C) = COSINE_SCALE × cosines, from a head that compares directions only.
@@ -66,9 +66,8 @@ def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None
         margin: of the rarest style, in cosine.
     """
     margins = COSINE_SCALE * margin * (counts.min() / counts) ** 0.25
-    log_p = logits.log_softmax(dim=1)
-    # With z_c lowered by Δ_c the sum of exponentials changes by the factor 1 + p_c (exp(−Δ_c) − 1).
-    losses = margins - log_p + torch.log1p(log_p.exp() * torch.expm1(-margins))
+    lowered = logits[:, None] - margins.diag()  # (B, C, C): in row c the logit of style c is lowered by its margin
+    losses = -lowered.log_softmax(dim=2).diagonal(dim1=1, dim2=2)
     if weights is not None:
         losses = losses * weights
     return (targets * losses).sum(dim=1).mean()

@@ -22,7 +22,7 @@ def rebalance(config: RebalanceConfig) -> None:
     """Write a new run with the balanced network, and print how good it is.
 
     Raises:
-        InputError: there is no such run, it was balanced already, or its data is gone.
+        InputError: there is no such run, it was balanced already, or its data is gone or has changed.
     """
     folder = find_model(config.model, config.runs, "classify").parent
     changes = {"runs": config.runs, "name": config.name, "overwrite": config.overwrite, "device": config.device}
@@ -47,14 +47,18 @@ def rebalanced(folder: Path, balance: str, changes: dict[str, Any]) -> tuple[Run
         raise InputError(f"{folder} was trained with {how}: balancing it again would balance twice.")
     if before.model in RECIPES:
         raise InputError(f"{folder} is a baseline ({before.model}); only our own networks can be balanced afterwards.")
-    config = replace(before, balance=balance, resume=None, **changes)
-    packed = open_pack(config)
-    device = start_engine(config.device).device
-    run = Run.start("classify", config, packed.catalog, balanced_from=str(folder))
+    config = replace(before, balance=balance, resume=None, export=None, **changes)
+    if config.name is not None and (config.runs / "classify" / config.name).resolve() == folder.resolve():
+        raise InputError(f"--name {config.name} is the run that is to be balanced: give the new one another name.")
     try:
         seconds = json.loads((folder / "result.json").read_text(encoding="utf-8"))["train_seconds"]
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder} has no result.json: finish the run first.") from error
+    packed = open_pack(config)
+    if packed.catalog.fingerprint != read_record(folder)["data"]["fingerprint"]:
+        raise InputError(f"{packed.catalog.root} has changed since {folder} was trained on it: train anew.")
+    device = start_engine(config.device).device
+    run = Run.start("classify", config, packed.catalog, balanced_from=str(folder))
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, config.precision)
     return run, finish(run, config, network, packed, device, bf16, seconds)

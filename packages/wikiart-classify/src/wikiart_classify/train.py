@@ -72,9 +72,13 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         config = resumed_options(config, run.record)
     root = find_data(config.data, config.cache_dir)
     # Where the data lies and all defaults are settled here, so that run.json tells them to `test` and --resume.
+    asked = config.batch_size
     config = replace(settled(config, on_sample=(root / MARK).exists()), data=str(root))
     packed = open_pack(config)
     catalog = packed.catalog
+    if asked is None and config.batch_size > len(packed.rows("train")):
+        number = len(packed.rows("train"))
+        config = replace(config, batch_size=number - number % accelerator.num_processes)
     check_data(packed, config.batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("classify", config, catalog, accelerator=accelerator)

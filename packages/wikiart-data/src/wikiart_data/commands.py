@@ -79,8 +79,13 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
         return done.code if isinstance(done.code, int) else 0 if done.code is None else 2
 
 
-def options_from(options: type, values: Mapping[str, Any]) -> Any:
+def options_from(options: type, values: Mapping[str, Any], missing: Any = None) -> Any:
     """Options from what JSON made of them: text becomes a path again where a path is meant, lists become tuples.
+
+    Args:
+        options: the dataclass.
+        values: by name.
+        missing: stands for options without a default that `values` do not name; None leaves them to fail.
 
     Raises:
         InputError: a name is no option, or a value is of another kind than the option's.
@@ -96,6 +101,10 @@ def options_from(options: type, values: Mapping[str, Any]) -> Any:
         if Path in (hints[key], *typing.get_args(hints[key])):
             value = [Path(one) for one in value] if isinstance(value, list) else None if value is None else Path(value)
         found[key] = tuple(value) if isinstance(value, list) else value
+    if missing is not None:
+        for field in dataclasses.fields(options):
+            if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+                found.setdefault(field.name, missing)
     return options(**found)
 
 
@@ -137,7 +146,7 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
     if path := _value_of("--config", arguments):
         settings = _settings(Path(path), command.options)
         try:
-            default = options_from(command.options, settings)
+            default = options_from(command.options, settings, missing=tyro.MISSING)
         except InputError as error:
             raise InputError(f"--config {path}: {error}") from error
     return tyro.cli(command.options, prog=f"{program} {command.name}", args=arguments, default=default, config=markers)
