@@ -223,4 +223,4 @@ def _pairs(counts: np.ndarray) -> np.ndarray:
 
 
 def _ratio(above: float, below: float) -> float:
-    return above / below if abs(below) > 1e-12 else 1.0
+    return float(above / below) if abs(below) > 1e-12 else 1.0

@@ -28,6 +28,8 @@ FIRST_PCA = 50
 """Maps are made of at most this many principal components: the rest is mostly noise, and costs time."""
 EXACT_UP_TO = 20_000
 """Up to so many codes neighbours are found exactly, which is the quicker way and always the same."""
+ALONE_UP_TO = 2_000
+"""Up to so many codes one thread makes the map: several would wait for one another at each of 750 steps."""
 FEWEST = 5
 """A map of fewer codes has no neighbourhoods to speak of."""
 
@@ -103,12 +105,13 @@ def _tsne(codes: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     from openTSNE.initialization import rescale
 
     components = _before_map(codes, dimensions, seed)
+    # The gradient of a code is summed by one thread in a fixed order: how many threads there are changes no map.
     tsne = TSNE(
         n_components=dimensions,
         perplexity=min(PERPLEXITY, (len(codes) - 1) / 3),
         initialization=rescale(components[:, :dimensions]),
         neighbors="exact" if len(codes) <= EXACT_UP_TO else "approx",
-        n_jobs=cores(),
+        n_jobs=cores() if len(codes) > ALONE_UP_TO else 1,
         random_state=seed,
     )
     return np.asarray(tsne.fit(components), dtype=np.float32)

@@ -1,0 +1,133 @@
+"""The map on paper: every style named and told apart, no name over another, files that a report can carry."""
+
+import numpy as np
+import pytest
+
+from wikiart_autoencode.map_centres import centre, small_last
+from wikiart_autoencode.map_figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
+from wikiart_data.errors import InputError
+from wikiart_data.styles import STYLES, readable
+
+
+def blobs(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Points in 27 blobs of very different sizes, their styles, and clusters with some noise."""
+    random = np.random.default_rng(seed)
+    shares = 0.8 ** np.arange(27)
+    labels = np.concatenate([np.arange(27), random.choice(27, n - 27, p=random.permutation(shares / shares.sum()))])
+    middles = random.normal(0, 20, (27, 2))
+    points = middles[labels] + random.normal(0, 6, (n, 2))
+    return points, labels, np.where(random.random(n) < 0.1, -1, labels // 2)
+
+
+def test_the_centre_of_a_style_in_two_clumps_lies_in_the_larger():
+    random = np.random.default_rng(1)
+    points = np.concatenate([random.normal(0, 1, (300, 2)), random.normal(50, 1, (200, 2))])
+    assert np.linalg.norm(centre(points)) < 1
+    assert centre(points[:1]) == pytest.approx(points[0])
+    assert centre(np.ones((5, 2))) == pytest.approx([1, 1])
+
+
+def test_small_groups_are_drawn_last_and_noise_first():
+    labels = np.array([2, 0, 0, 0, -1, 1, 1])
+    assert labels[small_last(labels)].tolist() == [-1, 0, 0, 0, 1, 1, 2]
+
+
+def test_the_map_names_every_style_once_and_no_name_covers_another():
+    points, labels, clusters = blobs(600)
+    figure = map_figure(points, labels, STYLES, clusters, "Codes")
+    by_style, by_cluster = figure.axes
+    assert sorted(text.get_text() for text in by_style.texts) == sorted(map(readable, STYLES))
+    assert [text.get_text() for text in by_cluster.texts] == [str(cluster) for cluster in range(14)]
+    assert by_style.get_title(loc="left") == "Codes, by style"
+    assert f"{np.mean(clusters < 0):.0%} noise" in by_cluster.get_title(loc="left")
+    (legend,) = figure.legends
+    counts = np.bincount(labels, minlength=27)
+    assert [text.get_text() for text in legend.get_texts()] == [
+        f"{readable(style)} · {n:,}" for style, n in zip(STYLES, counts, strict=True)
+    ]
+    figure.draw_without_rendering()
+    assert figure.get_size_inches()[0] == pytest.approx(7.2)
+    frame = legend.get_window_extent()
+    assert frame.x0 >= 0
+    assert frame.x1 <= figure.bbox.x1
+    for axes in figure.axes:
+        boxes = [text.get_window_extent() for text in axes.texts]
+        for place, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[place + 1 :])
+            assert axes.bbox.x0 <= box.x0
+            assert box.x1 <= axes.bbox.x1
+
+
+def test_styles_differ_in_colour_or_marker_and_small_ones_lie_on_top():
+    points, labels, _ = blobs(600)
+    figure = map_figure(points, labels, STYLES, None, "Codes")
+    (axes,) = figure.axes
+    sizes = [len(drawn.get_offsets()) for drawn in axes.collections]
+    assert sizes == sorted(sizes, reverse=True)
+    looks = {(drawn.get_facecolor().tobytes(), drawn.get_paths()[0].vertices.tobytes()) for drawn in axes.collections}
+    assert len(looks) == 27
+
+
+def test_small_multiples_have_a_panel_a_style_with_its_number():
+    points, labels, _ = blobs(600)
+    figure = small_multiples(points, labels, STYLES)
+    panels = [axes for axes in figure.axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in panels] == [readable(style) for style in STYLES]
+    counts = np.bincount(labels, minlength=27)
+    assert [axes.texts[0].get_text() for axes in panels] == [f"{n:,}" for n in counts]
+    assert [len(axes.collections[0].get_offsets()) for axes in panels] == counts.tolist()
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer()
+    for axes in panels:  # a long name is set smaller, it does not run into its neighbour
+        assert axes._left_title.get_window_extent(renderer).width < axes.get_window_extent(renderer).width * 1.03
+
+
+def test_the_heat_map_orders_clusters_by_what_they_hold_and_puts_noise_last():
+    labels = np.array([2, 2, 2, 0, 0, 1, 1, 1, 0, 1])
+    clusters = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, -1])
+    figure = cluster_style_heatmap(clusters, labels, ("A", "B_b", "$C"))
+    (axes,) = figure.axes
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ["cluster 1 (2)", "cluster 2 (4)", "cluster 0 (3)", "noise (1)"]
+    shares = np.asarray(axes.images[0].get_array())
+    assert shares == pytest.approx(np.array([[100, 0, 0], [25, 75, 0], [0, 0, 100], [0, 100, 0]]))
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["A", "B b", "$C"]
+
+
+def test_of_very_many_clusters_the_largest_are_drawn():
+    clusters = np.repeat(np.arange(100), np.arange(1, 101))
+    figure = cluster_style_heatmap(clusters, np.zeros(len(clusters), dtype=int), ("A", "B"))
+    assert len(figure.axes[0].get_yticklabels()) == 60
+    assert "the 60 largest of 100" in figure.axes[0].get_title(loc="left")
+
+
+def test_files_are_whole_small_and_the_same_each_time(tmp_path):
+    points, labels, clusters = blobs(2100)
+    figures = {"map": map_figure(points, labels, STYLES, clusters, "$Codes <&>")}
+    write_figures(tmp_path / "figures", figures)
+    first = (tmp_path / "figures" / "map.svg").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["map.png", "map.svg"]
+    assert (tmp_path / "figures" / "map.png").read_bytes().startswith(b"\x89PNG")
+    assert first.count(b"<image") == 2  # the points of each map are one picture
+    assert len(first) < 2_000_000
+    write_figures(tmp_path / "figures", figures)
+    assert (tmp_path / "figures" / "map.svg").read_bytes() == first
+
+
+def test_few_points_are_shapes_in_the_svg(tmp_path):
+    points, labels, _ = blobs(60)
+    write_figures(tmp_path, {"map": map_figure(points, labels, STYLES, None, "Codes")})
+    assert b"<image" not in (tmp_path / "map.svg").read_bytes()
+
+
+def test_one_picture_and_equal_places_can_be_drawn():
+    points, labels = np.ones((3, 2)), np.zeros(3, dtype=int)
+    for number in (1, 3):
+        map_figure(points[:number], labels[:number], ("Only",), np.full(number, -1), "x").draw_without_rendering()
+        small_multiples(points[:number], labels[:number], ("Only",)).draw_without_rendering()
+
+
+def test_an_unwritable_place_is_a_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        write_figures(tmp_path / "file" / "figures", {})
