@@ -1,4 +1,4 @@
-"""The page of the map in a real Chromium: what a hover, a click, a search and a lasso show, and that names stay text."""
+"""The page of the map in a real Chromium: what a hover, a click, a search and a lasso show; names stay text."""
 
 import base64
 import io

@@ -32,6 +32,25 @@ def test_the_same_probabilities(trained, judge_folder, number):
     assert torch.allclose(answer.sum(dim=1), torch.ones(number), atol=1e-5)
 
 
+def test_features_are_what_the_last_layer_sees(trained, judge_folder):
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    _, features = Judge.load(judge_folder).look(images)
+    network = load_network(trained / "model.safetensors").network
+    with torch.no_grad():
+        expected = (network.features(images) + network.features(images.flip(3))) / 2
+    assert torch.allclose(features, expected, atol=1e-4)
+
+
+def test_trained_and_exported_in_one_line(paintings, capsys):
+    quick = ["--model", "tiny", "--width", "0.5", "--size", "32", "--epochs", "1", "--device", "cpu"]
+    assert main([*quick, "--data", str(paintings), "--seed", "7", "--export", "judge"]) == 0
+    about = json.loads(Path("judge/judge.json").read_text())
+    assert (about["seed"], about["width"], about["network"]) == (7, 0.5, "tiny")
+    assert main([*quick, "--data", str(paintings), "--export", "judge"]) == 2
+    assert "judge exists" in capsys.readouterr().err
+    assert len(list(Path("runs/classify").iterdir())) == 1  # refused before anything was trained
+
+
 def test_pictures_of_any_size_are_looked_at_whole(judge_folder):
     judge = Judge.load(judge_folder)
     small = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))

@@ -9,7 +9,6 @@ import base64
 import hashlib
 import html
 import json
-import os
 from collections.abc import Sequence
 from importlib.resources import files as package_files
 from io import BytesIO
@@ -134,13 +133,20 @@ def embed_thumbnails(pictures: np.ndarray) -> tuple[int, str, list[str]]:
     longest = max(pictures.shape[1:3])
     for side in [min(longest, _SIDES[0]), *(side for side in _SIDES[1:] if side < longest)]:
         probes = [_jpeg(pictures[row], side) for row in rows]
-        shared = len(os.path.commonprefix(probes))
+        shared = _shared(probes)
         if (np.mean([len(probe) for probe in probes]) - shared) * 4 / 3 * len(pictures) < THUMBNAIL_BYTES:
             break
     whole = [_jpeg(picture, side) for picture in pictures]
-    shared = len(os.path.commonprefix(whole))
+    shared = _shared(whole)
     head = whole[0][:2] + b"\xff" * (-shared % 3) + whole[0][2:shared]
     return side, base64.b64encode(head).decode(), [base64.b64encode(one[shared:]).decode() for one in whole]
+
+
+def _shared(contents: list[bytes]) -> int:
+    """How many bytes at their beginning all share; what the first and the last in order share, all do."""
+    first, last = min(contents), max(contents)
+    differ = (place for place, (a, b) in enumerate(zip(first, last, strict=False)) if a != b)
+    return next(differ, len(first))
 
 
 def _jpeg(picture: np.ndarray, side: int) -> bytes:

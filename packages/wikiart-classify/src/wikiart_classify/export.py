@@ -8,31 +8,36 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import ExportConfig
+from wikiart_classify.network import StyleNet
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
 from wikiart_data.run import find_model, read_record
 
 
 class Answer(nn.Module):
-    """A network and what is done with its logits: images (B, 3, S, S) in 0..1 → probabilities (B, styles)."""
+    """What a judge says: images (B, 3, S, S) in 0..1 → probabilities (B, styles) and features (B, F).
 
-    def __init__(self, network: nn.Module):
+    Both are means over each picture and its mirror image, in fp32.
+    """
+
+    def __init__(self, network: StyleNet):
         super().__init__()
         self.network = network
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The mean over each picture and its mirror image, in fp32."""
-        return probabilities(self.network, images, bf16=False)
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """As `answers.probabilities`, and what the last layer sees."""
+        features = [self.network.features(images), self.network.features(images.flip(3))]
+        shares = [self.network.head(one).softmax(dim=1) for one in features]
+        return (shares[0] + shares[1]) / 2, (features[0] + features[1]) / 2
 
 
 def export(config: ExportConfig) -> None:
     """Write the judge's folder.
 
     Raises:
-        InputError: there is no finished run, or the folder exists.
+        InputError: there is no finished run, its network is a baseline, or the folder exists.
     """
     path = find_model(config.model, config.runs, "classify")
     trained = load_network(path)
@@ -45,6 +50,8 @@ def export(config: ExportConfig) -> None:
         ) from error
     split = "test" if "test" in result else "valid"
     tested = result[split]
+    if not isinstance(trained.network, StyleNet):
+        raise InputError(f"{path.parent} is a baseline ({trained.config['model']}): only our own networks are judges.")
     check_target(config.to, config.overwrite)
     example = torch.rand(2, 3, size, size)
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}

@@ -1,7 +1,7 @@
 """A judge: a frozen, exported classifier that scores other parts' pictures, used without the code that trained it.
 
 judge/
-    model.pt2       torch.export of images (B, 3, size, size) in 0..1 → probabilities (B, styles)
+    model.pt2       torch.export of images (B, 3, size, size) in 0..1 → probabilities (B, styles), features (B, F)
     judge.json      class list, size, checksum, and how good the judge is on paintings it was not trained on
 """
 
@@ -29,7 +29,7 @@ class Judge:
     about: dict[str, Any]
     """The rest of judge.json: top1, balanced and per_style on its `split`, seed, parameters, data fingerprint."""
     module: nn.Module
-    """(B, 3, size, size) float in 0..1 → (B, styles) float32 probabilities."""
+    """(B, 3, size, size) float in 0..1 → (B, styles) float32 probabilities and (B, F) float32 features."""
 
     @classmethod
     def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> "Judge":
@@ -52,9 +52,13 @@ class Judge:
         module = torch.export.load(folder / "model.pt2").module().to(device)
         return cls(styles, size, about, module)
 
-    @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) float in 0..1, of any size → probabilities (B, styles) float32 on the same device."""
+        return self.look(images)[0]
+
+    @torch.no_grad()
+    def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities as above, and features (B, F) float32: what the judge's last layer sees, for distances."""
         if images.shape[2:] != (self.size, self.size):
             whole = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]]).expand(len(images), 5)
             images = resized_crops(images.permute(0, 2, 3, 1), whole, self.size)
