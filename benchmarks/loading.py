@@ -19,14 +19,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from wikiart_classify.config import TrainConfig
 from wikiart_classify.network import StyleNet
-from wikiart_classify.optimizer import Muon, muon_groups
+from wikiart_classify.recipes import OURS
 from wikiart_classify.train import CROP
 from wikiart_data.augment import Augment, mix
 from wikiart_data.batches import Batches
 from wikiart_data.catalog import scan
 from wikiart_data.engine import use_bf16
+from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.packed import pack
 from wikiart_data.sample import SCENES, paint, scene
 from wikiart_data.styles import STYLES
@@ -55,7 +55,7 @@ def rate(steps: Iterable[tuple[Tensor, Tensor]], network: StyleNet, optimizer: M
             break
         targets: Tensor = labels
         if mixing:
-            images, targets = mix(images, labels, len(STYLES), number, share=TrainConfig.mixing)
+            images, targets = mix(images, labels, len(STYLES), number, share=OURS.mixing)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(images.device)):
             loss = F.cross_entropy(network(images), targets)
         optimizer.zero_grad(set_to_none=True)
@@ -69,7 +69,7 @@ def main() -> None:
     """Pack, then train with our batches and with one fixed batch in turn, and print the ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pictures", type=int, default=15_000)
-    parser.add_argument("--size", type=int, default=TrainConfig.size)
+    parser.add_argument("--size", type=int, default=OURS.size)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root, cache = Path(folder) / "data", Path(folder) / "cache"

@@ -77,9 +77,8 @@ def test_small_multiples_have_a_panel_a_style_with_its_number():
     assert [axes.texts[0].get_text() for axes in panels] == [f"{n:,}" for n in counts]
     assert [len(axes.collections[0].get_offsets()) for axes in panels] == counts.tolist()
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer()
     for axes in panels:  # a long name is set smaller, it does not run into its neighbour
-        assert axes._left_title.get_window_extent(renderer).width < axes.get_window_extent(renderer).width * 1.03
+        assert axes._left_title.get_window_extent().width < axes.get_window_extent().width * 1.03
 
 
 def test_the_heat_map_orders_clusters_by_what_they_hold_and_puts_noise_last():

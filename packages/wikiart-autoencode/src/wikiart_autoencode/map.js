@@ -215,7 +215,7 @@
     const ranked = state.colouring.groups.map((one, place) => [one, place]).sort((a, b) => b[0].n - a[0].n);
     for (const [one, place] of ranked) {
       const name = $("names").children[place];
-      name.hidden = !one.middle || state.words.length > 0 || (state.isolated !== null && place !== state.isolated);
+      name.hidden = !one.middle || state.words.length > 0 || state.isolated !== null; // or it hides the few left
       if (name.hidden) continue;
       const [x, y] = toPixels(one.middle);
       const half = one.name.length * 3.4 + 5;
