@@ -49,8 +49,11 @@ def test_muon_takes_the_kernels_and_adamw_the_rest():
 
 
 def test_pictures_grow_to_their_full_size():
-    config = TrainConfig(size=128, epochs=30)
-    sizes = [size_at(epoch, config) for epoch in range(30)]
-    assert sizes == [64] * 6 + [80] * 6 + [96] * 6 + [112] * 6 + [128] * 6
+    config = TrainConfig(size=160, epochs=50)
+    sizes = [size_at(epoch, config) for epoch in range(50)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (64, 160)
+    assert sizes.count(160) == 10
+    assert set(sizes) == {64, 80, 96, 112, 128, 144, 160}
     assert size_at(0, TrainConfig(size=100, epochs=1)) <= 100
     assert size_at(9, TrainConfig(size=100, epochs=10)) == 100

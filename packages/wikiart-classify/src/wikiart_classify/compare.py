@@ -45,7 +45,7 @@ SPLITS = {
     "artist": "no artist in two splits",
 }
 KNOWN = "the given split, artist known"
-SIZE, EPOCHS = 64, 15
+SIZE, EPOCHS = 64, 20
 """Of each run of a comparison of methods or splits, where the command line does not say."""
 _FIGURES = ("n", "majority", "styles_scored", "top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")
 

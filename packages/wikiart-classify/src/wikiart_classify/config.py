@@ -47,20 +47,21 @@ class TrainConfig:
     power: float = 0.0
     """Balance of sampling: 0 as the styles come, 1 every style equally often, 0.5 between."""
     size: MaybeNumber = None
-    """Side of the pictures in the last epochs, in pixels (default: 128, baselines 416). Training begins at half."""
+    """Side of the pictures in the last epochs, in pixels (default: 160, on the sample set 128,
+    baselines 416). Training begins at two fifths of it."""
     epochs: MaybeNumber = None
-    """Times through the training pictures (default: 30, on the sample set 12; inclass 20, threeblock 15)."""
+    """Times through the training pictures (default: 50, on the sample set 12; inclass 20, threeblock 15)."""
     batch_size: MaybeNumber = None
     """Pictures in a step, over all processes (default: 128, baselines 32; at most all there are)."""
     lr: MaybeReal = None
     """Peak learning rate of Muon (default: 0.02); AdamW, which moves the first and last layer, takes 0.15 times that;
     of Adam for the baselines (default: 0.01 and 0.001)."""
     weight_decay: MaybeReal = None
-    """Pull of the kernels towards 0, per unit of learning rate (default: 0.05)."""
+    """Pull of the kernels towards 0, per unit of learning rate (default: 0.3, on the sample set 0.05)."""
     label_smoothing: MaybeReal = None
     """Share of the target that is spread over all styles (default: 0.1)."""
     mixing: MaybeReal = None
-    """Share of steps with MixUp or CutMix (default: 0.9)."""
+    """Share of steps with MixUp or CutMix (default: 0.95)."""
     ema: MaybeReal = None
     """Decay of the averaged weights that are tested and kept, a step (default: 0.998)."""
     artists: MaybeReal = None
@@ -162,7 +163,7 @@ class CompareConfig:
     size: MaybeNumber = None
     """Side of the pictures (default: 64; models: each network's own, and this is for ours)."""
     epochs: MaybeNumber = None
-    """Epochs (default: 15; models: each network's own, and this is for ours)."""
+    """Epochs (default: 20; models: each network's own, and this is for ours)."""
     runs: Path = Path("runs")
     """Where everything is written: RUNS/compare-WHAT."""
     device: str = "auto"

@@ -24,13 +24,13 @@ class Recipe:
 
 
 OURS = Recipe(
-    size=128,
-    epochs=30,
+    size=160,
+    epochs=50,
     batch_size=128,
     lr=0.02,
-    weight_decay=0.05,
+    weight_decay=0.3,
     label_smoothing=0.1,
-    mixing=0.9,
+    mixing=0.95,
     ema=0.998,
     artists=0.5,
 )
@@ -45,8 +45,8 @@ RECIPES = {
 SMALLEST = {"inclass": 16, "threeblock": 127}
 """Side of the smallest pictures that each baseline can take."""
 
-EPOCHS_ON_SAMPLE = 12
-"""The sample set is learned sooner than real paintings."""
+ON_SAMPLE = {"size": 128, "epochs": 12, "weight_decay": 0.05}
+"""The sample set is learned sooner than real paintings, and hardly overfitted."""
 
 
 def side_to_pack(model: str, size: int) -> int:
@@ -63,8 +63,8 @@ def settled(config: "TrainConfig", on_sample: bool) -> "TrainConfig":
     """
     recipe = RECIPES.get(config.model, OURS)
     left = {field.name: getattr(recipe, field.name) for field in fields(Recipe) if getattr(config, field.name) is None}
-    if on_sample and recipe is OURS and "epochs" in left:
-        left["epochs"] = EPOCHS_ON_SAMPLE
+    if on_sample and recipe is OURS:
+        left |= {name: value for name, value in ON_SAMPLE.items() if name in left}
     if config.model in RECIPES and config.precision == "auto":
         left["precision"] = "fp32"
     return replace(config, **left)

@@ -35,10 +35,12 @@ from wikiart_data.run import Run
 from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 
-GROWTH = 0.8
-"""Share of the epochs over which pictures grow from half to their full size."""
+SMALLEST_SHARE, GROWTH = 0.4, 0.8
+"""Pictures grow from this share of their full size to all of it, over this share of the epochs."""
 CROP = (0.2, 1.0)
 """Share of a picture's area that a training crop keeps."""
+MIXUP = 0.4
+"""Beta parameter of MixUp's blend."""
 
 
 def train(config: TrainConfig) -> None:
@@ -121,7 +123,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             if balanced is not None:
                 images, targets = blend_balanced(images, labels, next(balanced), kinds, seed)
             else:
-                images, targets = mix(images, labels, kinds, seed, share=config.mixing)
+                images, targets = mix(images, labels, kinds, seed, mixup=MIXUP, share=config.mixing)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 styles, artists = model(images)
             loss = style_loss(styles.float(), targets @ tasks.to_styles)
@@ -258,14 +260,14 @@ def tell(run: Run, result: dict[str, Any]) -> None:
 
 
 def size_at(epoch: int, config: TrainConfig) -> int:
-    """Side of an epoch's pictures: half of the full size at first, growing in steps of 16 pixels.
+    """Side of an epoch's pictures: two fifths of the full size at first, growing in steps of 16 pixels.
 
     Small pictures cost little and teach the coarse things first (progressive resizing, Howard 2018; Tan & Le 2021).
     The baselines see one size only.
     """
     if config.model in RECIPES:
         return config.size
-    smallest = max(16, round(config.size / 2 / 16) * 16)
+    smallest = max(16, round(SMALLEST_SHARE * config.size / 16) * 16)
     grown = min(1.0, epoch / max(1.0, GROWTH * config.epochs)) * (config.size - smallest)
     return min(config.size, smallest + int(grown / 16 + 1e-9) * 16) if grown < config.size - smallest else config.size
 
