@@ -112,6 +112,7 @@ def until(page: Any, holds: Callable[[], bool]) -> None:
 def drag(page: Any, corners: list[tuple[float, float]]) -> None:
     page.mouse.move(*corners[0])
     page.mouse.down()
+    page.wait_for_timeout(500)  # a hand that thinks before it draws
     for corner in corners[1:]:
         page.mouse.move(*corner, steps=6)
     page.mouse.up()

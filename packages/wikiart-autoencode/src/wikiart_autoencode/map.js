@@ -17,6 +17,13 @@
   const NEAR = 14; // pixels within which the pointer finds a painting
   const state = { colouring: styles, isolated: null, words: [], selected: null };
 
+  // Bokeh takes a button held still for 0.3 s for a press, and what follows is no drag: a lasso begun with care, or on
+  // a slow machine, would draw nothing. We use no presses.
+  try {
+    Bokeh.require("core/ui_gestures").UIGestures.press_threshold = 2 ** 31 - 1;
+  } catch {
+    // another version of bokeh keeps it elsewhere; all else works
+  }
   const manager = await Bokeh.embed.embed_item(PLOT, "plot");
   const plot = manager.roots[0].model;
   const model = (name) => plot.document.get_model_by_name(name);
