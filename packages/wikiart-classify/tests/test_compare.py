@@ -235,6 +235,13 @@ def test_the_courses_config_file(paintings):
     assert (record["config"]["epochs"], record["config"]["data"]) == (1, str(paintings))
 
 
+def test_seeds_may_begin_anywhere(paintings):
+    assert compare(paintings, "--first-seed", "2", only=["none"]) == 0
+    result = result_of(RUNS)
+    assert (result["seeds"], [run["seed"] for run in result["rows"][0]["runs"]]) == ([2], [2])
+    assert json.loads((RUNS / "classify/none-2/run.json").read_text())["config"]["seed"] == 2
+
+
 def test_data_smaller_than_the_usual_batch_can_be_compared(paintings, monkeypatch, capsys):
     monkeypatch.setattr(recipes, "OURS", replace(recipes.OURS, batch_size=128))
     assert compare(paintings, only=["none"]) == 0

@@ -45,7 +45,7 @@ SPLITS = {
     "artist": "no artist in two splits",
 }
 KNOWN = "the given split, artist known"
-SIZE, EPOCHS = 64, 20
+SIZE, EPOCHS = 64, 12
 """Of each run of a comparison of methods or splits, where the command line does not say."""
 _FIGURES = ("n", "majority", "styles_scored", "top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")
 
@@ -61,7 +61,7 @@ def compare(config: CompareConfig) -> None:
     fingerprint = scan(root, cache_dir=config.cache_dir).fingerprint
     folder = config.runs / f"compare-{config.what}"
     names = chosen(config)
-    seeds = range(1 if config.quick else config.seeds)
+    seeds = range(config.first_seed, config.first_seed + (1 if config.quick else config.seeds))
     total = len(names) * len(seeds)
     for number, (seed, name) in enumerate(((seed, name) for seed in seeds for name in names), 1):
         path = folder / "classify" / f"{name}-{seed}"

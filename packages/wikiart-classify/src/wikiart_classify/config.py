@@ -48,7 +48,7 @@ class TrainConfig:
     """Balance of sampling: 0 as the styles come, 1 every style equally often, 0.5 between."""
     size: MaybeNumber = None
     """Side of the pictures in the last epochs, in pixels (default: 160, on the sample set 128,
-    baselines 416). Training begins at two fifths of it."""
+    inclass 416, threeblock 224). Training begins at two fifths of it."""
     epochs: MaybeNumber = None
     """Times through the training pictures (default: 50, on the sample set 12; inclass 20, threeblock 15)."""
     batch_size: MaybeNumber = None
@@ -155,7 +155,9 @@ class CompareConfig:
     only: tuple[str, ...] = ()
     """Only these methods, networks or splits (default: all)."""
     seeds: int = 3
-    """Runs of each, with the seeds 0, 1, …"""
+    """Runs of each, with the seeds FIRST_SEED, FIRST_SEED + 1, …"""
+    first_seed: int = 0
+    """Of the runs."""
     quick: bool = False
     """A first look in minutes: the tiny network (models: ours), one seed, small pictures, few epochs."""
     model: Literal["tiny", "small", "base"] = "small"
@@ -163,7 +165,7 @@ class CompareConfig:
     size: MaybeNumber = None
     """Side of the pictures (default: 64; models: each network's own, and this is for ours)."""
     epochs: MaybeNumber = None
-    """Epochs (default: 20; models: each network's own, and this is for ours)."""
+    """Epochs (default: 12; models: each network's own, and this is for ours)."""
     runs: Path = Path("runs")
     """Where everything is written: RUNS/compare-WHAT."""
     device: str = "auto"
@@ -177,6 +179,8 @@ class CompareConfig:
         """Refuse values that cannot be meant."""
         if self.seeds < 1:
             raise InputError(f"--seeds {self.seeds}: at least one run of each is needed.")
+        if self.first_seed < 0:
+            raise InputError(f"--first-seed {self.first_seed} is negative.")
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ _PLAIN = {"weight_decay": 0.0, "label_smoothing": 0.0, "mixing": 0.0, "ema": 0.0
 
 RECIPES = {
     "inclass": Recipe(size=416, epochs=20, batch_size=32, lr=1e-2, **_PLAIN),
-    "threeblock": Recipe(size=416, epochs=15, batch_size=32, lr=1e-3, **_PLAIN),
+    "threeblock": Recipe(size=224, epochs=15, batch_size=32, lr=1e-3, **_PLAIN),
 }
 """The baselines: Adam at a constant rate in fp32, raw pictures without augmentation, the last step's weights."""
 

@@ -93,10 +93,13 @@ class Batches:
         for step in range(start, len(self)):
             rows = drawn[step * self.batch_size : (step + 1) * self.batch_size]
             generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step, stream))
-            boxes = random_boxes(len(rows), self.augment, generator)[self.share]
             mine = rows[self.share]
-            images = resized_crops(self.pictures.bytes(mine), boxes, size, self.products).div_(255.0)
-            images = relight(images, self.augment, generator, self.share)
+            if self.augment == NONE:
+                images = next(self.pictures.in_order(mine, len(mine), size))
+            else:
+                boxes = random_boxes(len(rows), self.augment, generator)[self.share]
+                images = resized_crops(self.pictures.bytes(mine), boxes, size, self.products).div_(255.0)
+                images = relight(images, self.augment, generator, self.share)
             yield images, self.labels[mine].to(self.device, non_blocking=True)
 
 
