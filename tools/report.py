@@ -102,11 +102,11 @@ def _runs_table(runs: Sequence[dict[str, Any]]) -> str:
         shown = f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}" if interval else ""
         styles = f", {first[f'{key}_styles']} styles" if f"{key}_styles" in first else ""
         lines.append(f"| {label}{styles} | {_percent(values[:1] if key == 'majority' else values)} | {shown} |")
-    seconds = [run["train_seconds"] for run in runs]
-    to_40 = [run["seconds_to_40_percent"] for run in runs if run["seconds_to_40_percent"] is not None]
-    lines.append(f"| seconds of training | {statistics.mean(seconds):.0f} ({runs[0]['device']}) | |")
-    if len(to_40) == len(runs):
-        lines.append(f"| seconds to 40 % top-1 on valid | {statistics.mean(to_40):.0f} | |")
+    # One run's, not a mean: it is enough that one of them had the machine to itself, and it is to be given first.
+    alone, to_40 = f"seed {runs[0]['seed']}, {runs[0]['device']}", runs[0]["seconds_to_40_percent"]
+    lines.append(f"| seconds of training ({alone}) | {runs[0]['train_seconds']:,.0f} | |")
+    if to_40 is not None:
+        lines.append(f"| seconds to 40 % top-1 on valid | {to_40:,.0f} | |")
     lines.append(f"| parameters | {runs[0]['parameters'] / 1e6:.2f} M | |")
     return "\n".join(lines) + "\n"
 

@@ -33,8 +33,8 @@ EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
 CROPS = Augment(crop=(0.64, 1.0), brightness=0.0, contrast=0.0)
 """How training pictures change: what is reconstructed must stay a picture as it is."""
 LARGER = 1.25
-"""Training pictures are packed so many times larger than they are seen: no crop is then ever enlarged. Enlarged ones are
-softer than the pictures that the autoencoder is measured on, and easier."""
+"""Training pictures are packed so many times larger than they are seen: no crop is then ever enlarged. Enlarged ones
+are softer than the pictures that the autoencoder is measured on, and easier."""
 SHOWN, GRID_EVERY = 8, 5
 """Pictures of the grid that is drawn every so many epochs, always the same ones of valid."""
 
