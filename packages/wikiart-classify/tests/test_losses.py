@@ -61,12 +61,29 @@ def test_weighted_is_torchs_weighted_sum_over_the_number_of_pictures(z, one, oth
 
 @quick
 @given(logits, rows, rows, shares)
-def test_weighted_smooths_first_and_weighs_then(z, one, other, share):
+def test_weighted_weighs_first_and_smooths_then(z, one, other, share):
     targets = blended(one, other, share)
-    smooth = 0.9 * targets.numpy() + 0.1 / STYLES
+    counts = WEIGHTS.numpy() * targets.numpy()
+    smooth = 0.9 * counts + 0.1 * counts.sum(axis=1, keepdims=True) / STYLES
     log_p = z - logsumexp(z, axis=1, keepdims=True)
-    expected = -(WEIGHTS.numpy() * smooth * log_p).sum() / PICTURES
+    expected = -(smooth * log_p).sum() / PICTURES
     assert losses.weighted(torch.from_numpy(z), targets, WEIGHTS, 0.1).item() == close(expected)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
+@pytest.mark.parametrize("balanced", ["inverse", "logit_adjusted", "balanced_softmax"])
+def test_where_pictures_say_nothing_a_balanced_loss_prefers_no_style(balanced, smoothing):
+    """Flat logits are its optimum over pictures with the styles' own shares, however labels are smoothed."""
+    flat = torch.zeros(1, STYLES, dtype=torch.float64, requires_grad=True)
+    labels = torch.arange(STYLES).repeat_interleave(COUNTS.long())
+    counts, targets = COUNTS.double(), torch.eye(STYLES, dtype=torch.float64)[labels]
+    many = flat.expand(len(labels), -1)
+    if balanced == "inverse":
+        loss = losses.weighted(many, targets, losses.inverse_weights(counts), smoothing)
+    else:
+        loss = getattr(losses, balanced)(many, targets, counts, smoothing=smoothing)
+    loss.backward()
+    assert flat.grad.abs().max() < 1e-9
 
 
 @quick
@@ -111,7 +128,7 @@ def test_logit_adjustment_is_the_papers(z, one, other, share, tau, smoothing):
     prior = COUNTS.numpy() / COUNTS.numpy().sum()
     shifted = z + np.log(prior**tau)
     targets = blended(one, other, share)
-    smooth = (1 - smoothing) * targets.numpy() + smoothing / STYLES
+    smooth = (1 - smoothing) * targets.numpy() + smoothing * prior**tau / (prior**tau).sum()
     expected = -(smooth * (shifted - logsumexp(shifted, axis=1, keepdims=True))).sum() / PICTURES
     found = losses.logit_adjusted(torch.from_numpy(z), targets, COUNTS, tau, smoothing)
     assert found.item() == close(expected)

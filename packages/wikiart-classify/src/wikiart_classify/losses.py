@@ -28,8 +28,14 @@ def partial_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.
 
 
 def weighted(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy in which a style's share of the target counts `weights` (C,) times."""
-    return F.cross_entropy(logits, targets, weight=weights, label_smoothing=smoothing)
+    """Cross-entropy in which a style's share of the target counts `weights` (C,) times.
+
+    Smoothing spreads a share of what the picture counts evenly over the styles. To weigh that share once more, as
+    torch does, would ask of every picture to be of the rarest styles, a hundred times more than of its own.
+    """
+    targets = targets * weights
+    targets = (1 - smoothing) * targets + smoothing * targets.mean(dim=1, keepdim=True)
+    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
 
 
 def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
@@ -42,14 +48,18 @@ def logit_adjusted(logits: Tensor, targets: Tensor, counts: Tensor, tau: float =
     """Cross-entropy of logits + τ log π, π the share of each style in training (Menon et al. 2021, eq. 10).
 
     A frequent style starts ahead, so the network itself must not prefer it: without the offset, in testing, it
-    estimates what a balanced world would say.
+    estimates what a balanced world would say. Labels are smoothed towards π^τ, which is evenly in that balanced world;
+    evenly here would put every rare style ahead in testing, by the logarithm of how much rarer it is than the others.
     """
-    return F.cross_entropy(logits + tau * (counts / counts.sum()).log(), targets, label_smoothing=smoothing)
+    head_start = tau * (counts / counts.sum()).log()
+    targets = (1 - smoothing) * targets + smoothing * head_start.softmax(dim=0)
+    return F.cross_entropy(logits + head_start, targets)
 
 
 def balanced_softmax(logits: Tensor, targets: Tensor, counts: Tensor, smoothing: float = 0.0) -> Tensor:
     """Softmax over n_c exp(logit_c) (Ren et al. 2020, eq. 4). Equals logit adjustment in the loss with τ = 1."""
-    return F.cross_entropy(logits + counts.log(), targets, label_smoothing=smoothing)
+    targets = (1 - smoothing) * targets + smoothing * counts / counts.sum()
+    return F.cross_entropy(logits + counts.log(), targets)
 
 
 def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None = None, margin: float = 0.5) -> Tensor:
