@@ -1,13 +1,14 @@
 """Measures of reconstruction against their formulas and torchmetrics."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from wikiart_autoencode.losses import charbonnier, reconstruction_loss
+from wikiart_autoencode.losses import charbonnier, decibels, reconstruction_loss
 from wikiart_autoencode.quality import mse, psnr, ssim
 from wikiart_autoencode.scores import mean_scores
 
@@ -48,13 +49,28 @@ def test_charbonnier_is_squared_near_0_and_absolute_far_away():
     assert charbonnier(truth + 0.5, truth).item() == pytest.approx(0.5 - 0.01, rel=0.01)
 
 
-def test_the_structure_term_is_1_less_ssim():
+def test_decibels_are_minus_the_mean_psnr_in_hundreds():
     ours, truth = pair()
-    without = reconstruction_loss(ours, truth, 0.0)
-    assert without == charbonnier(ours, truth)
-    assert reconstruction_loss(ours, truth, 0.3).item() == pytest.approx(
+    ours, truth = ours[1:], truth[1:]  # far below 50 dB
+    assert decibels(ours, truth).item() == pytest.approx(-psnr(ours, truth).mean().item() / 100, abs=1e-4)
+    assert decibels(truth, truth).item() == pytest.approx(-0.5)  # 50 dB and no more
+
+
+@pytest.mark.parametrize(("pixels", "distance"), [("psnr", decibels), ("charbonnier", charbonnier)])
+def test_the_structure_term_is_1_less_ssim(pixels: str, distance: Callable):
+    ours, truth = pair()
+    without = reconstruction_loss(ours, truth, 0.0, pixels)
+    assert without == distance(ours, truth)
+    assert reconstruction_loss(ours, truth, 0.3, pixels).item() == pytest.approx(
         without.item() + 0.3 * (1 - ssim(ours, truth).mean().item()), rel=1e-5
     )
+
+
+def test_ssim_is_exact_under_autocast():
+    ours, truth = pair()
+    exact = ssim(ours, truth)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ssim(ours, truth), exact)
 
 
 def test_means_are_over_pictures_and_intervals_hold_them():

@@ -39,8 +39,10 @@ class TrainConfig:
     picture; texture: to know the picture's texture statistics."""
     objective_weight: float = 1.0
     """Weight of the second objective (vicreg and texture)."""
+    loss: Literal["psnr", "charbonnier"] = "psnr"
+    """Of pixels: psnr (decibels, the mean over pictures) or charbonnier (robust distance, the mean over pixels)."""
     structure: float = 0.1
-    """Weight of the SSIM term of the reconstruction loss."""
+    """Weight of the SSIM term beside it."""
     size: int = 128
     """Side of the pictures, in pixels; a multiple of 8, of 32 for a vector code."""
     width: float = 1.0

@@ -130,7 +130,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
                 seen = noisy(images, step_seed(config.seed, epoch, step, stream=1))
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 ours, code = model(seen)
-                loss = reconstruction_loss(ours.float(), images, config.structure)
+                loss = reconstruction_loss(ours.float(), images, config.structure, config.loss)
                 if views is not None:
                     other = network.encoder(next(views)[0])
                     loss = loss + config.objective_weight * objective(summary(code), summary(other))

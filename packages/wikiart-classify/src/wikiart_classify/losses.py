@@ -21,7 +21,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Te
 
 
 def partial_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy where a row of `targets` may sum to less than 1: what is unknown teaches nothing."""
+    """Cross-entropy where a row of `targets` may sum to anything: what is unknown teaches nothing."""
     known = targets.sum(dim=1, keepdim=True)
     targets = (1 - smoothing) * targets + smoothing * known / logits.shape[1]
     return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
@@ -33,9 +33,7 @@ def weighted(logits: Tensor, targets: Tensor, weights: Tensor, smoothing: float 
     Smoothing spreads a share of what the picture counts evenly over the styles. To weigh that share once more, as
     torch does, would ask of every picture to be of the rarest styles, a hundred times more than of its own.
     """
-    targets = targets * weights
-    targets = (1 - smoothing) * targets + smoothing * targets.mean(dim=1, keepdim=True)
-    return -(targets * logits.log_softmax(dim=1)).sum(dim=1).mean()
+    return partial_cross_entropy(logits, targets * weights, smoothing)
 
 
 def focal(logits: Tensor, targets: Tensor, gamma: float = 2.0) -> Tensor:
@@ -57,9 +55,8 @@ def logit_adjusted(logits: Tensor, targets: Tensor, counts: Tensor, tau: float =
 
 
 def balanced_softmax(logits: Tensor, targets: Tensor, counts: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Softmax over n_c exp(logit_c) (Ren et al. 2020, eq. 4). Equals logit adjustment in the loss with τ = 1."""
-    targets = (1 - smoothing) * targets + smoothing * counts / counts.sum()
-    return F.cross_entropy(logits + counts.log(), targets)
+    """Softmax over n_c exp(logit_c) (Ren et al. 2020, eq. 4). This is logit adjustment with τ = 1."""
+    return logit_adjusted(logits, targets, counts, smoothing=smoothing)
 
 
 def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None = None, margin: float = 0.5) -> Tensor:
