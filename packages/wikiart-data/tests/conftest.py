@@ -1,13 +1,26 @@
-"""What the tests share: a cache of their own, and tiny folders of paintings."""
+"""What the tests share: a cache of their own, tiny folders of paintings, and runs of a tiny network."""
 
+import dataclasses
 import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from wikiart_data import packed as packed_module
+from wikiart_data.catalog import Catalog, scan
+from wikiart_data.decode import decode
+
+# What needs torch imports it where it is used: most tests here do without, and start sooner.
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from wikiart_data.run import Run
 
 # Uneven on purpose: Rococo has no test pictures, and four styles differ in number.
 SMALL = {
@@ -83,3 +96,112 @@ def snapshot() -> Callable[[Path], dict[str, tuple[int, int]]]:
         return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in [root, *root.rglob("*")]}
 
     return snapshot
+
+
+# -- packs ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def catalog(folder: Callable[..., Path]) -> Catalog:
+    return scan(folder())
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that packing decodes, as it goes."""
+    names: list[str] = []
+
+    def counted(source: Path, at_least: int | None = None) -> object:
+        names.append(source.name)
+        return decode(source, at_least)
+
+    monkeypatch.setattr(packed_module, "decode", counted)
+    return names
+
+
+# -- runs; the tests import what is no fixture ---------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    runs: Path
+    name: str | None = None
+    overwrite: bool = False
+    seed: int = 7
+    lr: float = 0.1
+    sizes: tuple[int, ...] = (3, 4)
+    paths: tuple[Path, ...] = (Path("a"),)
+
+
+@pytest.fixture
+def git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asking git takes longer than all else that a test does here."""
+    from wikiart_data import provenance as provenance_module
+
+    monkeypatch.setattr(provenance_module, "git_commit", lambda: "0123abc+")
+
+
+@pytest.fixture
+def start(folder: Callable[..., Path], git: None, tmp_path: Path) -> Callable[..., "Run"]:
+    """Start a run of a `Config` with these options."""
+    from wikiart_data.run import Run
+
+    catalog = scan(folder(real=False))
+
+    def start(**options: Any) -> Run:
+        return Run.start("classify", Config(tmp_path / "runs", **options), catalog)
+
+    return start
+
+
+def net(seed: int = 0, width: int = 5) -> "nn.Module":
+    import torch
+    from torch import nn
+
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, width), nn.BatchNorm1d(width), nn.Linear(width, 4))
+
+
+def optimizer_of(model: "nn.Module") -> "torch.optim.Optimizer":
+    import torch
+
+    return torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+
+
+def train(model: "nn.Module", optimizer: "torch.optim.Optimizer", steps: range) -> None:
+    import torch
+    from torch import nn
+
+    model.train()
+    for step in steps:
+        generator = torch.Generator().manual_seed(step)
+        x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        optimizer.step()
+
+
+def saved(run: "Run", seed: int = 0, steps: int = 3, **progress: Any) -> tuple["nn.Module", "torch.optim.Optimizer"]:
+    """Train a little and save."""
+    model = net(seed)
+    optimizer = optimizer_of(model)
+    train(model, optimizer, range(steps))
+    run.save({"network": model}, optimizer, **{"epoch": steps, **progress})
+    return model, optimizer
+
+
+def resumed(run: "Run") -> tuple["nn.Module", "torch.optim.Optimizer", dict[str, Any] | None]:
+    """Go on from the folder, in another process for all it knows."""
+    from wikiart_data.run import Run
+
+    model = net(99)
+    optimizer = optimizer_of(model)
+    progress = Run.resume(run.folder).resumed({"network": model}, optimizer)
+    return model, optimizer, progress
+
+
+def equal(one: "nn.Module", other: "nn.Module") -> bool:
+    import torch
+
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -1,3 +1,5 @@
+"""A pack holds every picture: made once, anew when files change, after a kill, by two at once, on a full disk."""
+
 import errno
 import os
 import random
@@ -25,24 +27,6 @@ Folder = Callable[..., Path]
 def truth(catalog: Catalog) -> np.ndarray:
     """(N, SIZE, SIZE, 3) uint8: what a pack must hold."""
     return np.stack([square(decode(catalog.root / file, at_least=SIZE), SIZE) for file in catalog.files])
-
-
-@pytest.fixture
-def catalog(folder: Folder) -> Catalog:
-    return scan(folder())
-
-
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The files that packing decodes, as it goes."""
-    names: list[str] = []
-
-    def counted(source: Path, at_least: int | None = None) -> object:
-        names.append(source.name)
-        return decode(source, at_least)
-
-    monkeypatch.setattr(packed_module, "decode", counted)
-    return names
 
 
 def test_a_pack_holds_every_picture_in_order(catalog: Catalog, cache: Path):
@@ -125,68 +109,25 @@ def test_a_cache_that_cannot_be_written_is_named(catalog: Catalog, tmp_path: Pat
         pack(catalog, SIZE, cache_dir=tmp_path / "file")
 
 
-# -- unreadable files ----------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("damage", ["short", "gone", "empty", "index gone", "index of another"])
+def test_a_pack_beyond_mending_is_made_anew(damage: str, catalog: Catalog):
+    folder = pack(catalog, SIZE).folder
+    if damage == "short":
+        os.truncate(folder / "images.u8", 1000)
+    elif damage == "gone":
+        (folder / "images.u8").unlink()
+    elif damage == "empty":
+        (folder / "images.u8").write_bytes(b"")
+    elif damage == "index gone":
+        (folder / "index.npz").unlink()
+    else:
+        np.savez(folder / "index.npz", crcs=np.zeros(36, np.uint32), bad=np.frombuffer(b"{}", np.uint8))
+    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
+    assert sorted(path.name for path in folder.iterdir()) == ["images.u8", "index.npz"]
 
 
-@pytest.fixture
-def spoilt(folder: Folder) -> Catalog:
-    root = folder()
-    (root / "train/Baroque/001.jpg").write_bytes(b"")
-    whole = (root / "test/Baroque/000.jpg").read_bytes()
-    (root / "test/Baroque/000.jpg").write_bytes(whole[: len(whole) // 2])
-    (root / "test/Ukiyo_e/a\n<b>.jpg").write_text("no picture")
-    return scan(root)
+# -- killed half-way -------------------------------------------------------------------------------------------------
 
-
-SPOILT = ["train/Baroque/001.jpg", "test/Baroque/000.jpg", "test/Ukiyo_e/a\n<b>.jpg"]
-
-
-def test_unreadable_files_are_named_and_left_out(spoilt: Catalog, capsys: pytest.CaptureFixture):
-    packed = pack(spoilt, SIZE, bad_limit=0.1)
-    assert [spoilt.files[row] for row in packed.bad] == SPOILT
-    assert packed.bad[spoilt.files.index(SPOILT[0])] == "empty file"
-    said = capsys.readouterr().out
-    assert "3 unreadable pictures are left out:" in said
-    assert "  train/Baroque/001.jpg: empty file\n" in said
-    assert "  test/Ukiyo_e/a\\n<b>.jpg: not a picture that can be read\n" in said
-    for row, file in enumerate(spoilt.files):
-        if row in packed.bad:
-            assert not packed.images[row].any()
-        else:
-            assert np.array_equal(packed.images[row], square(decode(spoilt.root / file, at_least=SIZE), SIZE))
-    kept = [spoilt.files[row] for split in ("train", "valid", "test") for row in packed.rows(split)]
-    assert sorted(kept) == sorted(set(spoilt.files) - set(SPOILT))
-    again = pack(spoilt, SIZE, bad_limit=0.1)
-    assert again.bad == packed.bad
-    assert "train/Baroque/001.jpg: empty file" in capsys.readouterr().out
-
-
-def test_more_than_the_limit_is_refused_with_the_list(spoilt: Catalog):
-    for _ in range(2):  # when it is packed, and when it is opened
-        with pytest.raises(InputError) as caught:
-            pack(spoilt, SIZE)
-        sentence = str(caught.value)
-        assert sentence.startswith(f"3 of {len(spoilt)} pictures in {spoilt.root} cannot be read, more than 1%:\n")
-        for name in ("train/Baroque/001.jpg: empty file", "test/Baroque/000.jpg: ", "test/Ukiyo_e/a\\n<b>.jpg: "):
-            assert f"\n  {name}" in sentence
-        assert "doctor" in sentence
-        assert "--bad-limit" in sentence
-
-
-def test_the_limit_itself_is_accepted(spoilt: Catalog):
-    assert len(pack(spoilt, SIZE, bad_limit=3 / len(spoilt)).bad) == 3
-    with pytest.raises(InputError):
-        pack(spoilt, SIZE, bad_limit=2.9 / len(spoilt))
-
-
-def test_a_long_list_is_cut(folder: Folder):
-    root = folder({"train": {"Baroque": [f"{i:02d}.jpg" for i in range(30)]}}, real=False)
-    with pytest.raises(InputError, match=r"(?s)30 of 30 .*19\.jpg: .*… and 10 more") as caught:
-        pack(scan(root), SIZE)
-    assert "20.jpg" not in str(caught.value)
-
-
-# -- killed half-way -----------------------------------------------------------------------------------------------
 
 # Packs with one thread and kills itself the hard way at the write after the 20th, when that is on record.
 KILLED = """
@@ -270,82 +211,7 @@ def test_leftovers_that_are_no_use(damage: str, catalog: Catalog, killed: Path):
     assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
 
 
-# -- damaged packs -------------------------------------------------------------------------------------------------
-
-
-def flip(path: Path, places: list[int], bit: int = 3) -> None:
-    content = bytearray(path.read_bytes())
-    for place in places:
-        content[place] ^= 1 << bit
-    path.write_bytes(content)
-
-
-def test_damaged_pictures_are_mended(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
-    packed = pack(catalog, SIZE)
-    expected = packed.images.copy()
-    bytes_each = SIZE * SIZE * 3
-    decoded.clear()
-    flip(packed.folder / "images.u8", [0, bytes_each * 4 + 1, bytes_each * 9 - 1, expected.size - 1])
-    assert np.array_equal(pack(catalog, SIZE).images, expected)
-    assert len(decoded) == 4
-    assert "4 packed pictures were damaged" in capsys.readouterr().out
-    assert np.array_equal(np.fromfile(packed.folder / "images.u8", dtype=np.uint8), expected.ravel())
-    pack(catalog, SIZE)
-    assert len(decoded) == 4
-
-
-def test_a_flip_anywhere_is_mended(catalog: Catalog):
-    packed = pack(catalog, SIZE)
-    expected, dice = packed.images.copy(), random.Random(0)
-    for place in dice.sample(range(expected.size), 25):
-        flip(packed.folder / "images.u8", [place], dice.randrange(8))
-        assert np.array_equal(pack(catalog, SIZE).images, expected)
-
-
-def test_a_damaged_black_row_is_mended(spoilt: Catalog):
-    packed = pack(spoilt, SIZE, bad_limit=0.1)
-    row = next(iter(packed.bad))
-    flip(packed.folder / "images.u8", [row * SIZE * SIZE * 3 + 5])
-    again = pack(spoilt, SIZE, bad_limit=0.1)
-    assert not again.images[row].any()
-    assert again.bad == packed.bad
-
-
-def test_flips_in_the_index_are_harmless_or_noticed(folder: Folder):
-    catalog = scan(folder({"train": {"Baroque": 3, "Cubism": 1}}))
-    packed = pack(catalog, SIZE)
-    expected, index = packed.images.copy(), packed.folder / "index.npz"
-    whole, dice = index.read_bytes(), random.Random(1)
-    damages = [b"", b"PK\3\4", whole[:-1], whole[: len(whole) // 2], b"\x93NUMPY" + whole]
-    for place in dice.sample(range(len(whole)), 80):
-        flipped = bytearray(whole)
-        flipped[place] ^= 1 << dice.randrange(8)
-        damages.append(bytes(flipped))
-    for damaged in damages:
-        index.write_bytes(damaged)
-        again = pack(catalog, SIZE, workers=1)
-        assert np.array_equal(again.images, expected)
-        assert again.bad == {}
-
-
-@pytest.mark.parametrize("damage", ["short", "gone", "empty", "index gone", "index of another"])
-def test_a_pack_beyond_mending_is_made_anew(damage: str, catalog: Catalog):
-    folder = pack(catalog, SIZE).folder
-    if damage == "short":
-        os.truncate(folder / "images.u8", 1000)
-    elif damage == "gone":
-        (folder / "images.u8").unlink()
-    elif damage == "empty":
-        (folder / "images.u8").write_bytes(b"")
-    elif damage == "index gone":
-        (folder / "index.npz").unlink()
-    else:
-        np.savez(folder / "index.npz", crcs=np.zeros(36, np.uint32), bad=np.frombuffer(b"{}", np.uint8))
-    assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
-    assert sorted(path.name for path in folder.iterdir()) == ["images.u8", "index.npz"]
-
-
-# -- two at once, and a full disk ----------------------------------------------------------------------------------
+# -- two at once, and a full disk ------------------------------------------------------------------------------------
 
 
 def test_two_packers_at_once(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
