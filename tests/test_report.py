@@ -178,11 +178,12 @@ def test_codes_stand_beside_chance():
     clusters = {"ami": 0.1234, "ami_permuted": [0.0001, 0.0021], "ari": 0.05, "purity": 0.3, "silhouette": None}
     space = {"majority": 0.235, "chance": 1 / 27, "knn_top1": 0.3, "knn_balanced": 0.1}
     space |= {"probe_top1": 0.38, "probe_balanced": 0.2}
-    row = {"space": "vector code (256)", "dimensions": 256, "clusters": {"kmeans": clusters}, "space_measures": space}
+    row = {"space": "vector code (256)", "dimensions": 256, "space_measures": space}
+    row["clusters"] = {"train": {"kmeans": clusters}, "test": {"kmeans": clusters | {"ami": 0.1111}}}
     lines = report.table({"kind": "codes", "rows": [row]}).splitlines()
-    assert lines[0].startswith("| codes | numbers | AMI, kmeans | by chance |")
+    assert lines[0].startswith("| codes | numbers | AMI, kmeans | by chance | AMI on test |")
     assert lines[2] == (
-        "| vector code (256) | 256 | 0.123 | 0.000 ± 0.002 | 0.050 | 0.300 | – | 30.0 | 10.0 | 38.0 | 20.0 |"
+        "| vector code (256) | 256 | 0.123 | 0.000 ± 0.002 | 0.111 | 0.050 | 0.300 | – | 30.0 | 10.0 | 38.0 | 20.0 |"
     )
     assert lines[3].endswith("| 23.5 | 3.7 | 23.5 | 3.7 |")
     assert len({line.count("|") for line in lines}) == 1

@@ -176,16 +176,16 @@ def _at(curve: list[dict[str, float]], size: float) -> float | None:
 def _codes_table(result: dict[str, Any]) -> str:
     """A row a kind of code: clusters against styles, and style read from the codes; chance beside both."""
     lines = [["codes", "numbers"]]
-    methods = list(result["rows"][0]["clusters"])
+    methods = list(result["rows"][0]["clusters"]["train"])
     for method in methods:
-        lines[0] += [f"AMI, {method}", "by chance", "ARI", "purity", "silhouette"]
+        lines[0] += [f"AMI, {method}", "by chance", "AMI on test", "ARI", "purity", "silhouette"]
     lines[0] += ["kNN-20, %", "balanced", "linear probe, %", "balanced"]
     for row in result["rows"]:
         cells = [row["space"], f"{row['dimensions']:,}"]
         for method in methods:
-            found = row["clusters"][method]
+            found = row["clusters"]["train"][method]
             mean, std = found["ami_permuted"]
-            cells += [f"{found['ami']:.3f}", f"{mean:.3f} ± {std:.3f}"]
+            cells += [f"{found['ami']:.3f}", f"{mean:.3f} ± {std:.3f}", f"{row['clusters']['test'][method]['ami']:.3f}"]
             cells += ["–" if found[key] is None else f"{found[key]:.3f}" for key in ("ari", "purity", "silhouette")]
         found = row["space_measures"]
         for key in ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced"):
@@ -193,7 +193,7 @@ def _codes_table(result: dict[str, Any]) -> str:
         lines.append(cells)
     first = result["rows"][0]["space_measures"]
     majority, chance = f"{100 * first['majority']:.1f}", f"{100 * first['chance']:.1f}"
-    blank = [""] * (1 + 5 * len(methods))
+    blank = [""] * (1 + 6 * len(methods))
     lines.append(["always the most frequent style", *blank, majority, chance, majority, chance])
     return _markdown(lines)
 

@@ -2,10 +2,13 @@
 
 import csv
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from wikiart_autoencode import cluster as module
 from wikiart_autoencode.cli import main as autoencode
@@ -87,17 +90,40 @@ def test_codes_of_any_program_are_taken(paintings):
     assert json.loads(Path("runs/cluster/001/result.json").read_text())["measures"]["ami"] > 0.95
 
 
-def test_compared_with_pixels_colours_and_an_untrained_encoder(codes, paintings, capsys):
-    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu"]) == 0
+class Colours(nn.Module):
+    """Stands for a judge: probabilities of four styles and three features, of a picture's mean colours."""
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        means = images.mean(dim=(2, 3))
+        return torch.cat([means, 1 - means[:, :1]], dim=1).softmax(dim=1), means
+
+
+@pytest.fixture(scope="module")
+def judge(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("judge")
+    batch = {"images": {0: torch.export.Dim("batch", min=1)}}
+    program = torch.export.export(Colours(), (torch.zeros(2, 3, 16, 16),), dynamic_shapes=batch)
+    torch.export.save(program, folder / "model.pt2")
+    about = {"styles": ["Baroque", "Cubism", "Minimalism", "Ukiyo_e"], "size": 16}
+    about["crc32"] = zlib.crc32((folder / "model.pt2").read_bytes())
+    (folder / "judge.json").write_text(json.dumps(about))
+    return folder
+
+
+def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, capsys):
+    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge)]) == 0
     result = json.loads(Path("runs/compare-codes/result.json").read_text())
     assert [row["space"] for row in result["rows"]] == [
         "spatial code",
         "pixel-PCA (128)",
         "colour histogram (64 bins)",
         "untrained encoder",
+        "judge's features (trained with labels)",
     ]
+    assert result["rows"][-1]["dimensions"] == 3
     for row in result["rows"]:
-        assert row["clusters"]["kmeans"]["clusters"] == 4
+        for split in ("train", "test"):
+            assert row["clusters"][split]["kmeans"]["clusters"] == 4
         assert 0 <= row["space_measures"]["probe_top1"] <= 1
     said = capsys.readouterr().out
     assert max(map(len, said.splitlines())) <= 120

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wikiart_autoencode.cluster import catalog_of, find_codes
-from wikiart_autoencode.cluster_config import ClusterConfig, CompareConfig
+from wikiart_autoencode.cluster_config import ClusterConfig, CompareConfig, Method
 from wikiart_autoencode.clusterers import cluster
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.comparison import show_comparison
@@ -44,17 +44,17 @@ def compare(config: CompareConfig) -> None:
             yield _name(path), codes
         yield from baseline_spaces(packed, given[0].codes.shape[1], device, config.seed)
         if config.judge:
-            yield "judge (trained with labels)", judge_space(config.judge, packed, device)
+            yield "judge's features (trained with labels)", judge_space(config.judge, packed, device)
 
     rows = []
     for name, codes in spaces():
         say(f"{name} …")
-        train = codes.rows("train")
-        row: dict[str, Any] = {"space": name, "dimensions": codes.codes.shape[1], "clusters": {}}
-        for method in config.methods:
-            found = cluster(codes.codes[train], method, config.clusters, config.seed)
-            measured = with_permutations(codes.codes[train], found.labels, codes.labels[train], seed=config.seed)
-            row["clusters"][method] = {**measured, "parameters": found.parameters, "note": found.note}
+        # Test has its own clusters beside those of train: a judge, and it alone, knows train's labels by heart.
+        clusters = {
+            split: {method: clusters_of(codes, split, method, config) for method in config.methods}
+            for split in ("train", "test")
+        }
+        row = {"space": name, "dimensions": codes.codes.shape[1], "clusters": clusters}
         rows.append({**row, "space_measures": space_measures(codes, seed=config.seed)})
     result = {
         "kind": "codes",
@@ -70,6 +70,17 @@ def compare(config: CompareConfig) -> None:
     say()
     show_comparison(result)
     say(f"\nEverything is in {folder / 'result.json'}.")
+
+
+def clusters_of(codes: Codes, split: str, method: Method, config: CompareConfig) -> dict[str, Any]:
+    """Cluster one split's codes: measures, those of permuted labels, and what the method ran with.
+
+    A small split is sorted into no more clusters than half its codes.
+    """
+    rows = codes.rows(split)
+    found = cluster(codes.codes[rows], method, min(config.clusters, len(rows) // 2), config.seed)
+    measured = with_permutations(codes.codes[rows], found.labels, codes.labels[rows], seed=config.seed)
+    return {**measured, "parameters": found.parameters, "note": found.note}
 
 
 def _size(path: Path) -> int:

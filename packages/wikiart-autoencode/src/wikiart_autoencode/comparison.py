@@ -10,19 +10,20 @@ from wikiart_data.console import console, say
 def show_comparison(result: dict[str, Any]) -> None:
     """Print two tables: clusters against styles, and how well style can be read from each kind of code."""
     n = result["n"]
-    methods = list(result["rows"][0]["clusters"])
+    methods = list(result["rows"][0]["clusters"]["train"])
     for method in methods:
         say(f"Clusters by {method}, {n['train']:,} training pictures (± : permuted labels, mean and std of AMI)")
         table = Table(box=None, pad_edge=False)
-        for heading in ("codes", "numbers", "AMI", "±", "NMI", "ARI", "purity", "silhouette", "noise"):
+        for heading in ("codes", "numbers", "AMI", "±", "on test", "NMI", "ARI", "purity", "silhouette", "noise"):
             table.add_column(heading, justify="left" if heading == "codes" else "right", no_wrap=True)
         for row in result["rows"]:
-            found = row["clusters"][method]
+            found, of_test = (row["clusters"][split][method] for split in ("train", "test"))
             mean, std = found["ami_permuted"]
             figures = [_three(found[key]) for key in ("nmi", "ari", "purity", "silhouette")]
             chance = f"{mean:.3f}±{std:.3f}"
             noise = f"{100 * found['noise']:.0f} %"
-            table.add_row(row["space"], str(row["dimensions"]), _three(found["ami"]), chance, *figures, noise)
+            amis = [_three(found["ami"]), chance, _three(of_test["ami"])]
+            table.add_row(row["space"], str(row["dimensions"]), *amis, *figures, noise)
         console.print(table, markup=False)
         say()
     first = result["rows"][0]["space_measures"]

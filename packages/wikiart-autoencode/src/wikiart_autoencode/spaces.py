@@ -57,7 +57,7 @@ def untrained(packed: PackedImages, code: int) -> nn.Module:
 
 
 def judge_space(folder: Path, packed: PackedImages, device: torch.device) -> Codes:
-    """Log probabilities of a judge, as codes.
+    """Features of a judge, what its last layer sees, as codes.
 
     Raises:
         InputError: there is no judge in that folder, or it knows other styles.
@@ -65,8 +65,8 @@ def judge_space(folder: Path, packed: PackedImages, device: torch.device) -> Cod
     judge = Judge.load(folder, device)
     if judge.styles != packed.catalog.styles:
         raise InputError(f"The judge in {folder} knows other styles than {packed.catalog.root} has.")
-    answers = [judge(images).cpu() for images in Pictures(packed, device).in_order(_rows(packed), 128, packed.size)]
-    return _codes(packed, torch.cat(answers).clamp(min=1e-6).log().numpy())
+    batches = Pictures(packed, device).in_order(_rows(packed), 128, packed.size)
+    return _codes(packed, torch.cat([judge.look(images)[1].cpu() for images in batches]).numpy())
 
 
 def _rows(packed: PackedImages) -> np.ndarray:
