@@ -77,8 +77,10 @@ def rate_figure(result: dict[str, Any]) -> "Figure":
         for point in result["codes"]:
             form = "vector" if point["code"] else "spatial"
             axes.plot(point["bytes"], point[key], "*", color=ACCENT, markersize=9, zorder=3)
-            place = {"xytext": (0, 7), "textcoords": "offset points", "ha": "center", "color": ACCENT, "fontsize": 7}
-            axes.annotate(f"{form}, {point['bytes']}", (point["bytes"], point[key]), **place)
+            # Where the curves leave room: they run above a spatial code, and to the right of a vector.
+            offset, side = ((0, 7), "center") if point["code"] else ((6, -8), "left")
+            look = {"textcoords": "offset points", "color": ACCENT, "fontsize": 7, "ha": side}
+            axes.annotate(f"{form}, {point['bytes']:,}", (point["bytes"], point[key]), xytext=offset, **look)
         axes.set(title=title, xlabel="bytes a picture", xscale="log")
         axes.set_xticks(ticks := [16, 64, 256, 1024, 4096], [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
