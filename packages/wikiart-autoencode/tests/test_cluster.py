@@ -118,7 +118,7 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
         "pixel-PCA (128)",
         "colour histogram (64 bins)",
         "untrained encoder",
-        "judge's features (trained with labels)",
+        "judge (trained with labels)",
     ]
     assert result["rows"][-1]["dimensions"] == 3
     for row in result["rows"]:

@@ -44,7 +44,7 @@ def compare(config: CompareConfig) -> None:
             yield _name(path), codes
         yield from baseline_spaces(packed, given[0].codes.shape[1], device, config.seed)
         if config.judge:
-            yield "judge's features (trained with labels)", judge_space(config.judge, packed, device)
+            yield "judge (trained with labels)", judge_space(config.judge, packed, device)
 
     rows = []
     for name, codes in spaces():

@@ -12,18 +12,15 @@ def show_comparison(result: dict[str, Any]) -> None:
     n = result["n"]
     methods = list(result["rows"][0]["clusters"]["train"])
     for method in methods:
-        say(f"Clusters by {method}, {n['train']:,} training pictures (± : permuted labels, mean and std of AMI)")
+        say(f"Clusters by {method}, {n['train']:,} training pictures (±: std of AMI with permuted labels)")
         table = Table(box=None, pad_edge=False)
-        for heading in ("codes", "numbers", "AMI", "±", "on test", "NMI", "ARI", "purity", "silhouette", "noise"):
+        for heading in ("codes", "AMI", "±", "on test", "ARI", "purity", "silhouette"):
             table.add_column(heading, justify="left" if heading == "codes" else "right", no_wrap=True)
         for row in result["rows"]:
             found, of_test = (row["clusters"][split][method] for split in ("train", "test"))
-            mean, std = found["ami_permuted"]
-            figures = [_three(found[key]) for key in ("nmi", "ari", "purity", "silhouette")]
-            chance = f"{mean:.3f}±{std:.3f}"
-            noise = f"{100 * found['noise']:.0f} %"
-            amis = [_three(found["ami"]), chance, _three(of_test["ami"])]
-            table.add_row(row["space"], str(row["dimensions"]), *amis, *figures, noise)
+            figures = [_three(found[key]) for key in ("ari", "purity", "silhouette")]
+            amis = (found["ami"], found["ami_permuted"][1], of_test["ami"])
+            table.add_row(row["space"], *map(_three, amis), *figures)
         console.print(table, markup=False)
         say()
     first = result["rows"][0]["space_measures"]
