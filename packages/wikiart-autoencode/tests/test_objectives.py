@@ -6,8 +6,8 @@ import torch
 from wikiart_autoencode.objectives import (
     NOISE,
     Agreement,
+    SecondObjective,
     Texture,
-    make_objective,
     noisy,
     redundancy,
     silence,
@@ -88,8 +88,21 @@ def test_a_spatial_code_is_summed_up_by_means_and_deviations():
     assert torch.equal(summary(code[:, :, 0, 0]), code[:, :, 0, 0])
 
 
-@pytest.mark.parametrize("objective", ["none", "denoise", "vicreg", "texture"])
 @pytest.mark.parametrize("code", [None, 8])
-def test_every_objective_can_be_made(objective, code):
-    module = make_objective(objective, code, channels=4)
-    assert (sum(p.numel() for p in module.parameters()) > 0) == (objective in ("vicreg", "texture"))
+def test_both_objectives_at_once_are_their_sum(code):
+    images = torch.rand(4, 3, 64, 64)
+    ours, other = (torch.randn(4, 8) if code else torch.randn(4, 4, 8, 8) for _ in range(2))
+    both = SecondObjective("vicreg+texture", code, channels=4)
+    agreement, texture = both.agreement(summary(ours), summary(other)), both.texture(summary(ours), images)
+    assert torch.allclose(both(ours, other, images), agreement + texture)
+    for objective, part in (("vicreg", "agreement"), ("texture", "texture")):
+        one = SecondObjective(objective, code, channels=4)
+        getattr(one, part).load_state_dict(getattr(both, part).state_dict())
+        assert torch.allclose(one(ours, other, images), agreement if part == "agreement" else texture)
+
+
+@pytest.mark.parametrize("objective", ["none", "denoise"])
+def test_without_a_module_of_its_own_an_objective_adds_nothing(objective):
+    module = SecondObjective(objective, 8, channels=4)
+    assert not list(module.parameters())
+    assert module(torch.randn(4, 8), None, torch.rand(4, 3, 64, 64)) == 0

@@ -42,7 +42,7 @@ def test_it_learns_and_leaves_a_whole_run(paintings, capsys):
     assert "48 times fewer" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("more", [[], ["--code", "8", "--objective", "vicreg"], ["--objective", "texture"]])
+@pytest.mark.parametrize("more", [[], ["--code", "8", "--objective", "vicreg+texture"], ["--objective", "texture"]])
 def test_broken_in_mid_epoch_it_ends_where_the_unbroken_run_ends(paintings, monkeypatch, more):
     arguments = ["--data", str(paintings), "--epochs", "3", *more]
     assert train(*arguments, "--name", "whole") == 0

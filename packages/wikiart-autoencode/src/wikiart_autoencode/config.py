@@ -34,7 +34,7 @@ class TrainConfig:
     size, 48 times fewer numbers than pixels)."""
     channels: int = 4
     """Of a spatial code."""
-    objective: Literal["none", "denoise", "vicreg", "texture"] = "none"
+    objective: Literal["none", "denoise", "vicreg", "texture", "vicreg+texture"] = "none"
     """What the encoder learns beside reconstruction. denoise: to undo noise; vicreg: to agree on two crops of one
     picture; texture: to know the picture's texture statistics."""
     objective_weight: float = 1.0
@@ -51,8 +51,8 @@ class TrainConfig:
     """Residual blocks a stage."""
     epochs: MaybeNumber = None
     """Times through the training pictures (default: 30, on the sample set 12)."""
-    batch_size: int = 32
-    """Pictures in a step, over all processes."""
+    batch_size: MaybeNumber = None
+    """Pictures in a step, over all processes (default: 32, with vicreg 128)."""
     lr: float = 0.01
     """Peak learning rate of Muon; AdamW, which moves the first layer and everything that is no kernel, takes 0.15
     times that."""

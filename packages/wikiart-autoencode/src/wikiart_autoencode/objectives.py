@@ -1,10 +1,7 @@
 """Second objectives: what the encoder may learn beside reconstruction, so that codes know more about style.
 
-None of them sees a style label. Each is a module with parameters of its own, trained along and thrown away:
-`clean (B, 3, S, S), code, second view's code → loss`.
+None of them sees a style label. What they learn for themselves is trained along and thrown away.
 """
-
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +11,8 @@ NOISE = 0.1
 """Standard deviation of the noise that `denoise` adds, in shares of the range of grey."""
 SCALES = 3
 """Resolutions at which `texture` looks: full, half and quarter."""
+TWO_VIEWS = ("vicreg", "vicreg+texture")
+"""Objectives that need a second crop of every picture, and large batches of them."""
 
 
 def noisy(images: Tensor, seed: int) -> Tensor:
@@ -127,12 +126,27 @@ def summary_length(code: int | None, channels: int) -> int:
     return 2 * channels if code is None else code
 
 
-def make_objective(objective: str, code: int | None, channels: int) -> nn.Module:
-    """The module of a second objective; nothing for those that have none."""
-    length = summary_length(code, channels)
-    if objective == "vicreg":
-        return Agreement(length)
-    if objective == "texture":
-        example: Sequence[int] = texture_statistics(torch.zeros(1, 3, 32, 32)).shape
-        return Texture(length, example[1])
-    return nn.Identity()
+class SecondObjective(nn.Module):
+    """What `--objective` asks of a code, as one module: VICReg, texture, both, or nothing.
+
+    Args:
+        objective: as in the options.
+        code: numbers of a vector code; None means a spatial one of `channels` channels.
+        channels: of the spatial code.
+    """
+
+    def __init__(self, objective: str, code: int | None, channels: int):
+        super().__init__()
+        length = summary_length(code, channels)
+        statistics = texture_statistics(torch.zeros(1, 3, 32, 32)).shape[1]
+        self.agreement = Agreement(length) if objective in TWO_VIEWS else None
+        self.texture = Texture(length, statistics) if objective in ("texture", "vicreg+texture") else None
+
+    def forward(self, code: Tensor, other: Tensor | None, images: Tensor) -> Tensor:
+        """The code of a batch, that of its second view if there is one, and the pictures, (B, 3, S, S) → scalar."""
+        loss = images.new_zeros((), dtype=torch.float32)
+        if self.agreement is not None and other is not None:
+            loss = loss + self.agreement(summary(code), summary(other))
+        if self.texture is not None:
+            loss = loss + self.texture(summary(code), images)
+        return loss

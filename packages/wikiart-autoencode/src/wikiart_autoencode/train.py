@@ -12,7 +12,7 @@ from wikiart_autoencode.checkpoint import make_network
 from wikiart_autoencode.config import TrainConfig
 from wikiart_autoencode.figures import learning_curve, reconstruction_grid
 from wikiart_autoencode.losses import reconstruction_loss
-from wikiart_autoencode.objectives import make_objective, noisy, summary
+from wikiart_autoencode.objectives import TWO_VIEWS, SecondObjective, noisy
 from wikiart_autoencode.quality import mse, psnr, ssim
 from wikiart_autoencode.scores import mean_scores
 from wikiart_data.augment import Augment
@@ -32,6 +32,10 @@ EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
 """Where --epochs does not say."""
 CROPS = Augment(crop=(0.64, 1.0), brightness=0.0, contrast=0.0)
 """How training pictures change: what is reconstructed must stay a picture as it is."""
+VIEWS = Augment(crop=(0.15, 1.0))
+"""How they change where two crops shall get the same code: so much that often only the manner is left in common."""
+BATCH, BATCH_OF_VIEWS = 32, 128
+"""Where --batch-size does not say. VICReg measures the codes' variances and covariances over the batch."""
 LARGER = 1.25
 """Training pictures are packed so many times larger than they are seen: no crop is then ever enlarged. Enlarged ones
 are softer than the pictures that the autoencoder is measured on, and easier."""
@@ -80,11 +84,12 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     root = find_data(config.data, config.cache_dir)
     epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
     # Where the data lies and how long to train are settled here, so that run.json tells it to `encode` and --resume.
-    config = replace(config, epochs=epochs, data=str(root))
+    batch_size = config.batch_size or (BATCH_OF_VIEWS if config.objective in TWO_VIEWS else BATCH)
+    config = replace(config, epochs=epochs, batch_size=batch_size, data=str(root))
     catalog = scan(root, cache_dir=config.cache_dir)
     packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
     larger = pack(catalog, round(LARGER * config.size), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
-    check_data(packed, config.batch_size, accelerator.num_processes)
+    check_data(packed, batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("autoencode", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
@@ -96,9 +101,9 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     batches = Batches(
         larger,
         larger.rows("train"),
-        config.batch_size,
+        batch_size,
         device,
-        augment=CROPS,
+        augment=VIEWS if config.objective in TWO_VIEWS else CROPS,
         bf16=bf16,
         seed=config.seed,
         rank=accelerator.process_index,
@@ -106,7 +111,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     )
     network = make_network(vars(config)).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
-    objective = make_objective(config.objective, config.code, config.channels).to(device)
+    objective = SecondObjective(config.objective, config.code, config.channels).to(device)
     learned = nn.ModuleDict({"network": network, "objective": objective})
     optimizer = Muon(muon_groups(learned, config.lr, config.weight_decay))
     peaks = [group["lr"] for group in optimizer.param_groups]
@@ -121,7 +126,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     for epoch in range(progress["epoch"], config.epochs):
         model.train()
         began = time.monotonic()
-        views = batches.epoch(epoch, config.size, first_step, stream=2) if config.objective == "vicreg" else None
+        views = batches.epoch(epoch, config.size, first_step, stream=2) if config.objective in TWO_VIEWS else None
         steps = batches.epoch(epoch, config.size, first_step)
         label = f"epoch {epoch + 1}/{config.epochs}"
         for step, (images, _) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
@@ -131,11 +136,8 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 ours, code = model(seen)
                 loss = reconstruction_loss(ours.float(), images, config.structure, config.loss)
-                if views is not None:
-                    other = network.encoder(next(views)[0])
-                    loss = loss + config.objective_weight * objective(summary(code), summary(other))
-                elif config.objective == "texture":
-                    loss = loss + config.objective_weight * objective(summary(code), images)
+                other = None if views is None else network.encoder(next(views)[0])
+                loss = loss + config.objective_weight * objective(code, other, images)
             run.check(value := loss.item(), epoch, step)
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)
