@@ -108,6 +108,7 @@ class Decoder(nn.Module):
         size: side of the pictures of a vector code, in pixels.
         blocks: residual blocks a stage.
         block: makes a block of a number of channels; what it is called with beside `x` is passed through `forward`.
+        patch: side of the patches that the last layer writes, in pixels; half of it with one stage more is finer.
     """
 
     def __init__(
@@ -118,12 +119,13 @@ class Decoder(nn.Module):
         size: int = 128,
         blocks: int = BLOCKS,
         block: Callable[[int], nn.Module] = Block,
+        patch: int = PATCH,
     ):
         super().__init__()
         if code is None:
             self.from_code: nn.Module = nn.Conv2d(channels, widths[-1], 3, padding=1)
         else:
-            side = size // factor(widths)
+            side = size // factor(widths, patch)
             shape = (widths[-1], side, side)
             self.from_code = nn.Sequential(nn.Linear(code, widths[-1] * side * side), nn.Unflatten(1, shape))
         stages = []
@@ -134,14 +136,15 @@ class Decoder(nn.Module):
             stages += stage
         self.stages = nn.ModuleList(stages)
         self.norm = ChannelNorm(widths[0])
-        self.to_pixels = nn.Conv2d(widths[0], 3 * PATCH * PATCH, 3, padding=1)
+        self.patch = patch
+        self.to_pixels = nn.Conv2d(widths[0], 3 * patch * patch, 3, padding=1)
 
     def forward(self, code: Tensor, *conditions: Tensor) -> Tensor:
         """Code, as the encoder makes it → images (B, 3, S, S); every block gets `conditions`, if there are any."""
         x = self.from_code(code)
         for stage in self.stages:
             x = stage(x) if isinstance(stage, Upsample) else stage(x, *conditions)
-        return 0.5 + 0.25 * F.pixel_shuffle(self.to_pixels(self.norm(x)), PATCH)
+        return 0.5 + 0.25 * F.pixel_shuffle(self.to_pixels(self.norm(x)), self.patch)
 
 
 class Upsample(nn.Module):
@@ -186,6 +189,6 @@ class Autoencoder(nn.Module):
         return self.decoder(code), code
 
 
-def factor(widths: Sequence[int]) -> int:
+def factor(widths: Sequence[int], patch: int = PATCH) -> int:
     """How many times smaller the coarsest maps are than the picture, along a side."""
-    return PATCH * 2 ** (len(widths) - 1)
+    return patch * 2 ** (len(widths) - 1)

@@ -1,0 +1,5 @@
+"""`python -m wikiart_stylegen`."""
+
+from wikiart_stylegen.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,47 @@
+"""`wikiart-stylegen embeddings`: which styles the network holds for alike."""
+
+import csv
+import io
+
+import torch
+import torch.nn.functional as F
+
+from wikiart_data.console import say
+from wikiart_data.errors import InputError
+from wikiart_data.run import find_model
+from wikiart_data.styles import readable
+from wikiart_data.weights import write_bytes
+from wikiart_stylegen.checkpoint import load_network
+from wikiart_stylegen.config import EmbeddingsConfig
+from wikiart_stylegen.figures import embeddings_figure
+
+NEAREST = 3
+
+
+def embeddings(config: EmbeddingsConfig) -> None:
+    """Write the figure and a CSV, and print each style's nearest ones.
+
+    Raises:
+        InputError: there is no model, or the files cannot be written.
+    """
+    if config.to.suffix.lower() != ".png":
+        raise InputError(f"--to {config.to}: a file that ends in .png is written.")
+    trained = load_network(find_model(config.model, config.runs, "stylegen"))
+    vectors = trained.network.embeddings.weight[: len(trained.styles)].detach()
+    vectors = vectors - vectors.mean(dim=0)  # what all styles share says nothing about which are alike
+    similarity = F.normalize(vectors, dim=1) @ F.normalize(vectors, dim=1).T
+    axes = torch.linalg.svd(vectors, full_matrices=False).Vh[:2]
+    content = io.BytesIO()
+    points = (vectors @ axes.T).numpy()
+    embeddings_figure(similarity.numpy(), points, trained.styles).savefig(content, format="png")
+    write_bytes(config.to, content.getvalue())
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["style", *trained.styles])
+    for style, row in zip(trained.styles, similarity.tolist(), strict=True):
+        writer.writerow([style, *(f"{value:.4f}" for value in row)])
+        names = [trained.styles[place] for place in torch.tensor(row).topk(NEAREST + 1).indices.tolist()]
+        others = [readable(name) for name in names if name != style][:NEAREST]
+        say(f"{readable(style):<28} {', '.join(others)}")
+    write_bytes(config.to.with_suffix(".csv"), text.getvalue().encode())
+    say(f"\nWritten to {config.to} and {config.to.with_suffix('.csv')}.")

@@ -1,0 +1,209 @@
+"""`wikiart-stylegen evaluate`: is it the style, and is it still the picture? Every claim beside its baseline."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wikiart_autoencode.codes import Codes
+from wikiart_autoencode.probes import space_measures
+from wikiart_autoencode.quality import ssim
+from wikiart_data.batches import Pictures
+from wikiart_data.catalog import scan
+from wikiart_data.console import say, track
+from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.errors import InputError
+from wikiart_data.judge import Judge
+from wikiart_data.packed import PackedImages, pack
+from wikiart_data.run import find_model, read_record
+from wikiart_data.sample.build import MARK
+from wikiart_data.source import find_data
+from wikiart_data.weights import write_bytes
+from wikiart_stylegen.checkpoint import Trained, load_network
+from wikiart_stylegen.config import EvaluateConfig
+from wikiart_stylegen.figures import proof_figure
+from wikiart_stylegen.measures import edge_correlation, found_again, hits, kid, mean, share, wanted_styles
+from wikiart_stylegen.network import StyleAutoencoder
+from wikiart_stylegen.report import show_proof
+
+LEAST, LEAST_ON_SAMPLE = 50, 1
+"""Where --least does not say."""
+BATCH = 64
+
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Write proof/result.json and its figure into the run's folder, and print the table.
+
+    Raises:
+        InputError: there is no such run or judge, or they know other styles.
+    """
+    path = find_model(config.model, config.runs, "stylegen")
+    trained = load_network(path)
+    catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
+    device = start_engine(config.device).device
+    judge = Judge.load(config.judge, device)
+    for name, styles in ((str(path), trained.styles), (f"the judge in {config.judge}", judge.styles)):
+        if styles != catalog.styles:
+            raise InputError(f"{name} knows other styles than {catalog.root} has.")
+    packed = pack(catalog, trained.config["size"], cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    rows = packed.rows(config.split)
+    if not len(rows):
+        raise InputError(f"{catalog.root} has no pictures in {config.split}.")
+    if len(rows) > config.pictures:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.pictures, replace=False))
+    counts = catalog.counts("train")
+    on_sample = (catalog.root / MARK).exists()
+    least = LEAST_ON_SAMPLE if on_sample else LEAST
+    least = least if config.least is None else config.least
+    allowed = np.flatnonzero(counts >= least)
+    if len(allowed) < 2:
+        if config.least is not None:
+            raise InputError(f"--least {least}: fewer than two styles have so many training pictures.")
+        allowed = np.arange(len(counts))
+    labels = catalog.labels[rows]
+    wanted = wanted_styles(labels, allowed.tolist(), config.seed)
+    images = torch.cat(list(Pictures(packed).in_order(rows, 256, packed.size)))
+
+    def painted(one: Trained, styles: np.ndarray, strength: float = 1.0) -> Tensor:
+        return repainted(one, images, torch.from_numpy(styles), device, strength)
+
+    random = np.random.default_rng(config.seed)
+    shuffled = allowed[random.permutation(len(allowed))]
+    while (shuffled == allowed).any():
+        shuffled = allowed[random.permutation(len(allowed))]
+    swap = np.arange(len(counts))
+    swap[allowed] = shuffled
+    mismatched = painted(trained, wanted)
+    variants: dict[str, tuple[str, Tensor, np.ndarray]] = {
+        "mismatched": ("repainted in another style", mismatched, wanted),
+        "matched": ("repainted in its own style", painted(trained, labels), labels),
+        "shuffled": ("told a shuffled style", painted(trained, swap[wanted]), wanted),
+        "null": ("told no style", painted(trained, wanted, strength=0.0), wanted),
+        "unchanged": ("the input itself", images, wanted),
+    }
+    if config.baseline:
+        simple = load_network(find_model(config.baseline, config.runs, "stylegen"))
+        variants["concat"] = ("embedding beside the code", painted(simple, wanted), wanted)
+    result: dict[str, Any] = {
+        "kind": "proof",
+        "split": config.split,
+        "n": len(rows),
+        "styles": len(allowed),
+        "chance": {"top1": 1 / len(allowed), "top3": 3 / len(allowed)},
+        "judge": {key: judge.about.get(key) for key in ("seed", "network", "width", "top1", "top3", "split")},
+        "size": packed.size,
+        "data_fingerprint": catalog.fingerprint,
+        "git_commit": read_record(path.parent)["git_commit"],
+        "rows": {},
+    }
+    features: dict[str, Tensor] = {}
+    for name, (label, pictures, asked) in variants.items():
+        say(f"{label} …")
+        answers, features[name] = judged(judge, pictures, device)
+        wanted_t = torch.from_numpy(asked)
+        result["rows"][name] = {
+            "label": label,
+            "top1": share(hits(answers, wanted_t, 1)),
+            "top3": share(hits(answers, wanted_t, 3)),
+            "ssim": mean(ssim(pictures, images).numpy()),
+            "edges": mean(edge_correlation(pictures, images)),
+            "found": share(found_again(pictures, images, seed=config.seed)),
+        }
+        if name == "mismatched":
+            named = hits(answers, wanted_t, 1)
+            result["per_style"] = [
+                {"style": catalog.styles[style], "train": int(counts[style]), **share(named[asked == style])}
+                for style in allowed
+                if (asked == style).any()
+            ]
+    answers, of_real = judged(judge, images, device)
+    known = np.isin(labels, allowed)
+    on_real = torch.from_numpy(labels)
+    result["rows"]["real"] = {
+        "label": "real paintings of the style",
+        "top1": share(hits(answers, on_real, 1)[known]),
+        "top3": share(hits(answers, on_real, 3)[known]),
+    }
+    result["kid"] = distances(packed, judge, device, allowed, features, wanted, of_real)
+    result["leakage"] = leakage(trained, packed, device)
+    other = painted(trained, wanted_styles(wanted, allowed.tolist(), config.seed + 1))
+    result["sensitivity"] = {
+        "style moves": mean((other - mismatched).abs().mean(dim=(1, 2, 3)).numpy()),
+        "rebuilt differs from input": mean((variants["matched"][1] - images).abs().mean(dim=(1, 2, 3)).numpy()),
+    }
+    if on_sample:
+        from wikiart_stylegen.truth import against_truth
+
+        result["truth"] = against_truth(packed, rows, images, wanted, mismatched)
+    folder = path.parent / "proof"
+    folder.mkdir(exist_ok=True)
+    content = io.BytesIO()
+    proof_figure(result).savefig(content, format="png")
+    write_bytes(folder / "proof.png", content.getvalue())
+    write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+    say()
+    show_proof(result)
+    say(f"\nEverything is in {folder}/ (result.json, proof.png).")
+
+
+@torch.no_grad()
+def repainted(one: Trained, images: Tensor, styles: Tensor, device: torch.device, strength: float = 1.0) -> Tensor:
+    """Images (N, 3, S, S) in the styles (N,) → (N, 3, S, S) float32 in 0..1 on the CPU."""
+    network: StyleAutoencoder = one.network.to(device, memory_format=torch.channels_last).eval()
+    bf16 = use_bf16(device, one.config["precision"])
+    found = []
+    for start in track(range(0, len(images), BATCH), -(-len(images) // BATCH), "painting", "batches"):
+        some, asked = images[start : start + BATCH].to(device), styles[start : start + BATCH].to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            code = network.encoder(some.contiguous(memory_format=torch.channels_last))
+            found.append(network.paint(code, network.style_vector(asked, strength)).float().clamp(0, 1).cpu())
+    return torch.cat(found)
+
+
+def judged(judge: Judge, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What a judge says of images (N, 3, S, S): probabilities (N, C) and features (N, F), on the CPU."""
+    looks = [judge.look(images[start : start + BATCH].to(device)) for start in range(0, len(images), BATCH)]
+    shares, features = zip(*looks, strict=True)
+    return torch.cat(shares).cpu(), torch.cat(features).cpu()
+
+
+def distances(
+    packed: PackedImages,
+    judge: Judge,
+    device: torch.device,
+    allowed: np.ndarray,
+    features: dict[str, Tensor],
+    wanted: np.ndarray,
+    of_inputs: Tensor,
+    most: int = 300,
+) -> list[dict[str, Any]]:
+    """KID on the judge's features, a style at a time: repaints and inputs against real training pictures of it."""
+    found = []
+    for style in allowed:
+        asked = wanted == style
+        if asked.sum() < 8:
+            continue
+        rows = packed.rows("train")[packed.catalog.labels[packed.rows("train")] == style]
+        rows = np.sort(np.random.default_rng(0).choice(rows, min(most, len(rows)), replace=False))
+        real = judged(judge, torch.cat(list(Pictures(packed).in_order(rows, 256, packed.size))), device)[1]
+        found.append(
+            {
+                "style": packed.catalog.styles[style],
+                "painted": kid(real, features["mismatched"][asked]),
+                "unchanged": kid(real, of_inputs[asked]),
+            }
+        )
+    return found
+
+
+@torch.no_grad()
+def leakage(one: Trained, packed: PackedImages, device: torch.device) -> dict[str, Any]:
+    """How well style can be read from the content code: neighbours and a linear probe, beside the majority."""
+    from wikiart_autoencode.encode import encoded
+
+    encoder = one.network.to(device, memory_format=torch.channels_last).encoder
+    codes: Codes = encoded(encoder, packed, device, use_bf16(device, one.config["precision"]))
+    return space_measures(codes, permutations=3)

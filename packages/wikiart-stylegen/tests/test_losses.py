@@ -1,0 +1,84 @@
+"""The losses and the critic, against values worked out by hand."""
+
+import pytest
+import torch
+
+from wikiart_stylegen.critic import Critic, StyleStatistics
+from wikiart_stylegen.losses import (
+    content_cycle,
+    edge_distance,
+    edges,
+    hinge_critic,
+    hinge_painter,
+    other_styles,
+    statistics_distance,
+)
+
+
+def test_hinge_losses_by_hand():
+    real, fake = torch.tensor([[[2.0, 0.5]]]), torch.tensor([[[-3.0, 0.0]]])
+    assert hinge_critic(real, fake).item() == pytest.approx((0 + 0.5) / 2 + (0 + 1) / 2)
+    assert hinge_painter(fake).item() == pytest.approx(1.5)
+
+
+def test_statistics_are_counted_in_their_spread_and_outliers_are_bounded():
+    ours, wanted = torch.tensor([[1.0, 0.0], [0.0, 1000.0]]), torch.zeros(2, 2)
+    spread = torch.tensor([0.499, 0.999])
+    assert statistics_distance(ours, wanted, spread).item() == pytest.approx((4 + 0 + 0 + 25) / 4, rel=1e-4)
+
+
+def test_the_content_cycle_moves_the_painting_and_not_the_input_code():
+    code, again = torch.zeros(1, 1, 2, 2, requires_grad=True), torch.ones(1, 1, 2, 2, requires_grad=True)
+    loss = content_cycle(code, again)
+    loss.backward()
+    assert loss.item() == 1
+    assert code.grad is None
+    assert again.grad.abs().sum() > 0
+
+
+def test_edges_know_places_and_no_contrast():
+    torch.manual_seed(0)
+    images = torch.rand(1, 3, 32, 32)
+    assert edges(images).shape == (1, 2, 14, 14)
+    assert edge_distance(0.3 * images + 0.4, images) < 0.02
+    assert edge_distance(1 - images, images) < 1e-5
+    assert edge_distance(images.flip(3), images) > 0.3
+
+
+def test_another_style_is_never_the_own_one_and_all_others_are_alike_likely():
+    styles = torch.arange(4).repeat(3000)
+    wanted = other_styles(styles, 4, torch.Generator().manual_seed(0))
+    table = torch.zeros(4, 4).index_put_((styles, wanted), torch.tensor(1.0), accumulate=True) / 3000
+    assert table.diagonal().sum() == 0
+    off = table[~torch.eye(4, dtype=torch.bool)]
+    assert (off - 1 / 3).abs().max() < 0.04
+
+
+def test_the_critic_answers_for_the_style_that_is_asked():
+    torch.manual_seed(0)
+    critic = Critic(5, width=8).eval()
+    maps = critic.maps(torch.rand(2, 3, 32, 32))
+    answers = critic.real(maps[-1])
+    patches = critic.patches(maps, torch.tensor([4, 1]))
+    assert torch.equal(patches, torch.stack([answers[0, 4], answers[1, 1]]))
+    assert critic.named(maps).shape == (2, 5)
+    assert critic.statistics(maps).shape == (2, critic.style.in_features)
+
+
+def test_the_style_is_named_by_statistics_alone():
+    """Halves of the picture changed places: statistics of a layer hardly change, so neither does what is named."""
+    torch.manual_seed(0)
+    critic = Critic(5, width=8).eval()
+    images = torch.rand(4, 3, 64, 64)
+    moved = torch.cat([images[..., 32:], images[..., :32]], dim=3)
+    assert (critic.named(critic.maps(images)) - critic.named(critic.maps(moved))).abs().max() < 0.05
+
+
+def test_first_means_are_plain_and_later_ones_follow():
+    known = StyleStatistics(3, 2, decay=0.9)
+    known.update(torch.tensor([[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]]), torch.tensor([0, 0, 2]))
+    assert known.means.tolist() == [[2.0, 3.0], [0.0, 0.0], [9.0, 9.0]]
+    for _ in range(200):
+        known.update(torch.tensor([[5.0, 5.0]]).repeat(2, 1), torch.tensor([0, 0]))
+    assert known.means[0].tolist() == pytest.approx([5.0, 5.0], abs=1e-3)
+    assert known.means[2].tolist() == [9.0, 9.0]
