@@ -59,9 +59,11 @@ def test_scores_and_intervals_are_those_of_the_formulas(monkeypatch):
     codes = made(6.0)
     train, test = codes.rows("train"), codes.rows("test")
     labels = codes.labels[test]
-    model = KNeighborsClassifier(20).fit(codes.codes[train], codes.labels[train])
-    named = vote(codes.labels[train][model.kneighbors(codes.codes[test], return_distance=False)])
     result = space_measures(codes, permutations=2)
+    assert result["knn_metric"] in ("euclidean", "cosine")
+    centre = codes.codes[train].mean(axis=0)
+    model = KNeighborsClassifier(20, metric=result["knn_metric"]).fit(codes.codes[train] - centre, codes.labels[train])
+    named = vote(codes.labels[train][model.kneighbors(codes.codes[test] - centre, return_distance=False)])
     hits = int((named == labels).sum())
     interval = binomtest(hits, len(labels)).proportion_ci(method="wilson")
     assert result["knn_top1"] == hits / len(labels)
@@ -70,6 +72,17 @@ def test_scores_and_intervals_are_those_of_the_formulas(monkeypatch):
     low, high = result["knn_balanced_interval"]
     assert low < result["knn_balanced"] < high
     assert named.shape == labels.shape
+
+
+def test_codes_whose_lengths_mean_nothing_have_neighbours_by_angle():
+    plain = made(1.0)
+    random = np.random.default_rng(1)
+    directions = np.linalg.qr(random.normal(size=(16, 16)))[0][plain.labels]
+    lengths = np.exp(random.uniform(-5, 0, (len(plain), 1))) * random.choice([-1, 1], (len(plain), 1))
+    codes = lengths * (directions + 0.2 * random.normal(size=plain.codes.shape))
+    stretched = Codes(codes, plain.labels, plain.files, plain.styles, plain.split)
+    assert space_measures(plain, permutations=2)["knn_metric"] == "euclidean"
+    assert space_measures(stretched, permutations=2)["knn_metric"] == "cosine"
 
 
 @pytest.mark.parametrize("number", [1, 7, 50, 80])

@@ -1,13 +1,16 @@
 """The losses and the critic, against values worked out by hand."""
 
+import math
+
 import pytest
 import torch
 
-from wikiart_stylegen.critic import Critic, StyleStatistics
+from wikiart_stylegen.critic import Critic, StyleNet, StyleStatistics, moments
 from wikiart_stylegen.losses import (
     content_cycle,
     edge_distance,
     edges,
+    hidden,
     hinge_critic,
     hinge_painter,
     other_styles,
@@ -54,24 +57,43 @@ def test_another_style_is_never_the_own_one_and_all_others_are_alike_likely():
     assert (off - 1 / 3).abs().max() < 0.04
 
 
+def test_hiding_is_perfect_when_nothing_is_known_and_costs_what_is():
+    assert hidden(torch.zeros(3, 27)).item() == pytest.approx(0, abs=1e-6)
+    shares = torch.tensor([[0.7, 0.2, 0.1]])
+    by_hand = sum(math.log((1 / 3) / share) for share in (0.7, 0.2, 0.1)) / 3
+    assert hidden(shares.log()).item() == pytest.approx(by_hand, rel=1e-5)
+
+
 def test_the_critic_answers_for_the_style_that_is_asked():
     torch.manual_seed(0)
     critic = Critic(5, width=8).eval()
-    maps = critic.maps(torch.rand(2, 3, 32, 32))
-    answers = critic.real(maps[-1])
-    patches = critic.patches(maps, torch.tensor([4, 1]))
-    assert torch.equal(patches, torch.stack([answers[0, 4], answers[1, 1]]))
-    assert critic.named(maps).shape == (2, 5)
-    assert critic.statistics(maps).shape == (2, critic.style.in_features)
+    images = torch.rand(2, 3, 32, 32)
+    asked = critic(images, torch.tensor([4, 1]))
+    assert asked.shape == (2, 4, 4)
+    assert torch.equal(asked[0], critic(images, torch.tensor([4, 4]))[0])
+    assert not torch.allclose(asked[0], critic(images, torch.tensor([1, 1]))[0])
+
+
+def test_moments_by_hand():
+    maps = torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]])
+    assert moments(maps)[0].tolist() == pytest.approx([2.0, 5.0, 1.0, 0.0], abs=4e-3)
+
+
+def test_the_style_network_names_one_style_more_the_painted_one():
+    namer = StyleNet(5, widths=(8, 16), blocks=(1, 1))
+    statistics = namer.statistics(torch.rand(3, 3, 32, 32))
+    assert statistics.shape == (3, namer.length)
+    assert namer.named(statistics).shape == (3, 6)
 
 
 def test_the_style_is_named_by_statistics_alone():
     """Halves of the picture changed places: statistics of a layer hardly change, so neither does what is named."""
     torch.manual_seed(0)
-    critic = Critic(5, width=8).eval()
+    namer = StyleNet(5, widths=(8, 16), blocks=(1, 1)).eval()
     images = torch.rand(4, 3, 64, 64)
     moved = torch.cat([images[..., 32:], images[..., :32]], dim=3)
-    assert (critic.named(critic.maps(images)) - critic.named(critic.maps(moved))).abs().max() < 0.05
+    ours, theirs = (namer.statistics(some) for some in (images, moved))
+    assert (ours - theirs).abs().mean() < 0.05 * (ours - namer.statistics(0.3 * images)).abs().mean()
 
 
 def test_first_means_are_plain_and_later_ones_follow():

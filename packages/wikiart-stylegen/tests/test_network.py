@@ -33,7 +33,7 @@ def test_the_style_reaches_every_block():
     _, code = network(torch.rand(2, 3, 32, 32), torch.tensor([1, 3]))
     network.paint(code, network.embeddings(torch.tensor([1, 3]))).square().sum().backward()
     blocks = [block for block in network.decoder.stages if hasattr(block, "to_scale_shift")]
-    assert len(blocks) == 2
+    assert len(blocks) == 3  # at an eighth, a quarter and half of the picture's size
     assert all(block.to_scale_shift.weight.grad.abs().sum() > 0 for block in blocks)
 
 

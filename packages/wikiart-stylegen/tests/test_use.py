@@ -133,6 +133,13 @@ def test_the_proof_holds_every_row_beside_its_baselines(trained, judge, capsys):
     assert "told a shuffled style" in capsys.readouterr().out
 
 
+def test_only_styles_with_enough_training_pictures_are_asked_for(trained, judge, capsys):
+    assert main(["evaluate", str(trained), "--judge", str(judge), "--least", "24"]) == 0
+    assert json.loads((trained / "proof" / "result.json").read_text())["styles"] == 4
+    assert main(["evaluate", str(trained), "--judge", str(judge), "--least", "25"]) == 2
+    assert "--least 25: fewer than two styles" in capsys.readouterr().err
+
+
 def test_a_judge_of_other_styles_is_refused(trained, judge, tmp_path, capsys):
     about = json.loads((judge / "judge.json").read_text())
     (tmp_path / "other").mkdir()

@@ -37,6 +37,7 @@ def show_proof(result: dict[str, Any]) -> None:
     if truth := result.get("truth"):
         say(
             f"Against the truth: {truth['painted']['psnr']:.2f} dB, unchanged {truth['unchanged']['psnr']:.2f} dB, "
-            f"mean picture {truth['mean picture']['psnr']:.2f} dB; closer than the input in {truth['closer']} of "
-            f"{truth['styles']} styles."
+            f"mean picture {truth['mean picture']['psnr']:.2f} dB, another painter of the style "
+            f"{truth['another painter']['psnr']:.2f} dB; closer than the input in {truth['closer']} of "
+            f"{truth['styles']} styles, another painter in {truth['another painter closer']}."
         )

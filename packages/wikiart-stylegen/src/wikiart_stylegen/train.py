@@ -119,6 +119,8 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         config = resumed_options(config, run.record)
     root = find_data(config.data, config.cache_dir)
     epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
+    if config.conditioning == "film" and config.lessons >= epochs:
+        raise InputError(f"--lessons {config.lessons} leaves none of the {epochs} epochs for painting.")
     config = replace(config, epochs=epochs, data=str(root))
     catalog = scan(root, cache_dir=config.cache_dir)
     packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)

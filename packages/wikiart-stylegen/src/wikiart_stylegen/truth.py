@@ -1,4 +1,4 @@
-"""The sample set knows the truth: the same scene, painted in the wanted style by the painter of that style."""
+"""The sample set knows the truth: the same scene, painted in the wanted style by painters of that style."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,19 @@ from wikiart_data.batches import Pictures
 from wikiart_data.decode import square
 from wikiart_data.packed import PackedImages
 from wikiart_data.sample import paint, scene_of
-from wikiart_data.sample.build import SIZE
+from wikiart_data.sample.build import SIZE, artists, counts
+
+HANDS = 3
+"""Painters of the style who each paint the scene: a style leaves them palettes and touch, so there is no one truth."""
 
 
 def against_truth(
     packed: PackedImages, rows: np.ndarray, images: Tensor, wanted: np.ndarray, painted: Tensor
 ) -> dict[str, Any]:
-    """PSNR and SSIM to the truth of repaints, of unchanged inputs, and of the wanted style's mean picture.
+    """PSNR and SSIM to the truth, averaged over HANDS painters.
+
+    Of repaints, of unchanged inputs, of the wanted style's mean picture, and of one more painter of that style, who
+    shows how near painters of one style come to one another.
 
     Args:
         packed: the sample set.
@@ -29,14 +35,21 @@ def against_truth(
         painted: (N, 3, S, S) repaints.
 
     Returns:
-        Means over pictures for each, the same for each style, and in how many styles repaints are closer than inputs.
+        Means over pictures for each, the same for each style, and in how many styles repaints are closer than inputs,
+        and another painter is.
     """
     catalog = packed.catalog
-    truth = []
+    hands = [[] for _ in range(HANDS + 1)]
+    known = counts("train")
     for row, style in zip(rows, wanted, strict=True):
-        scene = scene_of(Path(catalog.files[row]))
-        truth.append(square(Image.fromarray(paint(scene, catalog.styles[style], SIZE)), packed.size))
-    real = torch.from_numpy(np.stack(truth)).permute(0, 3, 1, 2).float() / 255
+        scene, name = scene_of(Path(catalog.files[row])), catalog.styles[style]
+        names = artists(name, known[name])
+        chosen = np.random.default_rng(scene.seed).permutation(len(names))
+        for place, hand in enumerate(hands):
+            # Of a style with fewer painters than that, the one more is anybody.
+            artist = names[chosen[place]] if place < len(names) else "anybody"
+            hand.append(square(Image.fromarray(paint(scene, name, SIZE, artist)), packed.size))
+    *truths, another = (torch.from_numpy(np.stack(hand)).permute(0, 3, 1, 2).float() / 255 for hand in hands)
     train = packed.rows("train")
     means = torch.stack(
         [
@@ -44,9 +57,17 @@ def against_truth(
             for style in range(len(catalog.styles))
         ]
     )
-    made = {"painted": painted, "unchanged": images, "mean picture": means[torch.from_numpy(wanted)]}
+    made = {
+        "painted": painted,
+        "unchanged": images,
+        "mean picture": means[torch.from_numpy(wanted)],
+        "another painter": another,
+    }
     found = {
-        name: {"psnr": psnr(pictures, real).numpy(), "ssim": ssim(pictures, real).numpy()}
+        name: {
+            "psnr": np.mean([psnr(pictures, truth).numpy() for truth in truths], axis=0),
+            "ssim": np.mean([ssim(pictures, truth).numpy() for truth in truths], axis=0),
+        }
         for name, pictures in made.items()
     }
     per_style = []
@@ -59,6 +80,7 @@ def against_truth(
     return {
         **{name: {key: float(value.mean()) for key, value in values.items()} for name, values in found.items()},
         "closer": sum(row["painted"]["psnr"] > row["unchanged"]["psnr"] for row in per_style),
+        "another painter closer": sum(row["another painter"]["psnr"] > row["unchanged"]["psnr"] for row in per_style),
         "styles": len(per_style),
         "per_style": per_style,
     }
