@@ -136,7 +136,7 @@ def test_the_score_with_a_judge(trained, monkeypatch, capsys):
 
 
 def test_without_a_judge_the_rest_is_scored(trained, capsys):
-    result = scoring.evaluate(EvaluateConfig(trained, pictures=2, sampling=1, device="cpu"))
+    result = scoring.score(EvaluateConfig(trained, pictures=2, sampling=1, device="cpu"))
     assert "no judge" in capsys.readouterr().out
     assert "top1" not in result["rows"]["adapted"]
     assert result["rows"]["adapted"]["diversity"]["value"] > 0

@@ -44,8 +44,17 @@ def find_judge(named: Path | None) -> Path | None:
     return Path("judge") if (Path("judge") / "judge.json").is_file() else None
 
 
-def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+def evaluate(config: EvaluateConfig) -> None:
     """Paint, measure, print the table, and write score/ into the run's folder.
+
+    Raises:
+        InputError: there is no such run or judge, or they know other styles.
+    """
+    score(config)
+
+
+def score(config: EvaluateConfig) -> dict[str, Any]:
+    """As `evaluate`.
 
     Returns:
         What score/result.json holds.

@@ -40,11 +40,11 @@ def pretrain(config: PretrainConfig) -> None:
     accelerator = start_engine(config.device)
     if accelerator.num_processes > 1:
         raise InputError("pretrain runs in one process: start it without accelerate launch.")
-    device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     run = None
     if config.resume:
         run = Run.resume(config.resume)
         config = resumed_options(config, run.record)
+    device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     if run is None:
         run = Run.start("lora-pretrain", config, as_catalog(config.pictures))
     shown = scenes(config.pictures)

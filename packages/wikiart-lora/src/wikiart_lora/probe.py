@@ -15,8 +15,9 @@ from wikiart_data.sample.scenes import SCENES
 from wikiart_lora.measures import share
 
 SIDE = 32
-EPOCHS = 8
 BATCH = 64
+STEPS = 240
+"""Enough for the sample set; a small set is gone through more often."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,10 @@ def train_probe(images: Tensor, kinds: Tensor, valid: Tensor, valid_kinds: Tenso
     generator = torch.Generator().manual_seed(seed)
     network.train()
     peaks = [group["lr"] for group in optimizer.param_groups]
-    for epoch in track(range(EPOCHS), EPOCHS, "training the scene probe", "epochs"):
+    epochs = max(1, round(STEPS * BATCH / len(seen)))
+    for epoch in track(range(epochs), epochs, "training the scene probe", "epochs"):
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * (1 - epoch / EPOCHS)
+            group["lr"] = peak * (1 - epoch / epochs)
         for rows in torch.randperm(len(seen), generator=generator).split(BATCH):
             if len(rows) < 2:
                 continue
