@@ -119,6 +119,7 @@ def test_the_score_with_a_judge(trained, monkeypatch, capsys):
     assert "top-1" in told
     result = json.loads((trained / "score/result.json").read_text())
     assert result["n"] == 9
+    assert result["training"]["steps"] == 3
     assert result["rows"]["real"]["top1"]["value"] == 1.0
     for name in ("base", "adapted"):
         row = result["rows"][name]
@@ -129,7 +130,7 @@ def test_the_score_with_a_judge(trained, monkeypatch, capsys):
     assert all("kid" in entry["adapted"] for entry in result["per_style"])
     assert "hit rate" in result["targets"]
     for figure in ("score", "before-after", "nearest"):
-        assert (trained / f"score/{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert (trained / f"score/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     text = cards.card(trained)
     assert "| base |" in text
     assert "| rank | 3 |" in text

@@ -23,7 +23,7 @@ from wikiart_lora.buckets import fitted
 from wikiart_lora.captions import PLAIN, caption_for, titles
 from wikiart_lora.config import EvaluateConfig
 from wikiart_lora.families import decode_latents, encode_pictures
-from wikiart_lora.figures import picture_grid, score_figure
+from wikiart_lora.figures import pairs_figure, picture_grid, score_figure
 from wikiart_lora.generate import Trained, open_trained, write_figure
 from wikiart_lora.measures import diversity, hits, kid, mean, memorisation, share, small
 from wikiart_lora.painting import paint
@@ -100,6 +100,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         "seed": config.seed,
         "data_fingerprint": catalog.fingerprint,
         "git_commit": read_record(trained.file.parent)["git_commit"],
+        "training": how_trained(trained),
         "rows": {name: {} for name in made},
         "memorisation": {name: memorisation(small(images), small(real), small(held)) for name, images in made.items()},
     }
@@ -126,6 +127,19 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     result["targets"] = against_targets(result)
     write(trained, catalog, result, made, real, wanted)
     return result
+
+
+def how_trained(trained: Trained) -> dict[str, Any]:
+    """What the adapter cost, of the run's result and record; {} for a run that was not finished."""
+    folder = trained.file.parent
+    try:
+        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    record = read_record(folder)
+    options = {name: trained.config[name] for name in ("batch_size", "rank", "targets", "lr", "seed")}
+    costs = {name: found[name] for name in ("steps", "train_seconds", "trainable")}
+    return {**options, **costs, "device": record["device"], "processes": record["processes"]}
 
 
 def questions(
@@ -286,16 +300,19 @@ def write(
 ) -> None:
     """Print the score and write it with its figures."""
     folder = trained.file.parent / "score"
-    folder.mkdir(exist_ok=True)
+    figures = folder / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
     if "judge" in result:
-        write_figure(folder / "score.png", score_figure(result))
-    first = [int(np.flatnonzero(wanted == label)[0]) for label in np.unique(wanted)]
-    pairs = torch.stack([made["base"][first], made["adapted"][first]], dim=1)
-    names = [readable(catalog.styles[label]) for label in np.unique(wanted)]
-    write_figure(folder / "before-after.png", picture_grid(pairs, names, ["base", "adapted"]))
+        write_figure(figures / "score.png", score_figure(result))
+    labels = np.unique(wanted)
+    # Another thing to paint for the next style: the figure shows all that was asked for, and nothing is picked.
+    shown = [np.flatnonzero(wanted == label) for label in labels]
+    shown = [int(mine[place % len(mine)]) for place, mine in enumerate(shown)]
+    names = [readable(catalog.styles[label]) for label in labels]
+    write_figure(figures / "before-after.png", pairs_figure(made["base"][shown], made["adapted"][shown], names))
     about = result["memorisation"]["adapted"]
     closest = torch.stack([made["adapted"][about["nearest"]], real[about["nearest_train"]]])[None]
-    write_figure(folder / "nearest.png", picture_grid(closest, ["nearest pair"], ["painted", "training picture"]))
+    write_figure(figures / "nearest.png", picture_grid(closest, ["nearest pair"], ["painted", "training picture"]))
     write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
     say()
     show_score(result)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from wikiart_data.figures import ACCENT, INK, PALE, SECOND, WIDTH, canvas, styled
@@ -47,6 +48,32 @@ def picture_grid(pictures: Tensor, rows: Sequence[str], columns: Sequence[str]) 
             if row == 0:
                 axes.set_title(columns[column], fontsize=6.5, fontweight="normal", loc="center")
         line[0].set_ylabel(rows[row], rotation=0, ha="right", va="center", fontsize=6.5)
+    return figure
+
+
+PAIRS = 6
+"""Styles side by side in a figure of pairs."""
+
+
+@styled
+def pairs_figure(before: Tensor, after: Tensor, names: Sequence[str]) -> "Figure":
+    """Each style's two pictures side by side, the base's on the left, in a figure that fits a page.
+
+    Args:
+        before: (N, 3, H, W) float in 0..1, by the base.
+        after: (N, 3, H, W), the same prompts and seeds with the adapter.
+        names: N.
+    """
+    columns = min(PAIRS, len(names))
+    rows = -(-len(names) // columns)
+    aspect = before.shape[-2] / before.shape[-1] / 2
+    figure, grid = canvas(rows * (WIDTH / columns * aspect + 0.16) + 0.1, rows=rows, columns=columns)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0.0, hspace=0.0)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for axes, left, right, name in zip(grid.flat, before, after, names, strict=False):
+        axes.imshow(torch.cat([left, right], dim=2).permute(1, 2, 0).numpy(), interpolation="nearest")
+        axes.set_title(name, fontsize=5.5, fontweight="normal", loc="center", pad=2)
     return figure
 
 
