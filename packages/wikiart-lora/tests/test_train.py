@@ -1,6 +1,9 @@
 """The command as a user runs it: training, going on after a break, the cache, too little memory, mistakes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +121,23 @@ def test_other_families_train_save_load_and_paint(request, options, family):
     run = f"runs/lora/{family}"
     assert main(["generate", run, "--style", "Baroque", "-n", "1", "--sampling", "1", "--device", "cpu"]) == 0
     assert Path("pictures/000.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_two_processes_train_as_one_and_one_of_them_writes(options):
+    assert main([*options, "--steps", "2", "--name", "alone"]) == 0
+    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_lora"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, "train", *options, "--steps", "2", "--name", "two"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("step      2 of 2") == 1
+    assert json.loads(Path("runs/lora/two/run.json").read_text())["processes"] == 2
+    assert sorted(folder.name for folder in Path("runs/lora").iterdir()) == ["alone", "two"]
+    first, second = weights_of("alone"), weights_of("two")
+    for key in first:  # the same batches and noise; gradients are summed in another order
+        torch.testing.assert_close(first[key], second[key], rtol=1e-2, atol=1e-4)
 
 
 def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd, paintings):
