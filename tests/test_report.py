@@ -187,3 +187,25 @@ def test_codes_stand_beside_chance():
     )
     assert lines[3].endswith("| 23.5 | 3.7 | 23.5 | 3.7 |")
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_a_score_of_painted_pictures_stands_beside_base_real_and_chance():
+    told = {"value": 0.5, "interval": [0.4, 0.6]}
+    seen = {"top1": told, "top3": told}
+    painted = seen | {"kid": {"value": 0.25, "interval": [0.2, 0.3]}, "diversity": {"value": 0.125}}
+    near = {"painted": {"value": 0.2, "interval": [0.1, 0.3]}, "held_out": {"value": 0.1, "interval": [0.05, 0.15]}}
+    result = {
+        "kind": "lora score",
+        "n": 216,
+        "chance": {"top1": 1 / 27, "top3": 1 / 9},
+        "rows": {"real": seen, "real, encoded and decoded": seen, "base": painted, "adapted": painted},
+        "memorisation": {"base": near, "adapted": near},
+        "probe": {"real": told, "base": told, "base, style asked": told, "adapted, style asked": told},
+    }
+    lines = report.table(result).splitlines()
+    share = "50.0 (40.0–60.0)"
+    assert f"| real valid pictures | {share} | {share} | – | – | {share} | 0.100 (0.050–0.150) |" in lines
+    assert f"| base + adapter | {share} | {share} | 0.25 (0.20–0.30) | 0.125 | {share} | 0.200 (0.100–0.300) |" in lines
+    assert f"| base, scene alone asked |  |  |  |  | {share} |  |" in lines
+    assert "| chance | 3.7 | 11.1 |  |  |  |  |" in lines
+    assert len({line.count("|") for line in lines}) == 1

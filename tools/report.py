@@ -198,7 +198,39 @@ def _codes_table(result: dict[str, Any]) -> str:
     return _markdown(lines)
 
 
+def _lora_table(result: dict[str, Any]) -> str:
+    """A row a painter: what the judge names right, how near it is to real paintings, and whether the scene is left."""
+    lines = [[f"{result['n']} pictures, 95 % intervals", "style named right, %", "among the first three, %"]]
+    lines[0] += ["KID", "diversity", "scene seen by the probe, %", "distance to the nearest training picture"]
+    probe, near = result.get("probe", {}), result["memorisation"]
+    scenes = {"base": "base, style asked", "adapted": "adapted, style asked", "real": "real"}
+    names = {"base": "base", "adapted": "base + adapter", "real": "real valid pictures"}
+    for key, row in result["rows"].items():
+        cells = [_share(row[top]) if top in row else "–" for top in ("top1", "top3")]
+        cells.append(_with_interval(row["kid"], 2) if "kid" in row else "–")
+        cells.append(f"{row['diversity']['value']:.3f}" if row.get("diversity") else "–")
+        cells.append(_share(probe[scenes[key]]) if scenes.get(key) in probe else "–")
+        place = near["adapted"]["held_out"] if key == "real" else near.get(key, {}).get("painted")
+        lines.append([names.get(key, key), *cells, _with_interval(place, 3) if place else "–"])
+    if "base" in probe:
+        lines.append(["base, scene alone asked", "", "", "", "", _share(probe["base"]), ""])
+    if "chance" in result:
+        lines.append(["chance", *(f"{100 * result['chance'][key]:.1f}" for key in ("top1", "top3")), "", "", "", ""])
+    return _markdown(lines)
+
+
+def _share(told: dict[str, Any]) -> str:
+    low, high = told["interval"]
+    return f"{100 * told['value']:.1f} ({100 * low:.1f}–{100 * high:.1f})"
+
+
+def _with_interval(told: dict[str, Any], digits: int) -> str:
+    low, high = told["interval"]
+    return f"{told['value']:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
+
+
 _COMPARISONS = {
+    "lora score": _lora_table,
     "rates": _rates_table,
     "codes": _codes_table,
     "imbalance": _imbalance_table,

@@ -1,0 +1,64 @@
+"""Parts of a training step that are no part of its idea: the optimiser, too little memory, several processes."""
+
+from typing import Any
+
+import torch
+
+from wikiart_data.console import say
+from wikiart_data.errors import InputError
+from wikiart_lora.adapter import Adapter, groups
+from wikiart_lora.config import TrainConfig
+
+
+def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW, or its 8-bit form.
+
+    Raises:
+        InputError: 8 bits are asked for and bitsandbytes is missing.
+    """
+    sharing = groups(adapter, config.lr, config.text_lr, config.plus)
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(sharing, weight_decay=config.weight_decay)
+    try:
+        import bitsandbytes
+    except ImportError as error:
+        raise InputError(
+            "--optimizer adamw8bit needs bitsandbytes: install it with `pip install 'wikiart-lora[eightbit]'`, or "
+            "leave the option out."
+        ) from error
+    return bitsandbytes.optim.AdamW8bit(sharing, weight_decay=config.weight_decay)
+
+
+def halved(pieces: int, number: int, device: torch.device) -> int:
+    """After running out of memory: work through the batch in twice as many parts.
+
+    Raises:
+        InputError: a part is one picture already.
+    """
+    if pieces >= number:
+        raise InputError(
+            f"{device} has too little memory for one picture. Try --checkpointing, a smaller --size or --rank, or "
+            "another base; `wikiart-lora --base list` says what each needs."
+        )
+    pieces = min(2 * pieces, number)
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    say(
+        f"Out of memory on {device}: from now on a batch of {number} is worked through in {pieces} parts of at most "
+        f"{-(-number // pieces)}; the steps stay the same. (Next time: --accumulate {pieces}.)"
+    )
+    return pieces
+
+
+def mean_gradients(accelerator: Any, weights: list[torch.nn.Parameter]) -> None:
+    """Over several processes, every gradient becomes the mean over them.
+
+    An adapter's gradients are a few megabytes: one exchange a step, after all parts, is simpler than wrapping the
+    networks, and a process that runs out of memory and tries again does not leave the others waiting.
+    """
+    if accelerator.num_processes == 1:
+        return
+    gradients = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in weights]
+    flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+    for weight, mean in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+        weight.grad = mean.view_as(weight)

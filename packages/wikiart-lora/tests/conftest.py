@@ -1,0 +1,192 @@
+"""Small folders of pictures, small pipelines of every family with random weights, and no network at all."""
+
+import socket
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wikiart_lora.tiny_networks import make_scheduler
+from wikiart_lora.vocabulary import make_tokenizer
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # at import, diffusers and transformers speak of their own old names
+    import diffusers
+    import peft  # noqa: F401
+    import transformers
+
+COUNTS = {"Baroque": 12, "Cubism": 8, "Ukiyo_e": 6}
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("WIKIART_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any connection is an error at once: nothing here may reach for the hub."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError("the tests have no network")
+
+    monkeypatch.setattr(socket.socket, "connect", refused)
+    monkeypatch.setattr(socket, "getaddrinfo", refused)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three styles: plain colours that differ, with noise; titles in the names, and not all of them square."""
+    root = tmp_path_factory.mktemp("paintings")
+    random = np.random.default_rng(0)
+    for split, share in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
+        for place, (style, count) in enumerate(COUNTS.items()):
+            folder = root / split / style
+            folder.mkdir(parents=True)
+            for number in range(int(count * share)):
+                colour = np.array([[220, 60, 60], [60, 200, 60], [60, 60, 220]])[place]
+                shape = (24, 40, 3) if number % 3 == 2 else (24, 24, 3)
+                pixels = (colour + random.normal(0, 25, shape)).clip(0, 255).astype(np.uint8)
+                name = f"painter-{number % 3}_a-red-lake-{split}-{number}.jpg"
+                Image.fromarray(pixels).save(folder / name, quality=90)
+    return root
+
+
+def tokenizer():
+    return make_tokenizer(["a red lake", "a painting of a house"])
+
+
+def text_encoder(words: int, length: int, projected: bool = False):
+    config = transformers.CLIPTextConfig(
+        vocab_size=words, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        max_position_embeddings=length, projection_dim=16, bos_token_id=0, eos_token_id=1, pad_token_id=1,
+    )  # fmt: skip
+    kind = transformers.CLIPTextModelWithProjection if projected else transformers.CLIPTextModel
+    return kind(config)
+
+
+def vae():
+    return diffusers.AutoencoderKL(
+        sample_size=16, block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, latent_channels=4, norm_num_groups=4,
+        mid_block_add_attention=False,
+    )  # fmt: skip
+
+
+def unet(**more):
+    return diffusers.UNet2DConditionModel(
+        **{
+            "sample_size": 8, "block_out_channels": (16, 32), "layers_per_block": 1, "cross_attention_dim": 16,
+            "attention_head_dim": 2, "norm_num_groups": 4, "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+            "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"), **more,
+        }
+    )  # fmt: skip
+
+
+def save_sd(folder: Path, prediction: str) -> Path:
+    torch.manual_seed(0)
+    words = tokenizer()
+    scheduler = diffusers.DDIMScheduler.from_config(make_scheduler().config, prediction_type=prediction)
+    if prediction == "epsilon":
+        scheduler.register_to_config(rescale_betas_zero_snr=False)
+    diffusers.StableDiffusionPipeline(
+        vae=vae(), text_encoder=text_encoder(len(words), words.model_max_length), tokenizer=words, unet=unet(),
+        scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def save_sdxl(folder: Path) -> Path:
+    torch.manual_seed(0)
+    words = tokenizer()
+    length = words.model_max_length
+    diffusers.StableDiffusionXLPipeline(
+        vae=vae(),
+        text_encoder=text_encoder(len(words), length),
+        text_encoder_2=text_encoder(len(words), length, projected=True),
+        tokenizer=words,
+        tokenizer_2=words,
+        unet=unet(
+            cross_attention_dim=32, addition_embed_type="text_time", addition_time_embed_dim=8,
+            projection_class_embeddings_input_dim=6 * 8 + 16, transformer_layers_per_block=(1, 2),
+            use_linear_projection=True, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        ),
+        scheduler=diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing="leading"),
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def save_flux2(folder: Path) -> Path:
+    """FLUX.2 klein: as deep in text as the real one, whose pipeline reads the layers 9, 18 and 27; all else shallow."""
+    torch.manual_seed(0)
+    letters = sorted(__import__("tokenizers").pre_tokenizers.ByteLevel.alphabet())
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    words = transformers.Qwen2Tokenizer(
+        vocab={token: place for place, token in enumerate([*letters, *special])}, merges=[],
+        unk_token="<|endoftext|>", eos_token="<|im_end|>", pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
+    )  # fmt: skip
+    words.chat_template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    encoder = transformers.Qwen3ForCausalLM(
+        transformers.Qwen3Config(
+            vocab_size=len(words), hidden_size=8, intermediate_size=16, num_hidden_layers=28, num_attention_heads=2,
+            num_key_value_heads=1, head_dim=4, max_position_embeddings=512,
+        )
+    )  # fmt: skip
+    autoencoder = diffusers.AutoencoderKLFlux2(
+        sample_size=16, block_out_channels=(8, 16), down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2, layers_per_block=1, latent_channels=4, norm_num_groups=4,
+        mid_block_add_attention=False,
+    )  # fmt: skip
+    transformer = diffusers.Flux2Transformer2DModel(
+        in_channels=16, num_layers=1, num_single_layers=2, attention_head_dim=8, num_attention_heads=2,
+        joint_attention_dim=24, timestep_guidance_channels=16, axes_dims_rope=(2, 2, 2, 2), guidance_embeds=False,
+    )  # fmt: skip
+    diffusers.Flux2KleinPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=autoencoder,
+        text_encoder=encoder, tokenizer=words, transformer=transformer,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sd(tmp_path_factory.mktemp("bases") / "sd", "epsilon")
+
+
+@pytest.fixture(scope="session")
+def sd_v(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sd(tmp_path_factory.mktemp("bases") / "sd-v", "v_prediction")
+
+
+@pytest.fixture(scope="session")
+def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_sdxl(tmp_path_factory.mktemp("bases") / "sdxl")
+
+
+@pytest.fixture(scope="session")
+def flux2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_flux2(tmp_path_factory.mktemp("bases") / "flux2")
+
+
+@pytest.fixture
+def options(paintings: Path, sd: Path) -> list[str]:
+    """A run of seconds."""
+    return [
+        "--base", str(sd), "--data", str(paintings), "--batch-size", "4", "--steps", "4", "--rank", "2", "--size", "16",
+        "--device", "cpu", "--precision", "fp32", "--ema", "0.5", "--lr", "0.01", "--sampling", "1",
+    ]  # fmt: skip
