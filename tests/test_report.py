@@ -209,3 +209,30 @@ def test_a_score_of_painted_pictures_stands_beside_base_real_and_chance():
     assert f"| base, scene alone asked |  |  |  |  | {share} |  |" in lines
     assert "| chance | 3.7 | 11.1 |  |  |  |  |" in lines
     assert len({line.count("|") for line in lines}) == 1
+
+
+def test_the_proof_shows_every_variant_and_where_it_is_known_the_truth():
+    told = {"value": 0.5, "interval": [0.4, 0.6]}
+    repaint = {"label": "repainted", "top1": told, "top3": told, "ssim": told, "edges": told, "found": told}
+    result = {
+        "kind": "proof",
+        "n": 270,
+        "split": "valid",
+        "size": 96,
+        "styles": 27,
+        "chance": {"top1": 1 / 27, "top3": 1 / 9},
+        "rows": {"mismatched": repaint, "real": {"label": "real paintings", "top1": told, "top3": told}},
+    }
+    lines = report.table(result).splitlines()
+    share = "50.0 (40.0–60.0)"
+    assert lines[0].startswith("| 270 valid pictures at 96 px, 27 styles | judge: top-1, % |")
+    assert f"| repainted | {share} | {share} | 0.50 | 0.50 | 50 |" in lines
+    assert f"| real paintings | {share} | {share} |  |  |  |" in lines
+    assert "| chance | 3.7 | 11.1 |  |  | 1 |" in lines
+    near = {"psnr": 12.5, "ssim": 0.25}
+    truth = {name: near for name in ("painted", "unchanged", "mean picture", "another painter")}
+    with_truth = report.table(result | {"truth": truth | {"closer": 14, "another painter closer": 22, "styles": 27}})
+    assert with_truth.startswith(report.table(result))
+    assert "| repainted | 12.50 | 0.250 | 14 of 27 |" in with_truth
+    assert "| another painter of the style | 12.50 | 0.250 | 22 of 27 |" in with_truth
+    assert "| the input itself | 12.50 | 0.250 |  |" in with_truth
