@@ -230,7 +230,7 @@ def test_the_proof_shows_every_variant_and_where_it_is_known_the_truth():
     assert f"| real paintings | {share} | {share} |  |  |  |" in lines
     assert "| chance | 3.7 | 11.1 |  |  | 1 |" in lines
     near = {"psnr": 12.5, "ssim": 0.25}
-    truth = {name: near for name in ("painted", "unchanged", "mean picture", "another painter")}
+    truth = dict.fromkeys(("painted", "unchanged", "mean picture", "another painter"), near)
     with_truth = report.table(result | {"truth": truth | {"closer": 14, "another painter closer": 22, "styles": 27}})
     assert with_truth.startswith(report.table(result))
     assert "| repainted | 12.50 | 0.250 | 14 of 27 |" in with_truth

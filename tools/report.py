@@ -235,7 +235,7 @@ def _proof_table(result: dict[str, Any]) -> str:
 def _truth_table(result: dict[str, Any]) -> str:
     """A row a picture that could be meant for the truth: how near it is to what painters of the style paint."""
     truth = result["truth"]
-    lines = [["beside the scene by three painters of the style", "PSNR, dB", "SSIM", "closer than the input in, styles"]]
+    lines = [["beside the scene by three painters of the style", "PSNR, dB", "SSIM", "closer than the input in"]]
     names = {"painted": "repainted", "unchanged": "the input itself", "mean picture": "mean picture of the style"}
     closer = {"painted": truth["closer"], "another painter": truth["another painter closer"]}
     for key in ("painted", "unchanged", "mean picture", "another painter"):
