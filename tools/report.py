@@ -54,7 +54,7 @@ def keep(name: str, folders: Sequence[Path]) -> None:
     target = ROOT / "report"
     (target / "figures").mkdir(parents=True, exist_ok=True)
     (target / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    for figure in sorted((folders[0] / "figures").glob("*.png")):
+    for figure in sorted([*folders[0].glob("*.png"), *(folders[0] / "figures").glob("*.png")]):
         shutil.copy(figure, target / "figures" / f"{name}-{figure.name}")
 
 

@@ -64,3 +64,17 @@ def test_colour_and_contrast_of_a_picture_are_not_in_its_content_code():
         code = network.encoder(torch.stack([torch.rand(3, 64, 64), 0.2 + 0.1 * torch.rand(3, 64, 64)]))
     assert code.mean(dim=(2, 3)).abs().max() < 1e-5
     assert (code.var(dim=(2, 3), correction=0) - 1).abs().max() < 1e-2
+
+
+def test_styles_are_alike_if_they_tell_the_decoder_the_same():
+    network = make()
+    with torch.no_grad():
+        for block in network.decoder.modules():
+            if hasattr(block, "to_scale_shift"):  # nobody reads the embedding's last four numbers
+                block.to_scale_shift.weight[:, 4:] = 0
+        network.embeddings.weight[1, :4] = network.embeddings.weight[3, :4]
+    told = network.told()
+    assert len(told) == 5
+    assert torch.allclose(told[1], told[3])
+    assert not torch.allclose(told[1], told[2])
+    assert torch.equal(make("concat").told(), make("concat").embeddings.weight[:5])

@@ -27,7 +27,7 @@ def embeddings(config: EmbeddingsConfig) -> None:
     if config.to.suffix.lower() != ".png":
         raise InputError(f"--to {config.to}: a file that ends in .png is written.")
     trained = load_network(find_model(config.model, config.runs, "stylegen"))
-    vectors = trained.network.embeddings.weight[: len(trained.styles)].detach()
+    vectors = trained.network.told().detach()
     vectors = vectors - vectors.mean(dim=0)  # what all styles share says nothing about which are alike
     similarity = F.normalize(vectors, dim=1) @ F.normalize(vectors, dim=1).T
     axes = torch.linalg.svd(vectors, full_matrices=False).Vh[:2]

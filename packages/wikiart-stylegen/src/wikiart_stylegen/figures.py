@@ -108,7 +108,7 @@ def strip_figure(pictures: Tensor, names: Sequence[str]) -> "Figure":
 
 @styled
 def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Sequence[str]) -> "Figure":
-    """Cosine similarity of the trained embeddings, ordered so that likes stand together, and their 2-D map.
+    """Cosine similarity of what styles tell the decoder, ordered so that likes stand together, and their 2-D map.
 
     Args:
         similarity: (C, C) in −1..1.
@@ -123,7 +123,7 @@ def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Se
     shown = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)
     left.set_xticks(range(len(names)), names, rotation=90, fontsize=5.5)
     left.set_yticks(range(len(names)), names, fontsize=5.5)
-    left.set_title("Cosine similarity of style embeddings")
+    left.set_title("Cosine similarity of styles")
     figure.colorbar(shown, ax=left, shrink=0.6)
     for place, (x, y) in enumerate(points):
         colour, marker = look(styles[place], tuple(styles))

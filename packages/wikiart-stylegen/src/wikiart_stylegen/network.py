@@ -107,3 +107,13 @@ class StyleAutoencoder(nn.Module):
         """Embeddings between the null style (strength 0) and a style (1), or beyond it: (B,) int64 → (B, D)."""
         null = self.embeddings.weight[self.null]
         return null + strength * (self.embeddings(styles) - null)
+
+    def told(self) -> Tensor:
+        """What each style tells the decoder: (styles, N), the scales and shifts of all blocks.
+
+        Embeddings start as random vectors, long enough that training turns them little; what makes styles alike or
+        unlike is learned where they are read. Of `concat` it is the embeddings themselves.
+        """
+        vectors = self.embeddings.weight[: self.null]
+        blocks = [block for block in self.decoder.modules() if isinstance(block, StyledBlock)]
+        return torch.cat([block.to_scale_shift(vectors) for block in blocks], dim=1) if blocks else vectors
