@@ -43,8 +43,8 @@ class TrainConfig:
     blocks: int = 2
     """Residual blocks a stage."""
     epochs: MaybeNumber = None
-    """Times through the training pictures (default: 40, on the sample set 15)."""
-    lessons: int = 5
+    """Times through the training pictures (default: 40, on the sample set 10)."""
+    lessons: int = 4
     """The first epochs, in which only the style network is taught, which then asks the painter for styles."""
     batch_size: int = 32
     """Pictures in a step, over all processes."""

@@ -38,7 +38,7 @@ from wikiart_stylegen.losses import (
 )
 from wikiart_stylegen.network import StyleAutoencoder
 
-EPOCHS, EPOCHS_ON_SAMPLE = 40, 15
+EPOCHS, EPOCHS_ON_SAMPLE = 40, 10
 """Where --epochs does not say."""
 CROPS = Augment(crop=(0.6, 1.0), brightness=0.0, contrast=0.0)
 """How training pictures change: colours and contrast are style, so they stay."""
