@@ -222,6 +222,8 @@ def _lora_table(result: dict[str, Any]) -> str:
 def _proof_table(result: dict[str, Any]) -> str:
     """A row a variant: is it the wanted style to the judge, and is it still the picture?"""
     heading = f"{result['n']} {result['split']} pictures at {result['size']} px, {result['styles']} styles"
+    if result.get("strength", 1.0) != 1.0:
+        heading += f", strength {result['strength']:g}"
     lines = [[heading, "judge: top-1, %", "top-3, %", "SSIM to the input", "edges", "found again of 100, %"]]
     for row in result["rows"].values():
         kept = [f"{row[key]['value']:.2f}" for key in ("ssim", "edges") if key in row] or ["", ""]
@@ -229,6 +231,16 @@ def _proof_table(result: dict[str, Any]) -> str:
         lines.append([row["label"], _share(row["top1"]), _share(row["top3"]), *kept, found])
     chance = [f"{100 * result['chance'][key]:.1f}" for key in ("top1", "top3")]
     lines.append(["chance", *chance, "", "", "1"])
+    return _markdown(lines)
+
+
+def _strengths_table(result: dict[str, Any]) -> str:
+    """A column a strength: more style, less content."""
+    rows = result["strengths"]
+    lines = [["strength", *(f"{row['strength']:g}" for row in rows)]]
+    for label, key in (("judge: top-1, %", "top1"), ("top-3, %", "top3"), ("found again of 100, %", "found")):
+        lines.append([label, *(f"{100 * row[key]['value']:.1f}" for row in rows)])
+    lines.append(["SSIM to the input", *(f"{row['ssim']['value']:.2f}" for row in rows)])
     return _markdown(lines)
 
 
@@ -257,7 +269,11 @@ def _with_interval(told: dict[str, Any], digits: int) -> str:
 
 _COMPARISONS = {
     "lora score": _lora_table,
-    "proof": lambda result: _proof_table(result) + ("\n" + _truth_table(result) if "truth" in result else ""),
+    "proof": lambda result: "\n".join(
+        table(result)
+        for table, key in ((_proof_table, "rows"), (_strengths_table, "strengths"), (_truth_table, "truth"))
+        if key in result
+    ),
     "rates": _rates_table,
     "codes": _codes_table,
     "imbalance": _imbalance_table,

@@ -128,6 +128,8 @@ def test_the_proof_holds_every_row_beside_its_baselines(trained, judge, capsys):
     assert rows["unchanged"]["found"]["value"] == 1
     assert 0 <= result["leakage"]["probe_top1"] <= 1
     assert result["sensitivity"]["style moves"]["value"] > 0
+    at = {row["strength"]: row for row in result["strengths"]}
+    assert at[1.0] | {"label": rows["mismatched"]["label"], "strength": 1.0} == rows["mismatched"] | {"strength": 1.0}
     assert {row["style"] for row in result["kid"]} == set(STYLES)
     assert (trained / "proof" / "proof.png").read_bytes().startswith(b"\x89PNG")
     assert "told a shuffled style" in capsys.readouterr().out

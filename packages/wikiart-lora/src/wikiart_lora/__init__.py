@@ -1,1 +1,1 @@
-"""LoRA fine-tuning of a pretrained diffusion model in the painting styles. Not built yet."""
+"""LoRA fine-tuning of a pretrained diffusion model in the painting styles."""

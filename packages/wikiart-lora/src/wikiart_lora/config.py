@@ -316,7 +316,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pretrain the embedded base `tiny` on plain renderings of the sample set's scenes; an hour or two of one core.
+    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; an hour or two of one core.
 
     Example: wikiart-lora pretrain --name tiny
     """
@@ -331,7 +331,7 @@ class PretrainConfig:
     """Go on with the run in this folder, with the options it was started with."""
     pictures: int = 12_000
     """Scenes, six kinds in turn."""
-    vae_steps: int = 1_500
+    vae_steps: int = 2_000
     """Steps of the autoencoder."""
     steps: int = 5_000
     """Steps of text encoder and UNet."""
@@ -339,7 +339,7 @@ class PretrainConfig:
     """Pictures in a step."""
     lr: float = 0.01
     """Peak learning rate of Muon for kernels; everything else takes 0.15 times that, with AdamW."""
-    kl: float = 1e-5
+    kl: float = 1e-6
     """Weight of the latents' pull towards a normal distribution."""
     ema: float = 0.998
     """Decay of the averaged weights that are kept, a step."""

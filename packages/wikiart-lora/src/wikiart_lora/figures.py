@@ -20,8 +20,10 @@ def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
     steps = [line["step"] for line in metrics]
     left.plot(steps, [line["loss"] for line in metrics], color=INK, marker=".")
     left.set(title="Loss in training", xlabel="step")
-    right.plot(steps, [line["valid"] for line in metrics], color=ACCENT, marker=".")
+    right.plot(steps, [line["valid"] for line in metrics], color=ACCENT, marker=".", label="told the style")
+    right.plot(steps, [line["valid_swapped"] for line in metrics], color=PALE, marker=".", label="told another")
     right.set(title="Loss on valid, fixed noise", xlabel="step")
+    right.legend()
     return figure
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from wikiart_data.loop import check_weights, follow, resumed_options, warmup_cos
 from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.run import Run
 from wikiart_lora.config import PretrainConfig
+from wikiart_lora.looks import described, developed, draw_looks
 from wikiart_lora.roughen import roughen
 from wikiart_lora.scenes import as_catalog, captions, photographs, scenes
 from wikiart_lora.tiny_networks import SIZE, make_scheduler, make_text_encoder, make_unet, make_vae
@@ -48,7 +50,10 @@ def pretrain(config: PretrainConfig) -> None:
     if run is None:
         run = Run.start("lora-pretrain", config, as_catalog(config.pictures))
     shown = scenes(config.pictures)
-    words = captions(shown)
+    looks = draw_looks(config.pictures, config.seed)
+    words = [
+        described(scene, look, turn // 6) for turn, (scene, look) in enumerate(zip(captions(shown), looks, strict=True))
+    ]
     say(f"Painting {config.pictures:,} plain scenes.")
     pictures = photographs(shown)
     tokenizer = make_tokenizer(words)
@@ -103,7 +108,9 @@ def pretrain(config: PretrainConfig) -> None:
                 loss = autoencoder_loss(ours, images) + config.kl * posterior.kl().mean()
             else:
                 if latents is None:
-                    latents, tokens, scheduler = prepared(averages["vae"], pictures, tokenizer, words, device, bf16)
+                    latents, tokens, scheduler = prepared(
+                        averages["vae"], pictures, looks, tokenizer, words, device, bf16
+                    )
                 unnoticed = torch.rand(len(rows), generator=generator) < NO_CAPTION
                 asked = torch.where(unnoticed[:, None], tokens[-1], tokens[rows]).to(device)
                 mirrored = torch.rand(len(rows), generator=generator) < 0.5
@@ -134,8 +141,8 @@ def pretrain(config: PretrainConfig) -> None:
         loss_sum = 0.0
         run.save(parts, optimizer, epoch=start // BLOCK + 1, step=last, loss=0.0, seconds=seconds)
         if last > config.vae_steps:
-            save_base(run.folder / "base", averages, tokenizer, pictures, bf16)
-    save_base(run.folder / "base", averages, tokenizer, pictures, bf16)
+            save_base(run.folder / "base", averages, tokenizer, words, pictures, bf16)
+    save_base(run.folder / "base", averages, tokenizer, words, pictures, bf16)
     run.finish({"steps": total, "train_seconds": round(seconds, 1)}, {})
     say(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
 
@@ -148,31 +155,51 @@ def autoencoder_loss(ours: Tensor, images: Tensor) -> Tensor:
 
 @torch.no_grad()
 def prepared(
-    vae: nn.Module, pictures: Tensor, tokenizer: Any, words: list[str], device: torch.device, bf16: bool
+    vae: nn.Module,
+    pictures: Tensor,
+    looks: list[tuple[str, ...]],
+    tokenizer: Any,
+    words: list[str],
+    device: torch.device,
+    bf16: bool,
 ) -> tuple[Tensor, Tensor, Any]:
     """What the second stage needs.
 
     Returns:
-        Latents (2, N, 4, 16, 16) float32, scaled, of the pictures as they are and mirrored; tokens (N + 1, L) int64,
-        the last row of no caption; the scheduler.
+        Latents (2, N, CHANNELS, 16, 16) float32, scaled, of the pictures with their looks, as they are and mirrored;
+        tokens (N + 1, L) int64, the last row of no caption; the scheduler.
     """
     say("Encoding all scenes.")
     scale = latent_scale(vae, pictures, device, bf16)
-    found = [
-        torch.cat(
-            [encoded(vae, pictures[at : at + 256], mirrored, device, bf16) for at in range(0, len(pictures), 256)]
-        )
-        for mirrored in (False, True)
-    ]
+    found = []
+    for mirrored in (False, True):
+        parts = [slice(at, at + 256) for at in range(0, len(pictures), 256)]
+        found.append(torch.cat([encoded(vae, pictures[at], mirrored, device, bf16, looks[at]) for at in parts]))
     padded = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
     tokens = tokenizer([*words, ""], return_tensors="pt", **padded).input_ids
     return torch.stack(found) * scale, tokens, make_scheduler()
 
 
-def encoded(vae: nn.Module, pictures: Tensor, mirrored: bool, device: torch.device, bf16: bool) -> Tensor:
-    """Pictures (B, S, S, 3) uint8 → the means of their latents, not scaled: (B, 4, 16, 16) float32 on the CPU."""
+def encoded(
+    vae: nn.Module,
+    pictures: Tensor,
+    mirrored: bool,
+    device: torch.device,
+    bf16: bool,
+    looks: Sequence[tuple[str, ...]] = (),
+) -> Tensor:
+    """Pictures (B, S, S, 3) uint8 → means of their latents, not scaled: (B, CHANNELS, 16, 16) float32 on the CPU.
+
+    With `looks`, one entry a picture, they are developed first.
+    """
     box = torch.tensor([[0.0, 0.0, 1.0, 1.0, float(mirrored)]]).expand(len(pictures), 5)
-    images = resized_crops(pictures.to(device), box, SIZE).div_(127.5).sub_(1)
+    images = resized_crops(pictures.to(device), box, SIZE).div_(255)
+    if looks:
+        generator = torch.Generator().manual_seed(int(pictures[0].sum()))
+        images = torch.stack(
+            [developed(image, look, generator) for image, look in zip(images.cpu(), looks, strict=True)]
+        ).to(device)
+    images = images * 2 - 1
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         return vae.encode(images).latent_dist.mean.float().cpu()
 
@@ -183,14 +210,25 @@ def latent_scale(vae: nn.Module, pictures: Tensor, device: torch.device, bf16: b
     return 1 / encoded(vae, pictures[:512], False, device, bf16).std().item()
 
 
-def save_base(folder: Path, averages: nn.ModuleDict, tokenizer: Any, pictures: Tensor, bf16: bool) -> None:
-    """Write the averaged weights as an fp16 pipeline that `StableDiffusionPipeline.from_pretrained` loads."""
+def save_base(
+    folder: Path, averages: nn.ModuleDict, tokenizer: Any, words: list[str], pictures: Tensor, bf16: bool
+) -> None:
+    """Write the averaged weights as an fp16 pipeline that `StableDiffusionPipeline.from_pretrained` loads.
+
+    Tokens that no caption has used still point where chance put them, at a third of the others' length; they get the
+    length of the others, so that a new word is heard as clearly as an old one.
+    """
     from diffusers import StableDiffusionPipeline
 
     vae = copy.deepcopy(averages["vae"])
     device = next(vae.parameters()).device
     vae.register_to_config(scaling_factor=latent_scale(vae, pictures, device, bf16))
     parts = copy.deepcopy(averages["denoiser"])
+    embedding = parts["text_encoder"].get_input_embeddings().weight.data
+    used = torch.zeros(len(embedding), dtype=torch.bool)
+    used[sorted({token for tokens in tokenizer(words).input_ids for token in tokens})] = True
+    lengths = embedding.norm(dim=1, keepdim=True)
+    embedding[~used] *= lengths[used].mean() / lengths[~used].mean()
     pipeline = StableDiffusionPipeline(
         vae=vae.half(),
         text_encoder=parts["text_encoder"].half(),

@@ -1,6 +1,7 @@
 """What a step is given: rows, latents and embeddings, from the cache or encoded now."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -39,6 +40,9 @@ class Supply:
         self.base, self.catalog, self.config, self.device, self.dtype = base, catalog, config, device, dtype
         self.buckets = make_buckets(config.size, base.multiple, config.aspect)
         self.captions = captions_of(catalog, config.variants, config.trigger, config.seed)
+        # The same captions with another style in each: does the network listen to it?
+        swapped = replace(catalog, labels=(catalog.labels + len(catalog.styles) // 2) % len(catalog.styles))
+        self.swapped = captions_of(swapped, 1, config.trigger, config.seed)
         self.label = None if config.style is None else label_of(config.style, catalog)
         self.cached = None
         self.embedded = None
@@ -50,6 +54,7 @@ class Supply:
             if not config.text_encoder:
                 rows = np.concatenate([self.rows("train"), self.readable("valid")])
                 words = [caption for row in rows for caption in self.captions[row]]
+                words += [caption for row in self.readable("valid") for caption in self.swapped[row]]
                 self.embedded = embeddings_of(base, words, config.cache_dir)
         train = self.rows("train")
         if not len(train):
@@ -91,10 +96,10 @@ class Supply:
         with torch.set_grad_enabled(self.config.text_encoder and torch.is_grad_enabled()):
             return encode_text(self.base, words)
 
-    def first_text(self, rows: np.ndarray) -> Text:
-        """Embeddings of rows' first captions, without gradients."""
+    def first_text(self, rows: np.ndarray, swapped: bool = False) -> Text:
+        """Embeddings of rows' first captions, without gradients; `swapped` puts another style into each."""
         with torch.no_grad():
-            found = self.text([self.captions[row][0] for row in rows])
+            found = self.text([(self.swapped if swapped else self.captions)[row][0] for row in rows])
         return {name: values.detach().cpu() for name, values in found.items()}
 
     def free(self) -> None:

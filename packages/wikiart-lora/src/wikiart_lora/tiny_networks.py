@@ -8,12 +8,14 @@ SIZE = 64
 """Side of the pictures, in pixels."""
 LATENT = 16
 """Side of the latents: a quarter of the pictures', so that a brush mark survives."""
+CHANNELS = 8
+"""Of the latents. Stable Diffusion has 4, which drop the brush marks at this size."""
 WORDS = 128
 """Numbers a token of the text encoder."""
 
 
 def make_vae() -> nn.Module:
-    """An AutoencoderKL: (B, 3, 64, 64) in -1..1 → (B, 4, 16, 16)."""
+    """An AutoencoderKL: (B, 3, 64, 64) in -1..1 → (B, CHANNELS, 16, 16)."""
     from diffusers import AutoencoderKL
 
     return AutoencoderKL(
@@ -22,7 +24,7 @@ def make_vae() -> nn.Module:
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
         layers_per_block=1,
-        latent_channels=4,
+        latent_channels=CHANNELS,
         norm_num_groups=8,
         mid_block_add_attention=False,
     )
@@ -55,16 +57,25 @@ def make_text_encoder(vocabulary: int, length: int, end: int) -> nn.Module:
 
 
 def make_unet() -> nn.Module:
-    """A UNet2DConditionModel of (B, 4, 16, 16) latents. Attention stands where it is cheap, at 8 × 8 and 4 × 4."""
+    """A UNet2DConditionModel of (B, CHANNELS, 16, 16) latents. Attention stands where it is cheap, at 8 × 8 and 4 × 4.
+
+    What is said of the whole picture, such as its style, has a way of its own to every layer: the caption, pooled, is
+    added to the timestep's embedding, which scales and shifts the features (as in DeepFloyd IF, Saharia et al. 2022).
+    """
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
         sample_size=LATENT,
-        block_out_channels=(48, 96, 112),
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        block_out_channels=(48, 96, 104),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
         cross_attention_dim=WORDS,
+        addition_embed_type="text",
+        addition_embed_type_num_heads=4,
+        resnet_time_scale_shift="scale_shift",
         attention_head_dim=4,  # diffusers' old name for the number of heads, kept by it for Stable Diffusion's files
         norm_num_groups=8,
     )

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -205,17 +206,22 @@ def fit(config: TrainConfig) -> Run | None:
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / (last - start), device=device), "mean").item()
         if run.is_main:
             with adapter.wearing(average):
-                valid_loss = validation_loss(base, schedule, examples, supply.first_text, device, autocast)
+                valid_loss, swapped_loss = (
+                    validation_loss(base, schedule, examples, text, device, autocast)
+                    for text in (supply.first_text, partial(supply.first_text, swapped=True))
+                )
                 run.draw({f"step-{last:06d}": before_and_after(base, catalog, known, config)})
             supply.free()
             left = seconds / last * (config.steps - last)
             line = f"step {last:6,} of {config.steps:,}  loss {mean_loss:.4f}  valid {valid_loss:.4f}"
+            line += f" ({swapped_loss:.4f} told other styles)"
             run.log(
                 start // config.every,
                 f"{line}  {seconds:.0f} s, {left:.0f} s left",
                 step=last,
                 loss=mean_loss,
                 valid=valid_loss,
+                valid_swapped=swapped_loss,
                 seconds=round(seconds, 2),
             )
             keep(run, base, average)

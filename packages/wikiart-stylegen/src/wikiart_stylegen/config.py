@@ -131,6 +131,9 @@ class EvaluateConfig:
     """At most so many, drawn by seed."""
     least: MaybeNumber = None
     """Training pictures from which on a style is asked for (default: 50, on the sample set 1)."""
+    strength: float = 1.0
+    """How strongly styles are asked for: 0 no style, 1 as trained, up to 1.5. Hits and content at other strengths are
+    measured too: choose on valid."""
     data: MaybeData = None
     """Folder of paintings (default: the one the run was trained on)."""
     runs: Path = Path("runs")
@@ -143,6 +146,10 @@ class EvaluateConfig:
     """Where packed pictures are kept."""
     bad_limit: float = 0.01
     """Largest share of unreadable files to go on with."""
+
+    def __post_init__(self) -> None:
+        """Refuse a strength that nothing was trained for."""
+        check_strength(self.strength)
 
 
 @dataclass(frozen=True)
@@ -173,8 +180,7 @@ class TransferConfig:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
-        if not 0 <= self.strength <= 1.5:
-            raise InputError(f"--strength {self.strength:g} is not in 0..1.5.")
+        check_strength(self.strength)
         if self.side is not None and not 16 <= self.side <= 8192:
             raise InputError(f"--side {self.side} is not in 16..8192.")
 
@@ -243,3 +249,13 @@ class EmbeddingsConfig:
     """The PNG file to write; a CSV of similarities is written beside it."""
     runs: Path = Path("runs")
     """Where the newest run is looked for."""
+
+
+def check_strength(strength: float) -> None:
+    """Refuse what is far from anything trained.
+
+    Raises:
+        InputError: it is not in 0..1.5.
+    """
+    if not 0 <= strength <= 1.5:
+        raise InputError(f"--strength {strength:g} is not in 0..1.5.")

@@ -31,6 +31,8 @@ from wikiart_stylegen.report import show_proof
 
 LEAST, LEAST_ON_SAMPLE = 50, 1
 """Where --least does not say."""
+STRENGTHS = (0.5, 0.75, 1.0, 1.25, 1.5)
+"""At which hits and content are measured, for the choice between them."""
 BATCH = 64
 
 
@@ -76,11 +78,11 @@ def evaluate(config: EvaluateConfig) -> None:
         shuffled = allowed[random.permutation(len(allowed))]
     swap = np.arange(len(counts))
     swap[allowed] = shuffled
-    mismatched = painted(trained, wanted)
+    mismatched = painted(trained, wanted, config.strength)
     variants: dict[str, tuple[str, Tensor, np.ndarray]] = {
         "mismatched": ("repainted in another style", mismatched, wanted),
-        "matched": ("repainted in its own style", painted(trained, labels), labels),
-        "shuffled": ("told a shuffled style", painted(trained, swap[wanted]), wanted),
+        "matched": ("repainted in its own style", painted(trained, labels, config.strength), labels),
+        "shuffled": ("told a shuffled style", painted(trained, swap[wanted], config.strength), wanted),
         "null": ("told no style", painted(trained, wanted, strength=0.0), wanted),
         "unchanged": ("the input itself", images, wanted),
     }
@@ -95,6 +97,7 @@ def evaluate(config: EvaluateConfig) -> None:
         "chance": {"top1": 1 / len(allowed), "top3": 3 / len(allowed)},
         "judge": {key: judge.about.get(key) for key in ("seed", "network", "width", "top1", "top3", "split")},
         "size": packed.size,
+        "strength": config.strength,
         "data_fingerprint": catalog.fingerprint,
         "git_commit": read_record(path.parent)["git_commit"],
         "rows": {},
@@ -104,14 +107,7 @@ def evaluate(config: EvaluateConfig) -> None:
         say(f"{label} …")
         answers, features[name] = judged(judge, pictures, device)
         wanted_t = torch.from_numpy(asked)
-        result["rows"][name] = {
-            "label": label,
-            "top1": share(hits(answers, wanted_t, 1)),
-            "top3": share(hits(answers, wanted_t, 3)),
-            "ssim": mean(ssim(pictures, images).numpy()),
-            "edges": mean(edge_correlation(pictures, images)),
-            "found": share(found_again(pictures, images, seed=config.seed)),
-        }
+        result["rows"][name] = {"label": label, **scored(answers, wanted_t, pictures, images, config.seed)}
         if name == "mismatched":
             named = hits(answers, wanted_t, 1)
             result["per_style"] = [
@@ -129,7 +125,14 @@ def evaluate(config: EvaluateConfig) -> None:
     }
     result["kid"] = distances(packed, judge, device, allowed, features, wanted, of_real)
     result["leakage"] = leakage(trained, packed, device)
-    other = painted(trained, wanted_styles(wanted, allowed.tolist(), config.seed + 1))
+    result["strengths"] = []
+    for strength in STRENGTHS:
+        say(f"at strength {strength:g} …")
+        pictures = painted(trained, wanted, strength)
+        answers, _ = judged(judge, pictures, device)
+        row = scored(answers, torch.from_numpy(wanted), pictures, images, config.seed)
+        result["strengths"].append({"strength": strength, **row})
+    other = painted(trained, wanted_styles(wanted, allowed.tolist(), config.seed + 1), config.strength)
     result["sensitivity"] = {
         "style moves": mean((other - mismatched).abs().mean(dim=(1, 2, 3)).numpy()),
         "rebuilt differs from input": mean((variants["matched"][1] - images).abs().mean(dim=(1, 2, 3)).numpy()),
@@ -147,6 +150,25 @@ def evaluate(config: EvaluateConfig) -> None:
     say()
     show_proof(result)
     say(f"\nEverything is in {folder}/ (result.json, proof.png).")
+
+
+def scored(answers: Tensor, wanted: Tensor, pictures: Tensor, images: Tensor, seed: int) -> dict[str, Any]:
+    """Is it the style, and is it still the picture?
+
+    Args:
+        answers: (N, C) of the judge.
+        wanted: (N,) labels asked for.
+        pictures: (N, 3, S, S) repainted, in 0..1.
+        images: (N, 3, S, S) the inputs.
+        seed: of the hundreds among which an input is looked for.
+    """
+    return {
+        "top1": share(hits(answers, wanted, 1)),
+        "top3": share(hits(answers, wanted, 3)),
+        "ssim": mean(ssim(pictures, images).numpy()),
+        "edges": mean(edge_correlation(pictures, images)),
+        "found": share(found_again(pictures, images, seed=seed)),
+    }
 
 
 @torch.no_grad()

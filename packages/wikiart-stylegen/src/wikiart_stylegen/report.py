@@ -10,7 +10,10 @@ from wikiart_data.console import console, say
 def show_proof(result: dict[str, Any]) -> None:
     """Print the table of variants, then what stands beside it."""
     n, styles = result["n"], result["styles"]
-    say(f"{n:,} {result['split']} pictures, each in one of {styles} styles, in %; in brackets 95 % intervals")
+    say(
+        f"{n:,} {result['split']} pictures, each in one of {styles} styles at strength {result['strength']:g}, "
+        "in %; in brackets 95 % intervals"
+    )
     table = Table(box=None, pad_edge=False)
     for heading in ("", "judge: top-1", "top-3", "SSIM", "edges", "found again"):
         table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
@@ -26,6 +29,9 @@ def show_proof(result: dict[str, Any]) -> None:
     chance = result["chance"]
     table.add_row("chance", f"{100 * chance['top1']:.1f}", f"{100 * chance['top3']:.1f}", "", "", "1")
     console.print(table, markup=False)
+    say("\nstrength  " + "  ".join(f"{row['strength']:4g}" for row in result["strengths"]))
+    for name, key in (("top-1", "top1"), ("found", "found")):
+        say(f"{name:<8}  " + "  ".join(f"{100 * row[key]['value']:4.0f}" for row in result["strengths"]))
     leak, moves = result["leakage"], result["sensitivity"]["style moves"]
     say(
         f"\nStyle read from the content code: probe {100 * leak['probe_top1']:.1f} %, neighbours "
