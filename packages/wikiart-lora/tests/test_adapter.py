@@ -7,9 +7,11 @@ import torch
 
 from wikiart_data.errors import InputError
 from wikiart_lora.adapter import add_adapter, groups, set_strength
+from wikiart_lora.config import TrainConfig, settled
 from wikiart_lora.families import encode_text, predict
 from wikiart_lora.painting import paint
 from wikiart_lora.pipelines import open_base
+from wikiart_lora.stepping import make_optimizer
 
 
 def how(**more):
@@ -111,6 +113,23 @@ def test_rslora_and_plus():
         "text_encoder.a.lora_A.weight": torch.nn.Parameter(torch.zeros(1)),
     }), 1e-4, 5e-5, 16.0)}  # fmt: skip
     assert rates == {1e-4, 1.6e-3, 5e-5}
+
+
+def test_muon_takes_matrices_and_vectors_are_left_to_adamw():
+    matrix, vector = torch.nn.Parameter(torch.ones(4, 2)), torch.nn.Parameter(torch.ones(4))
+    adapter = SimpleNamespace(named={"unet.a.lora_B.weight": matrix, "unet.a.lora_magnitude_vector": vector})
+    config = settled(TrainConfig(optimizer="muon", weight_decay=0.0))
+    optimizer = make_optimizer(adapter, config)
+    matrix.grad = torch.tensor([[1.0, 0.0], [0.0, 0.001], [0.0, 0.0], [0.0, 0.0]])
+    vector.grad = torch.full((4,), 5.0)
+    optimizer.step()
+    moved = 1 - matrix.detach()
+    # Both directions move alike, however different their gradients are; scaled by √(rows / columns).
+    assert 0.5 < moved[1, 1] / moved[0, 0] < 2
+    assert 0.6 < moved[0, 0] / (config.lr * 2**0.5) < 1.3
+    torch.testing.assert_close(vector.detach(), torch.full((4,), 1 - 0.15 * config.lr))
+    assert settled(TrainConfig(optimizer="adamw")).lr == 2e-3
+    assert settled(TrainConfig(base="sd15")).optimizer == "adamw"
 
 
 def test_wearing_the_average_and_taking_it_off(sd):

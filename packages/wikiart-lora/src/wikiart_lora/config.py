@@ -62,13 +62,13 @@ class TrainConfig:
     plus: float = 1.0
     """Times the learning rate for B (LoRA+, Hayou et al. 2024, use 16)."""
     lr: MaybeReal = None
-    """Peak learning rate (default: tiny 2e-3, others 1e-4)."""
+    """Peak learning rate (default: 0.02 with muon, else 1e-4; tiny 2e-3)."""
     text_lr: MaybeReal = None
     """Of the text encoders' adapter (default: half of --lr)."""
     weight_decay: float = 0.01
     """Of AdamW."""
-    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
-    """adamw8bit needs the extra `eightbit` and an NVIDIA GPU."""
+    optimizer: Literal["auto", "adamw", "muon", "adamw8bit"] = "auto"
+    """auto: tiny muon, others adamw. adamw8bit needs the extra `eightbit` and an NVIDIA GPU."""
     snr_gamma: MaybeReal = None
     """Of the min-SNR weights; 0 turns them off (default: tiny 0, others 5). Flow matching does not use them."""
     noise_offset: float = 0.0
@@ -146,12 +146,12 @@ _RANGES = (
 )
 
 TINY = {
-    "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "lr": 2e-3, "snr_gamma": 0.0,
-    "score": 8,
+    "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "snr_gamma": 0.0,
+    "score": 8, "optimizer": "muon",
 }  # fmt: skip
 OTHERS = {
-    "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention", "lr": 1e-4,
-    "snr_gamma": 5.0, "score": 0,
+    "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention",
+    "snr_gamma": 5.0, "score": 0, "optimizer": "adamw",
 }  # fmt: skip
 """What is left out on the command line, by the kind of base."""
 
@@ -161,6 +161,9 @@ def settled(config: TrainConfig) -> TrainConfig:
     defaults = TINY if config.base == "tiny" else OTHERS
     left = {name: value for name, value in defaults.items() if getattr(config, name) in (None, "auto")}
     config = replace(config, **left)
+    if config.lr is None:
+        adamw = 2e-3 if config.base == "tiny" else 1e-4
+        config = replace(config, lr=0.02 if config.optimizer == "muon" else adamw)
     assert config.steps is not None
     assert config.lr is not None
     assert config.rank is not None

@@ -6,17 +6,29 @@ import torch
 
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
+from wikiart_data.muon import Muon
 from wikiart_lora.adapter import Adapter, groups
 from wikiart_lora.config import TrainConfig
 
 
 def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW, or its 8-bit form.
+    """AdamW, its 8-bit form, or Muon.
+
+    With Muon both factors of a layer's change move along all their directions at once, so that what a rare style needs
+    is learned as soon as what all styles need; vectors, which only DoRA has, take AdamW's step.
 
     Raises:
         InputError: 8 bits are asked for and bitsandbytes is missing.
     """
     sharing = groups(adapter, config.lr, config.text_lr, config.plus)
+    if config.optimizer == "muon":
+        split = [
+            {"params": weights, "kind": kind, "lr": one["lr"] * rate, "weight_decay": config.weight_decay}
+            for one in sharing
+            for kind, rate in (("muon", 1.0), ("adamw", 0.15))
+            if (weights := [weight for weight in one["params"] if (weight.ndim > 1) == (kind == "muon")])
+        ]
+        return Muon(split)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(sharing, weight_decay=config.weight_decay)
     try:
