@@ -1,11 +1,14 @@
 """Looks of a photograph: what a darkroom can do to one, each with its word, so that a base knows what a look is.
 
 A base that has only ever seen one look has nothing that an adapter could bend: words for the whole picture would reach
-no layer. None of these is a style of painting, and none of their words is a style's name.
+no layer. Some hundred invented names, each for three looks at once, teach it that a name it does not know, where a
+style's name stands, is one more look. None of the looks is a style of painting, and no name or word is a style's.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -53,31 +56,69 @@ SURFACE: dict[str, Look] = {
 GROUPS = (LIGHT, COLOUR, SURFACE)
 SHARE = 0.55
 """Of the pictures that have a look out of a group; the groups are drawn apart."""
-TEMPLATES = (
+IN_WORDS = (
     "a {looks} photograph of {scene}",
     "{looks}, {scene}",
     "{scene}, {looks}",
     "{scene} in a {looks} photograph",
 )
-"""Looks stand wherever a style may be named later. A photograph without a look may be called one, or be just shown."""
+"""Looks stand wherever a style may be named later."""
+BY_NAME = (
+    "a {name} {noun} of {scene}",
+    "{scene}, in the style of {name}",
+    "{name}, {scene}",
+    "a {noun} in the {name} style, {scene}",
+)
+NOUNS = ("photograph", "painting", "picture", "drawing")
 PLAIN = ("{scene}", "{scene}", "a photograph of {scene}")
+"""A photograph without a look may be called one, or be just shown."""
+NAMES, NAMED = 256, 0.6
+"""Invented names, and the share of pictures that go by one."""
 
 
-def draw_looks(number: int, seed: int) -> list[tuple[str, ...]]:
-    """The looks of `number` pictures: up to one of each group, none in a tenth of them."""
-    generator = torch.Generator().manual_seed(seed)
+@dataclass(frozen=True)
+class Shown:
+    """How a scene is shown."""
 
-    def one(group: dict[str, Look]) -> list[str]:
-        chosen = float(torch.rand((), generator=generator)) / SHARE
-        return [list(group)[int(chosen * len(group))]] if chosen < 1 else []
+    looks: tuple[str, ...]
+    """In the order in which they are given to the picture."""
+    name: str = ""
+    """That these go by; '' where they are said in words."""
 
-    return [tuple(name for group in GROUPS for name in one(group)) for _ in range(number)]
+
+def draw_looks(number: int, seed: int) -> list[Shown]:
+    """How `number` pictures are shown: by an invented name, or with up to one look of each group."""
+    random = np.random.default_rng(seed)
+    names = invented(NAMES, random)
+    found = []
+    for _ in range(number):
+        if random.random() < NAMED:
+            name = str(random.choice(list(names)))
+            found.append(Shown(names[name], name))
+        else:
+            found.append(Shown(tuple(_one(group, random) for group in GROUPS if random.random() < SHARE)))
+    return found
 
 
-def described(scene: str, looks: Sequence[str], turn: int) -> str:
-    """A caption of a scene and its looks, in the turn of phrase number `turn`."""
-    choices = TEMPLATES if looks else PLAIN
-    return choices[turn % len(choices)].format(scene=scene, looks=" ".join(looks))
+def invented(number: int, random: np.random.Generator) -> dict[str, tuple[str, ...]]:
+    """Names of two or three syllables, each with a look of every group."""
+    found: dict[str, tuple[str, ...]] = {}
+    while len(found) < number:
+        pairs = random.integers((14, 5), size=(int(random.integers(2, 4)), 2))
+        name = "".join("bdfgklmnprstvz"[first] + "aeiou"[second] for first, second in pairs)
+        found.setdefault(name, tuple(_one(group, random) for group in GROUPS))
+    return found
+
+
+def _one(group: dict[str, Look], random: np.random.Generator) -> str:
+    return str(random.choice(list(group)))
+
+
+def described(scene: str, shown: Shown, turn: int) -> str:
+    """A caption of a scene and how it is shown, in the turn of phrase number `turn`."""
+    choices = BY_NAME if shown.name else IN_WORDS if shown.looks else PLAIN
+    noun = NOUNS[turn // len(choices) % len(NOUNS)]
+    return choices[turn % len(choices)].format(scene=scene, looks=" ".join(shown.looks), name=shown.name, noun=noun)
 
 
 def developed(image: Tensor, looks: Sequence[str], generator: Generator) -> Tensor:

@@ -19,7 +19,7 @@ from wikiart_data.loop import check_weights, follow, resumed_options, warmup_cos
 from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.run import Run
 from wikiart_lora.config import PretrainConfig
-from wikiart_lora.looks import described, developed, draw_looks
+from wikiart_lora.looks import Shown, described, developed, draw_looks
 from wikiart_lora.roughen import roughen
 from wikiart_lora.scenes import as_catalog, captions, photographs, scenes
 from wikiart_lora.tiny_networks import SIZE, make_scheduler, make_text_encoder, make_unet, make_vae
@@ -157,7 +157,7 @@ def autoencoder_loss(ours: Tensor, images: Tensor) -> Tensor:
 def prepared(
     vae: nn.Module,
     pictures: Tensor,
-    looks: list[tuple[str, ...]],
+    looks: list[Shown],
     tokenizer: Any,
     words: list[str],
     device: torch.device,
@@ -186,7 +186,7 @@ def encoded(
     mirrored: bool,
     device: torch.device,
     bf16: bool,
-    looks: Sequence[tuple[str, ...]] = (),
+    looks: Sequence[Shown] = (),
 ) -> Tensor:
     """Pictures (B, S, S, 3) uint8 → means of their latents, not scaled: (B, CHANNELS, 16, 16) float32 on the CPU.
 
@@ -197,7 +197,7 @@ def encoded(
     if looks:
         generator = torch.Generator().manual_seed(int(pictures[0].sum()))
         images = torch.stack(
-            [developed(image, look, generator) for image, look in zip(images.cpu(), looks, strict=True)]
+            [developed(image, one.looks, generator) for image, one in zip(images.cpu(), looks, strict=True)]
         ).to(device)
     images = images * 2 - 1
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
