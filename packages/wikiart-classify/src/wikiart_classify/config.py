@@ -82,7 +82,7 @@ class TrainConfig:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
+                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
         check_balance(self.balance, self.power)
         if self.model in SMALLEST:
             if self.size is not None and self.size < SMALLEST[self.model]:
@@ -181,6 +181,10 @@ class CompareConfig:
             raise InputError(f"--seeds {self.seeds}: at least one run of each is needed.")
         if self.first_seed < 0:
             raise InputError(f"--first-seed {self.first_seed} is negative.")
+        for name, low, high in _RANGES:
+            value = getattr(self, name, None)
+            if name in ("size", "epochs") and value is not None and not low <= value <= high:
+                raise InputError(f"--{name} {value} is not in {low}..{high}.")
 
 
 @dataclass(frozen=True)
@@ -239,9 +243,9 @@ class ExportConfig:
 
     A judge must take no part in training what it scores, so give it a seed and a width of its own.
 
-    Example: wikiart-classify train --seed 7 --width 0.75 --name judge
-             wikiart-classify export runs/classify/judge --to judge
-    In one line: wikiart-classify train --seed 7 --width 0.75 --export judge
+    Example: wikiart-classify export runs/classify/001 --to judge
+
+    One command trains and exports: wikiart-classify --seed 7 --width 0.75 --export judge
     """
 
     model: tyro.conf.Positional[MaybeFile] = None

@@ -6,6 +6,7 @@ answers before torch is loaded.
 
 import dataclasses
 import difflib
+import errno
 import importlib
 import io
 import itertools
@@ -18,9 +19,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wikiart_data.console import talking_on_stderr
+from wikiart_data.console import printable, talking_on_stderr
 from wikiart_data.errors import InputError
 
+_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+# What a system says of folders and files that a user named: no permission, no space, a file where a folder must be.
 _OF_ONE_RUN = ("config", "name", "overwrite", "resume", "export")
 # Options that are not taken over from an earlier run's run.json: they would make the new run replace it.
 
@@ -71,6 +74,13 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
             return int(getattr(importlib.import_module(module), function)(options) or 0)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK or error.filename is None:
+            raise
+        print(
+            f"{program}: {printable(str(error.filename))} cannot be read or written: {error.strerror}.", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)

@@ -72,8 +72,8 @@ def _check_split(split: Path) -> None:
     for folder in folders:
         if not _has_pictures(folder) and any(_has_pictures(inner) for inner in _subfolders(folder)):
             raise InputError(
-                f"{printable(str(folder))} holds folders instead of pictures: the styles lie one level too deep; "
-                f"{LAYOUT}."
+                f"{printable(str(folder))} holds folders instead of pictures: the styles lie one level too deep, "
+                f"move them up into {printable(str(split))}; {LAYOUT}."
             )
 
 

@@ -203,6 +203,8 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
         check_ranges(self, _PAINTING)
+        if not self.prompt and self.style is None:
+            raise InputError("Nothing is asked for: name what to paint with --prompt, or a --style, or both.")
 
 
 _PAINTING = (
@@ -365,4 +367,4 @@ def check_ranges(config: object, ranges: tuple[tuple[str, float, float], ...]) -
     for name, low, high in ranges:
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
-            raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
+            raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
