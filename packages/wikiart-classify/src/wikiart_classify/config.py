@@ -9,7 +9,7 @@ import tyro
 from wikiart_classify.methods import METHODS, Balance, check_balance
 from wikiart_classify.recipes import SMALLEST
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainConfig:
     split: Literal["given", "artist"] = "given"
     """artist: all pictures are split anew, so that no artist stands in two splits."""
     balance: Balance = "none"
-    """Method against class imbalance; what each does: wikiart-classify compare imbalance --help."""
+    """Method against class imbalance; what each does is in the README of wikiart-classify."""
     tau: float = 0.5
     """Strength of --balance logit-adjustment; 1 is balanced-softmax."""
     power: float = 0.0
@@ -152,7 +152,7 @@ class CompareConfig:
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON with defaults for these options, such as the course's config.json."""
-    only: tuple[str, ...] = ()
+    only: Names = ()
     """Only these methods, networks or splits (default: all)."""
     seeds: int = 3
     """Runs of each, with the seeds FIRST_SEED, FIRST_SEED + 1, …"""

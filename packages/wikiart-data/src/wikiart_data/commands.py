@@ -8,11 +8,13 @@ import dataclasses
 import difflib
 import errno
 import importlib
+import inspect
 import io
 import itertools
 import json
 import os
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -159,7 +161,22 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
             default = options_from(command.options, settings, missing=tyro.MISSING)
         except InputError as error:
             raise InputError(f"--config {path}: {error}") from error
-    return tyro.cli(command.options, prog=f"{program} {command.name}", args=arguments, default=default, config=markers)
+    if {"-h", "--help"} & set(arguments):  # tyro would join the lines of a description into one
+        print(_wrapped(inspect.getdoc(command.options) or "") + "\n")
+    return tyro.cli(
+        command.options,
+        prog=f"{program} {command.name}",
+        description="",
+        args=arguments,
+        default=default,
+        config=markers,
+    )
+
+
+def _wrapped(text: str) -> str:
+    """Text for terminals of 80 columns; an example stays on a line of its own, to be copied whole."""
+    lines = text.splitlines()
+    return "\n".join(line if line.startswith("Example: ") else textwrap.fill(line, 79) for line in lines)
 
 
 def _value_of(option: str, arguments: list[str]) -> str | None:

@@ -43,7 +43,7 @@ def check_layout(root: Path) -> None:
     if not root.exists():
         raise InputError(f"There is no folder {root}; {LAYOUT}.")
     if not root.is_dir():
-        hint = " Unpack it first: wikiart-data import FILE." if root.suffix.lower() == ".zip" else ""
+        hint = " Unpack it first: wikiart-data import FILE --to FOLDER." if root.suffix.lower() == ".zip" else ""
         raise InputError(f"{root} is a file, not a folder; {LAYOUT}.{hint}")
     train = root / "train"
     for other in ("val", "validation"):

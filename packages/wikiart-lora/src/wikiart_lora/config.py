@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 
 
 @dataclass(frozen=True)
@@ -228,7 +228,7 @@ class GridConfig:
     """A run's folder or its model.safetensors (default: the newest run in RUNS/lora)."""
     prompt: str = "a landscape at dusk with two hills, a lake and a house under a red sun"
     """What to paint, in words."""
-    styles: tuple[str, ...] = ()
+    styles: Names = ()
     """The rows (default: all styles of the run)."""
     strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
     """The columns after the base's."""
