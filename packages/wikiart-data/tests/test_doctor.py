@@ -105,7 +105,7 @@ def test_few_unreadable_files_are_survived(data, capsys):
     for number in range(200):
         save(painting(number + 1000, (64, 64)), data / "train" / "Cubism" / f"{number}.jpg")
     (data / "train" / "Cubism" / "empty.jpg").touch()
-    status, found, _ = run(data, capsys, near=False)
+    status, found, _ = run(data, capsys, no_near=True)
     assert (status, found["unreadable"]["level"]) == (1, "warn")
     assert found["unreadable"]["what"].startswith("1 file cannot be read: 0.5%")
 
@@ -157,7 +157,7 @@ def test_the_same_bytes_and_pixels_and_look(data, capsys):
     assert found["duplicates"]["examples"][0]["why"] == "look alike"
     status, found, _ = run(data, capsys, strict=True)
     assert (status, found["two_splits"]["level"]) == (2, "stop")
-    _, found, _ = run(data, capsys, near=False)
+    _, found, _ = run(data, capsys, no_near=True)
     assert "duplicates" not in found
 
 

@@ -54,7 +54,7 @@ def test_an_unknown_style_is_named_with_the_nearest(split: str, folder: Folder):
     ):
         scan(root)
     root = folder({"train": {"Baroque": 1}, split: {"Qqqq": 1}}, name="other", real=False)
-    with pytest.raises(InputError, match=r"Qqqq is a style that train does not have\.$"):
+    with pytest.raises(InputError, match=r"Qqqq is a style that train does not have\. Rename or remove the folder"):
         scan(root)
 
 

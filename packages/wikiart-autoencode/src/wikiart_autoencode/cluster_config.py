@@ -82,3 +82,8 @@ class CompareConfig:
     """Where packed pictures are kept."""
     bad_limit: float = 0.01
     """Largest share of unreadable files to go on with."""
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot be meant."""
+        if self.clusters < 2:
+            raise InputError(f"--clusters {self.clusters}: at least 2 clusters are needed.")

@@ -80,7 +80,7 @@ class Codes:
                     raise InputError(f"{path} lacks {', '.join(lacking)}; codes are an .npz with {', '.join(ARRAYS)}.")
                 arrays = {name: archive[name] for name in ARRAYS}
         except FileNotFoundError as error:
-            raise InputError(f"There is no file {path}.") from error
+            raise InputError(f"There is no file {path}: wikiart-autoencode encode RUN writes one.") from error
         except (
             OSError,
             EOFError,

@@ -76,7 +76,7 @@ class TrainConfig:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
+                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
         multiple = 8 if self.code is None else 32
         if self.size % multiple:
             what = "a spatial code" if self.code is None else "a vector code"

@@ -9,7 +9,7 @@ import tyro
 from wikiart_classify.methods import METHODS, Balance, check_balance
 from wikiart_classify.recipes import SMALLEST
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainConfig:
     split: Literal["given", "artist"] = "given"
     """artist: all pictures are split anew, so that no artist stands in two splits."""
     balance: Balance = "none"
-    """Method against class imbalance; what each does: wikiart-classify compare imbalance --help."""
+    """Method against class imbalance; what each does is in the README of wikiart-classify."""
     tau: float = 0.5
     """Strength of --balance logit-adjustment; 1 is balanced-softmax."""
     power: float = 0.0
@@ -82,7 +82,7 @@ class TrainConfig:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
+                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
         check_balance(self.balance, self.power)
         if self.model in SMALLEST:
             if self.size is not None and self.size < SMALLEST[self.model]:
@@ -152,7 +152,7 @@ class CompareConfig:
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON with defaults for these options, such as the course's config.json."""
-    only: tuple[str, ...] = ()
+    only: Names = ()
     """Only these methods, networks or splits (default: all)."""
     seeds: int = 3
     """Runs of each, with the seeds FIRST_SEED, FIRST_SEED + 1, …"""
@@ -181,6 +181,10 @@ class CompareConfig:
             raise InputError(f"--seeds {self.seeds}: at least one run of each is needed.")
         if self.first_seed < 0:
             raise InputError(f"--first-seed {self.first_seed} is negative.")
+        for name, low, high in _RANGES:
+            value = getattr(self, name, None)
+            if name in ("size", "epochs") and value is not None and not low <= value <= high:
+                raise InputError(f"--{name} {value} is not in {low}..{high}.")
 
 
 @dataclass(frozen=True)
@@ -239,9 +243,9 @@ class ExportConfig:
 
     A judge must take no part in training what it scores, so give it a seed and a width of its own.
 
-    Example: wikiart-classify train --seed 7 --width 0.75 --name judge
-             wikiart-classify export runs/classify/judge --to judge
-    In one line: wikiart-classify train --seed 7 --width 0.75 --export judge
+    Example: wikiart-classify export runs/classify/001 --to judge
+
+    One command trains and exports: wikiart-classify --seed 7 --width 0.75 --export judge
     """
 
     model: tyro.conf.Positional[MaybeFile] = None

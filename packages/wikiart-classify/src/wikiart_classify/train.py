@@ -70,7 +70,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     accelerator = start_engine(config.device)
     run = None
     if config.resume:
-        run = Run.resume(config.resume, accelerator=accelerator)
+        run = Run.resume(config.resume, "classify", accelerator=accelerator)
         config = resumed_options(config, run.record)
     root = find_data(config.data, config.cache_dir)
     # Where the data lies and all defaults are settled here, so that run.json tells them to `test` and --resume.
@@ -179,6 +179,8 @@ def open_pack(config: TrainConfig) -> PackedImages:
     """
     assert config.data is not None
     catalog = scan(config.data, cache_dir=config.cache_dir)
+    if len(catalog.styles) < 2:
+        raise InputError(f"{catalog.root} has one style only: there is nothing to tell apart.")
     if config.split == "artist":
         catalog = split_by_artist(catalog, config.seed)
     side = side_to_pack(config.model, config.size)

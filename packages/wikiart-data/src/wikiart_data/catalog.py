@@ -120,7 +120,10 @@ def _catalog(root: Path, listing: Listing, seed: int) -> Catalog:
         if name not in in_train:
             near = difflib.get_close_matches(name, styles, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise InputError(f"{printable(str(root / folder))} is a style that train does not have.{hint}")
+            raise InputError(
+                f"{printable(str(root / folder))} is a style that train does not have.{hint} "
+                "Rename or remove the folder, or add the style to train."
+            )
     place = {name: label for label, name in enumerate(styles)}
     order = sorted(
         range(len(splits)),

@@ -6,21 +6,26 @@ answers before torch is loaded.
 
 import dataclasses
 import difflib
+import errno
 import importlib
+import inspect
 import io
 import itertools
 import json
 import os
 import sys
+import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wikiart_data.console import talking_on_stderr
+from wikiart_data.console import printable, talking_on_stderr
 from wikiart_data.errors import InputError
 
+_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+# What a system says of folders and files that a user named: no permission, no space, a file where a folder must be.
 _OF_ONE_RUN = ("config", "name", "overwrite", "resume", "export")
 # Options that are not taken over from an earlier run's run.json: they would make the new run replace it.
 
@@ -71,6 +76,13 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
             return int(getattr(importlib.import_module(module), function)(options) or 0)
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK or error.filename is None:
+            raise
+        print(
+            f"{program}: {printable(str(error.filename))} cannot be read or written: {error.strerror}.", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
@@ -149,7 +161,22 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
             default = options_from(command.options, settings, missing=tyro.MISSING)
         except InputError as error:
             raise InputError(f"--config {path}: {error}") from error
-    return tyro.cli(command.options, prog=f"{program} {command.name}", args=arguments, default=default, config=markers)
+    if {"-h", "--help"} & set(arguments):  # tyro would join the lines of a description into one
+        print(_wrapped(inspect.getdoc(command.options) or "") + "\n")
+    return tyro.cli(
+        command.options,
+        prog=f"{program} {command.name}",
+        description="",
+        args=arguments,
+        default=default,
+        config=markers,
+    )
+
+
+def _wrapped(text: str) -> str:
+    """Text for terminals of 80 columns; an example stays on a line of its own, to be copied whole."""
+    lines = text.splitlines()
+    return "\n".join(line if line.startswith("Example: ") else textwrap.fill(line, 79) for line in lines)
 
 
 def _value_of(option: str, arguments: list[str]) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import tyro
 
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, Names
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ShowOptions:
     """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     split: str = "train"
     """train, valid or test."""
-    styles: tuple[str, ...] = ()
+    styles: Names = ()
     """Only these styles (default: all)."""
     columns: int = 8
     """Pictures a style."""

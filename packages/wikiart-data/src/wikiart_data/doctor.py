@@ -19,14 +19,17 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class DoctorOptions:
-    """Check a data folder: unreadable and odd files, the same picture twice, the machine. It is only read."""
+    """Check a data folder: unreadable and odd files, the same picture twice, the machine. It is only read.
+
+    Example: wikiart-data doctor --data paintings
+    """
 
     data: MaybeData = None
     """Data folder (default: $WIKIART_DATA, else the built-in sample set)."""
     strict: bool = False
     """Exit with status 2 if any picture is in two splits."""
-    near: bool = True
-    """Look for resized, re-encoded or slightly changed copies too; --no-near does not."""
+    no_near: bool = False
+    """Look for the same file twice only, not for resized, re-encoded or slightly changed copies: faster."""
     json: bool = False
     """Print everything as JSON, every file named, and nothing else."""
     cache_dir: MaybeFolder = None
@@ -66,7 +69,7 @@ def doctor(options: DoctorOptions) -> int:
         findings += of_classes(catalog)
     facts, complaints = measure(root, [file for file, _, _ in rows], cache_root(options.cache_dir))
     with ThreadPoolExecutor(min(8, cores())) as pool:
-        examined = pool.map(lambda row: examine(root, *row, near=options.near), rows)
+        examined = pool.map(lambda row: examine(root, *row, near=not options.no_near), rows)
         pictures = list(track(examined, len(rows), "examining", "pictures"))
     painted = (root / MARK).exists()
     findings += [*of_files(pictures), *of_copies(pictures, strict=options.strict, painted=painted), *lying.findings()]

@@ -24,6 +24,7 @@ from wikiart_data.console import PLAIN_EVERY_S, printable, say
 from wikiart_data.cores import cores
 from wikiart_data.errors import InputError
 from wikiart_data.hub import HUB, label_reader, open_rows, rows_of
+from wikiart_data.options import Names
 from wikiart_data.styles import STYLES, canonical
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ _NAMED_AT_MOST = 1000
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """Get WikiArt (81,444 paintings) from the Hugging Face hub. Run it again to go on after a break."""
+    """Get WikiArt (81,444 paintings) from the Hugging Face hub. Run it again to go on after a break.
+
+    Example: wikiart-data download paintings --limit 500
+    """
 
     folder: tyro.conf.Positional[Path]
     """The data folder to make."""
@@ -52,7 +56,7 @@ class DownloadOptions:
     """Reduce pictures to at most this many pixels on the long side; 0 keeps them as they are."""
     limit: int = 0
     """At most this many pictures of each style; 0 takes all. Reading ends once every style has its share."""
-    styles: tuple[str, ...] = ()
+    styles: Names = ()
     """Only these styles (default: all 27)."""
     shares: tuple[float, float, float] = SHARES
     """Shares of train, valid and test."""

@@ -38,7 +38,7 @@ def open_rows(source: str) -> "IterableDataset":
     local = _local_files(source)
     try:
         if local is None:
-            _reach_hub()
+            reach_hub()
             dataset = datasets.load_dataset(source, split="train", streaming=True)
         else:
             dataset = datasets.load_dataset("parquet", data_files=local, split="train", streaming=True)
@@ -101,7 +101,7 @@ def _local_files(source: str) -> list[str] | None:
     return found
 
 
-def _reach_hub() -> None:
+def reach_hub() -> None:
     """Fail in a moment, not after half a minute of retries, where there is plainly no network.
 
     Raises:

@@ -43,7 +43,7 @@ def check_layout(root: Path) -> None:
     if not root.exists():
         raise InputError(f"There is no folder {root}; {LAYOUT}.")
     if not root.is_dir():
-        hint = " Unpack it first: wikiart-data import FILE." if root.suffix.lower() == ".zip" else ""
+        hint = " Unpack it first: wikiart-data import FILE --to FOLDER." if root.suffix.lower() == ".zip" else ""
         raise InputError(f"{root} is a file, not a folder; {LAYOUT}.{hint}")
     train = root / "train"
     for other in ("val", "validation"):
@@ -72,8 +72,8 @@ def _check_split(split: Path) -> None:
     for folder in folders:
         if not _has_pictures(folder) and any(_has_pictures(inner) for inner in _subfolders(folder)):
             raise InputError(
-                f"{printable(str(folder))} holds folders instead of pictures: the styles lie one level too deep; "
-                f"{LAYOUT}."
+                f"{printable(str(folder))} holds folders instead of pictures: the styles lie one level too deep, "
+                f"move them up into {printable(str(split))}; {LAYOUT}."
             )
 
 

@@ -11,3 +11,4 @@ MaybeData = Annotated[str | None, tyro.conf.arg(metavar="DIR", help_behavior_hin
 MaybeText = Annotated[str | None, tyro.conf.arg(metavar="TEXT", help_behavior_hint="")]
 MaybeNumber = Annotated[int | None, tyro.conf.arg(metavar="N", help_behavior_hint="")]
 MaybeReal = Annotated[float | None, tyro.conf.arg(metavar="X", help_behavior_hint="")]
+Names = Annotated[tuple[str, ...], tyro.conf.arg(help_behavior_hint="")]

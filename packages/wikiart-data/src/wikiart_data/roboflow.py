@@ -34,7 +34,10 @@ _UNPRINTABLE = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """Unpack a Roboflow export (format "Folder Structure", .zip) into a data folder, safely."""
+    """Unpack a Roboflow export (format "Folder Structure", .zip) into a data folder, safely.
+
+    Example: wikiart-data import export.zip --to paintings
+    """
 
     zip: tyro.conf.Positional[Path]
     """The export."""

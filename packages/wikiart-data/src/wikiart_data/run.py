@@ -98,13 +98,23 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder: Path, *, accelerator: "Accelerator | None" = None) -> "Run":
+    def resume(cls, folder: Path, part: str | None = None, *, accelerator: "Accelerator | None" = None) -> "Run":
         """Open the folder of a run that was broken off; `resumed` then says where it stood.
 
+        Args:
+            folder: the run's folder.
+            part: whose run it must be: `classify`, `autoencode`, …; None takes any.
+            accelerator: of a run over several processes.
+
         Raises:
-            InputError: there is no run in that folder, or its run.json cannot be read.
+            InputError: there is no run in that folder, it is another part's, or its run.json cannot be read.
         """
-        return cls(folder, read_record(folder), accelerator)
+        record = read_record(folder)
+        if part is not None and (other := record.get("part", part)) != part:
+            raise InputError(
+                f"--resume {folder}: this is a run of {other}, not of {part}; go on with the command that made it."
+            )
+        return cls(folder, record, accelerator)
 
     # -- going on after a break ---------------------------------------------------------------------------------
 

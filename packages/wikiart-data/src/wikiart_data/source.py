@@ -4,11 +4,18 @@ import os
 from pathlib import Path
 
 from wikiart_data.console import say
+from wikiart_data.errors import InputError
 
 
 def find_data(data: str | Path | None = None, cache_dir: Path | None = None) -> Path:
-    """The data folder, said on the console. The sample set is built at its first use (seconds)."""
+    """The data folder, said on the console. The sample set is built at its first use (a minute).
+
+    Raises:
+        InputError: the folder's name is empty.
+    """
     if data is not None:
+        if not str(data).strip():  # the shell's answer to "$FOLDER" where no FOLDER is set
+            raise InputError("--data is empty: name a folder, or leave --data out for the built-in sample set.")
         say(f"Data: {data}")
         return Path(data).expanduser()
     if named := os.environ.get("WIKIART_DATA"):

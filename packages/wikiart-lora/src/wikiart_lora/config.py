@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import tyro
 
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
+from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 
 
 @dataclass(frozen=True)
@@ -206,6 +206,8 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
         check_ranges(self, _PAINTING)
+        if not self.prompt and self.style is None:
+            raise InputError("Nothing is asked for: name what to paint with --prompt, or a --style, or both.")
 
 
 _PAINTING = (
@@ -229,7 +231,7 @@ class GridConfig:
     """A run's folder or its model.safetensors (default: the newest run in RUNS/lora)."""
     prompt: str = "a landscape at dusk with two hills, a lake and a house under a red sun"
     """What to paint, in words."""
-    styles: tuple[str, ...] = ()
+    styles: Names = ()
     """The rows (default: all styles of the run)."""
     strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
     """The columns after the base's."""
@@ -368,4 +370,4 @@ def check_ranges(config: object, ranges: tuple[tuple[str, float, float], ...]) -
     for name, low, high in ranges:
         value = getattr(config, name)
         if value is not None and not low <= value <= high:
-            raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
+            raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")

@@ -29,6 +29,8 @@ def export(config: ExportConfig) -> None:
     if config.to.exists() and not config.overwrite:
         raise InputError(f"{config.to} exists: name another file, or replace it with --overwrite.")
     tensors, about = read_model(file)
+    if "lora_adapter_metadata" not in about:
+        raise InputError(f"{file} is no adapter that wikiart-lora wrote.")
     kept = {key: value for key, value in about.items() if key != "crc32"}
     if config.format == "kohya":
         tensors = to_kohya(tensors, json.loads(about["lora_adapter_metadata"]))

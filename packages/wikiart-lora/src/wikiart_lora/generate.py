@@ -94,6 +94,8 @@ def open_trained(model: Path | None, runs: Path, device: str, strength: float) -
         with safe_open(file, framework="pt") as opened:
             about = opened.metadata() or {}
         options, styles = json.loads(about["config"]), tuple(json.loads(about["styles"]))
+        if "base" not in options:
+            raise InputError(f"{file} is no adapter that wikiart-lora wrote.")
         name = options["base"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is no adapter that wikiart-lora wrote, or is damaged ({error}).") from error

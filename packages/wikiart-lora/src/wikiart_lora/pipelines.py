@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from wikiart_data.errors import InputError
+from wikiart_data.hub import reach_hub
 from wikiart_lora.bases import BASES
 
 FAMILIES = {
@@ -96,7 +97,7 @@ def open_base(name: str, device: torch.device | str = "cpu", dtype: torch.dtype 
             f"--base {name}: there is no such folder, and it is no name on the hub (owner/model). "
             f"Short names: {', '.join(BASES)}."
         )
-    how: dict[str, Any] = {"local_files_only": is_local}
+    how: dict[str, Any] = {"local_files_only": is_local or not hub_is_near()}
     with quiet_loading():
         try:
             index = diffusers.DiffusionPipeline.load_config(place, **how)
@@ -133,6 +134,15 @@ def open_base(name: str, device: torch.device | str = "cpu", dtype: torch.dtype 
     if base.family != "flux2":
         base.denoiser.to(memory_format=torch.channels_last)
     return base
+
+
+def hub_is_near() -> bool:
+    """Whether the hub's name is known here: without a network, what was fetched before is found without retries."""
+    try:
+        reach_hub()
+    except OSError:
+        return False
+    return True
 
 
 class quiet_loading(warnings.catch_warnings):

@@ -44,7 +44,7 @@ def pretrain(config: PretrainConfig) -> None:
         raise InputError("pretrain runs in one process: start it without accelerate launch.")
     run = None
     if config.resume:
-        run = Run.resume(config.resume)
+        run = Run.resume(config.resume, "lora-pretrain")
         config = resumed_options(config, run.record)
     device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     if run is None:

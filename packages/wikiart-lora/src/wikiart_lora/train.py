@@ -81,7 +81,7 @@ def fit(config: TrainConfig) -> Run | None:
     device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
     run = None
     if config.resume:
-        run = Run.resume(config.resume, accelerator=accelerator)
+        run = Run.resume(config.resume, "lora", accelerator=accelerator)
         config = resumed_options(config, run.record)
     config = settled(config)
     assert config.steps
@@ -92,6 +92,8 @@ def fit(config: TrainConfig) -> Run | None:
     root = find_data(config.data, config.cache_dir)
     catalog = scan(root, cache_dir=config.cache_dir)
     check_splits(catalog, config.style)
+    if config.judge is not None and not (config.judge / "judge.json").is_file():  # now, not after hours of training
+        raise InputError(f"--judge {config.judge} holds no judge: make one with wikiart-classify --export DIR.")
     precision, reason = choose_precision(device, config.precision)
     dtype, autocast = weights_type(device, precision), autocast_for(device, precision)
     base = open_base(config.base, device, dtype)

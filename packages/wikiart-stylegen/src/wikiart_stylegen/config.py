@@ -86,7 +86,7 @@ class TrainConfig:
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:g}.")
+                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
         if self.size % 8:
             raise InputError(f"--size {self.size}: the code lies at an eighth of it, so it must be a multiple of 8.")
 
@@ -148,8 +148,10 @@ class EvaluateConfig:
     """Largest share of unreadable files to go on with."""
 
     def __post_init__(self) -> None:
-        """Refuse a strength that nothing was trained for."""
+        """Refuse values that cannot be meant."""
         check_strength(self.strength)
+        if self.pictures < 1:
+            raise InputError(f"--pictures {self.pictures}: at least one picture is repainted.")
 
 
 @dataclass(frozen=True)
@@ -181,8 +183,7 @@ class TransferConfig:
     def __post_init__(self) -> None:
         """Refuse values that cannot be meant."""
         check_strength(self.strength)
-        if self.side is not None and not 16 <= self.side <= 8192:
-            raise InputError(f"--side {self.side} is not in 16..8192.")
+        check_side(self.side)
 
 
 @dataclass(frozen=True)
@@ -215,6 +216,7 @@ class WalkConfig:
         """Refuse values that cannot be meant."""
         if not 3 <= self.frames <= 500:
             raise InputError(f"--frames {self.frames} is not in 3..500.")
+        check_side(self.side)
 
 
 @dataclass(frozen=True)
@@ -259,3 +261,13 @@ def check_strength(strength: float) -> None:
     """
     if not 0 <= strength <= 1.5:
         raise InputError(f"--strength {strength:g} is not in 0..1.5.")
+
+
+def check_side(side: int | None) -> None:
+    """Refuse pictures that are too small to hold anything, or too large to be meant.
+
+    Raises:
+        InputError: it is not in 16..8192 pixels.
+    """
+    if side is not None and not 16 <= side <= 8192:
+        raise InputError(f"--side {side} is not in 16..8192.")

@@ -115,7 +115,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     accelerator = start_engine(config.device)
     run = None
     if config.resume:
-        run = Run.resume(config.resume, accelerator=accelerator)
+        run = Run.resume(config.resume, "stylegen", accelerator=accelerator)
         config = resumed_options(config, run.record)
     root = find_data(config.data, config.cache_dir)
     epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)

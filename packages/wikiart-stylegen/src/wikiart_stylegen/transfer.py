@@ -196,6 +196,8 @@ def _true_style(path: Path, styles: Sequence[str]) -> int:
 
 
 def _write_figure(path: Path, figure) -> None:
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--to {path}: a file that ends in .png is written.")
     content = io.BytesIO()
     figure.savefig(content, format="png")
     write_bytes(path, content.getvalue())
