@@ -204,7 +204,8 @@ def test_a_dry_run_writes_nothing(options, capsys):
         (["--base", "nobody/nothing"], "hf download"),
         (["--style", "Ukiyo"], "Did you mean Ukiyo_e"),
         (["--data", "nowhere"], "nowhere"),
-        (["generate", "nowhere"], "does not exist"),
+        (["generate", "nowhere", "--prompt", "a lake"], "does not exist"),
+        (["generate"], "Nothing is asked for"),
         (["export", "--to", "x.bin"], ".safetensors"),
     ],
 )
