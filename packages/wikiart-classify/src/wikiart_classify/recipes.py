@@ -2,10 +2,8 @@
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from wikiart_classify.config import TrainConfig
+from wikiart_classify.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -42,9 +40,6 @@ RECIPES = {
 }
 """The baselines: Adam at a constant rate in fp32, raw pictures without augmentation, the last step's weights."""
 
-SMALLEST = {"inclass": 16, "threeblock": 127}
-"""Side of the smallest pictures that each baseline can take."""
-
 ON_SAMPLE = {"size": 128, "epochs": 12, "weight_decay": 0.05}
 """The sample set is learned sooner than real paintings, and hardly overfitted."""
 
@@ -54,7 +49,7 @@ def side_to_pack(model: str, size: int) -> int:
     return size if model in RECIPES else math.ceil(size * 8 / 7)
 
 
-def settled(config: "TrainConfig", on_sample: bool) -> "TrainConfig":
+def settled(config: TrainConfig, on_sample: bool) -> TrainConfig:
     """The options with everything filled in that was left to the recipe.
 
     Args:
