@@ -9,7 +9,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from wikiart_autoencode.network import Block, Decoder, Encoder
 
@@ -23,6 +23,9 @@ Conditioning = Literal["film", "concat"]
 class StyledBlock(Block):
     """A residual block whose normalised features are scaled and shifted by the style (FiLM, Perez et al. 2018).
 
+    Besides, the style says how much grain each channel gets: noise, out of which marks can be made that the content
+    code does not place, such as dots and dabs (a noise input a layer, Karras et al. 2019, §3.2; there not by style).
+
     Args:
         channels: of the maps.
         style: numbers of a style vector.
@@ -33,14 +36,20 @@ class StyledBlock(Block):
         self.to_scale_shift = nn.Linear(style, 2 * channels)
         nn.init.normal_(self.to_scale_shift.weight, std=0.02)
         nn.init.zeros_(self.to_scale_shift.bias)
+        self.to_grain = nn.Linear(style, channels, bias=False)
+        nn.init.normal_(self.to_grain.weight, std=0.02)
 
-    def forward(self, x: Tensor, style: Tensor) -> Tensor:
-        """Maps (B, C, H, W) and style vectors (B, D) → maps of the same shape."""
+    def forward(self, x: Tensor, style: Tensor, generator: Generator | None = None) -> Tensor:
+        """Maps (B, C, H, W) and style vectors (B, D) → maps of the same shape; without a generator, without grain."""
         scale, shift = self.to_scale_shift(style)[:, :, None, None].chunk(2, dim=1)
         # Mean and deviation over the picture carry most of a style (Huang & Belongie 2017): they are taken out here, so
         # that what comes in again is the style's own.
         x_hat = F.instance_norm(self.norm(x))
-        return x + self.conv2(F.gelu(self.conv1((1 + scale) * x_hat + shift)))
+        x_hat = (1 + scale) * x_hat + shift
+        if generator is not None:
+            noise = torch.randn(1, 1, *x.shape[2:], generator=generator).to(x.device)
+            x_hat = x_hat + self.to_grain(style)[:, :, None, None] * noise
+        return x + self.conv2(F.gelu(self.conv1(x_hat)))
 
 
 class ContentEncoder(Encoder):
@@ -96,10 +105,13 @@ class StyleAutoencoder(nn.Module):
         code = self.encoder(images)
         return self.paint(code, self.embeddings(styles)), code
 
-    def paint(self, code: Tensor, style: Tensor) -> Tensor:
-        """Content codes (B, K, h, w) and style vectors (B, D) → images (B, 3, 8h, 8w), nearly in 0..1."""
+    def paint(self, code: Tensor, style: Tensor, grain: int | None = 0) -> Tensor:
+        """Content codes (B, K, h, w) and style vectors (B, D) → images (B, 3, 8h, 8w), nearly in 0..1.
+
+        `grain` is the seed of the blocks' noise, the same for all pictures; None leaves noise out.
+        """
         if self.conditioning == "film":
-            return self.decoder(code, style)
+            return self.decoder(code, style, None if grain is None else Generator().manual_seed(grain))
         beside = style[:, :, None, None].expand(-1, -1, *code.shape[2:])
         return self.decoder(torch.cat([code, beside], dim=1))
 

@@ -202,11 +202,13 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
                 continue
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 code = network.encoder(images)
-                rebuilt = network.paint(code, network.embeddings(own)).float()
+                # Grain cannot be where the picture has its own: asked to rebuild with it, the decoder would unlearn it.
+                rebuilt = network.paint(code, network.embeddings(own), grain=None).float()
             terms = {"rebuild": reconstruction_loss(rebuilt, images, STRUCTURE, "charbonnier")}
             if config.conditioning == "film":
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    painted = network.paint(code, network.embeddings(wanted)).float()
+                    grain = step_seed(config.seed, epoch, step, stream=2)
+                    painted = network.paint(code, network.embeddings(wanted), grain).float()
                     teach_namer(watchers, optimizers.namer, images, styles, painted)
                     teach_critic(watchers, optimizers.critic, images, painted, code, styles, wanted)
                     terms["real"] = hinge_painter(watchers.critic(painted, wanted).float())
