@@ -45,6 +45,13 @@ def test_noise_is_of_its_strength_and_its_seed():
     assert not noisy(images, seed=3).equal(noisy(images, seed=4))
 
 
+def test_processes_add_the_noise_that_one_would_add():
+    images = torch.rand(6, 3, 8, 8)
+    for rank in range(2):
+        share = slice(rank, None, 2)
+        assert noisy(images[share], 3, share).equal(noisy(images, 3)[share])
+
+
 def test_texture_statistics_do_not_know_where():
     torch.manual_seed(0)
     noise = torch.rand(1, 3, 64, 64)

@@ -1,6 +1,9 @@
 """The commands as a user runs them: training, going on after a break, codes, grids, strips, rates, mistakes."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -157,3 +160,25 @@ def test_a_classifiers_weights_are_refused(trained, capsys):
     save_file(load_file(path), "other/model.safetensors", {**about, "config": json.dumps(config)})
     assert main(["encode", "other"]) == 2
     assert "other/model.safetensors" in capsys.readouterr().err
+
+
+def test_two_processes_train_as_one_and_one_of_them_writes(paintings):
+    options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32"]
+    assert main([*options, "--name", "alone"]) == 0
+    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_autoencode"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, *options, "--name", "two"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("epoch   2/2") == 1
+    runs = Path("runs/autoencode")
+    assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
+    assert sorted(folder.name for folder in runs.iterdir()) == ["alone", "two"]
+    alone, two = ([json.loads(line) for line in (runs / name / "metrics.jsonl").open()] for name in ("alone", "two"))
+    assert len(two) == 2
+    print([(a["loss"], b["loss"], a["psnr"], b["psnr"]) for a, b in zip(alone, two, strict=True)])
+    first, second = (load_file(runs / name / "model.safetensors") for name in ("alone", "two"))
+    apart = sum((first[key] - second[key]).square().sum() for key in first).sqrt()
+    print("FAR", apart, sum(first[key].square().sum() for key in first).sqrt())

@@ -57,6 +57,14 @@ def test_another_style_is_never_the_own_one_and_all_others_are_alike_likely():
     assert (off - 1 / 3).abs().max() < 0.04
 
 
+def test_processes_want_the_styles_that_one_would_want():
+    styles = torch.arange(4).repeat(3)
+    whole = other_styles(styles, 4, torch.Generator().manual_seed(5))
+    for rank in range(3):
+        share = slice(rank, None, 3)
+        assert other_styles(styles[share], 4, torch.Generator().manual_seed(5), share).equal(whole[share])
+
+
 def test_hiding_is_perfect_when_nothing_is_known_and_costs_what_is():
     assert hidden(torch.zeros(3, 27)).item() == pytest.approx(0, abs=1e-6)
     shares = torch.tensor([[0.7, 0.2, 0.1]])
@@ -104,3 +112,10 @@ def test_first_means_are_plain_and_later_ones_follow():
         known.update(torch.tensor([[5.0, 5.0]]).repeat(2, 1), torch.tensor([0, 0]))
     assert known.means[0].tolist() == pytest.approx([5.0, 5.0], abs=1e-3)
     assert known.means[2].tolist() == [9.0, 9.0]
+
+
+def test_one_picture_alone_says_nothing_of_the_spread():
+    known = StyleStatistics(3, 2)
+    known.update(torch.tensor([[1.0, 2.0]]), torch.tensor([1]))
+    assert known.spread.tolist() == [1.0, 1.0]
+    assert known.means[1].tolist() == [1.0, 2.0]

@@ -1,6 +1,9 @@
 """The training loop as a user runs it: it learns, goes on after a break, and refuses what cannot be meant."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +11,7 @@ from safetensors.torch import load_file
 
 from wikiart_data.run import Run
 from wikiart_stylegen.cli import main
+from wikiart_stylegen.train import TERMS
 
 QUICK = ["--size", "32", "--width", "0.125", "--blocks", "1", "--channels", "4", "--style", "8"]
 QUICK += ["--batch-size", "16", "--ema", "0.9", "--device", "cpu"]
@@ -111,3 +115,26 @@ def test_one_style_alone_cannot_be_repainted(paintings, tmp_path, capsys):
         (tmp_path / "one" / split / "Cubism").symlink_to(paintings / split / "Cubism")
     assert train(tmp_path / "one") == 2
     assert "one style only" in capsys.readouterr().err
+
+
+def test_two_processes_train_as_one_and_one_of_them_writes(paintings):
+    options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32", "--lessons", "1"]
+    assert main([*options, "--name", "alone"]) == 0
+    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_stylegen"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [*launch, *options, "--name", "two"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("epoch   2/2") == 1
+    runs = Path("runs/stylegen")
+    assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
+    assert sorted(folder.name for folder in runs.iterdir()) == ["alone", "two"]
+    alone, two = ([json.loads(line) for line in (runs / name / "metrics.jsonl").open()] for name in ("alone", "two"))
+    assert len(two) == 2
+    for term in TERMS:  # the same batches and wanted styles; gradients are summed in another order
+        assert two[1][term] == pytest.approx(alone[1][term], rel=0.02), term
+    first, second = (load_file(runs / name / "model.safetensors") for name in ("alone", "two"))
+    apart = sum((first[key] - second[key]).square().sum() for key in first).sqrt()
+    assert apart < 0.005 * sum(value.square().sum() for value in first.values()).sqrt()

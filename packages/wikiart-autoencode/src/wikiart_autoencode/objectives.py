@@ -15,10 +15,20 @@ TWO_VIEWS = ("vicreg", "vicreg+texture")
 """Objectives that need a second crop of every picture, and large batches of them."""
 
 
-def noisy(images: Tensor, seed: int) -> Tensor:
-    """Denoising (Vincent et al. 2008): (B, 3, S, S) in 0..1 → the same with Gaussian noise, not clamped."""
+def noisy(images: Tensor, seed: int, share: slice = slice(None)) -> Tensor:
+    """Denoising (Vincent et al. 2008): pictures with Gaussian noise, not clamped.
+
+    Args:
+        images: (b, 3, S, S) in 0..1: this process's share of the batch.
+        seed: of the whole batch's noise.
+        share: which of the whole batch's pictures are `images`.
+
+    Returns:
+        (b, 3, S, S).
+    """
     generator = torch.Generator().manual_seed(seed)
-    return images + NOISE * torch.randn(images.shape, generator=generator).to(images)
+    whole = (len(images) * (share.step or 1), *images.shape[1:])
+    return images + NOISE * torch.randn(whole, generator=generator)[share].to(images)
 
 
 class Agreement(nn.Module):

@@ -115,7 +115,9 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     learned = nn.ModuleDict({"network": network, "objective": objective})
     optimizer = Muon(muon_groups(learned, config.lr, config.weight_decay))
     peaks = [group["lr"] for group in optimizer.param_groups]
-    model, objective = accelerator.prepare(network), accelerator.prepare(objective)
+    model = accelerator.prepare(network)
+    if config.objective not in ("none", "denoise"):  # what learns nothing cannot be wrapped for several processes
+        objective = accelerator.prepare(objective)
     if accelerator.is_main_process:
         describe(config, catalog, network, device, bf16, accelerator.num_processes)
 
@@ -132,7 +134,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         for step, (images, _) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
             seen = images
             if config.objective == "denoise":
-                seen = noisy(images, step_seed(config.seed, epoch, step, stream=1))
+                seen = noisy(images, step_seed(config.seed, epoch, step, stream=1), batches.share)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 ours, code = model(seen)
                 loss = reconstruction_loss(ours.float(), images, config.structure, config.loss)

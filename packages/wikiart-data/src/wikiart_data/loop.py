@@ -1,10 +1,10 @@
 """The parts of a training loop that do not depend on what is trained: each part's own loop calls them in sight."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import nn
@@ -12,6 +12,9 @@ from torch import nn
 from wikiart_data.commands import options_from
 from wikiart_data.errors import InputError
 from wikiart_data.packed import PackedImages
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 WARMUP = 0.15
 """Share of the steps in which the learning rate rises; then it falls along half a cosine."""
@@ -35,6 +38,21 @@ def follow(average: nn.Module, network: nn.Module, decay: float, step: int) -> N
             kept.lerp_(fresh, 1 - decay)
         else:
             kept.copy_(fresh)
+
+
+def mean_gradients(accelerator: "Accelerator", weights: Iterable[nn.Parameter]) -> None:
+    """Over several processes, every gradient becomes the mean over them; call it before the optimiser's step.
+
+    For what DistributedDataParallel does not fit: several optimisers that share networks, or a step that may be tried
+    again in one process only. One exchange a step, after all of backward.
+    """
+    if accelerator.num_processes == 1:
+        return
+    weights = list(weights)
+    gradients = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in weights]
+    flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
+    for weight, mean in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
+        weight.grad = mean.view_as(weight)
 
 
 def resumed_options(config: Config, record: Mapping[str, Any]) -> Config:

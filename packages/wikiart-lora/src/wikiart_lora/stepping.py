@@ -1,6 +1,4 @@
-"""Parts of a training step that are no part of its idea: the optimiser, too little memory, several processes."""
-
-from typing import Any
+"""Parts of a training step that are no part of its idea: the optimiser, and too little memory."""
 
 import torch
 
@@ -60,17 +58,3 @@ def halved(pieces: int, number: int, device: torch.device) -> int:
         f"{-(-number // pieces)}; the steps stay the same. (Next time: --accumulate {pieces}.)"
     )
     return pieces
-
-
-def mean_gradients(accelerator: Any, weights: list[torch.nn.Parameter]) -> None:
-    """Over several processes, every gradient becomes the mean over them.
-
-    An adapter's gradients are a few megabytes: one exchange a step, after all parts, is simpler than wrapping the
-    networks, and a process that runs out of memory and tries again does not leave the others waiting.
-    """
-    if accelerator.num_processes == 1:
-        return
-    gradients = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in weights]
-    flat = accelerator.reduce(torch.cat([gradient.flatten() for gradient in gradients]), "mean")
-    for weight, mean in zip(weights, flat.split([weight.numel() for weight in weights]), strict=True):
-        weight.grad = mean.view_as(weight)

@@ -15,7 +15,7 @@ from wikiart_data.catalog import scan
 from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_weights, follow, resumed_options, warmup_cosine
+from wikiart_data.loop import check_weights, follow, mean_gradients, resumed_options, warmup_cosine
 from wikiart_data.run import Run
 from wikiart_data.source import find_data
 from wikiart_data.weights import write_model
@@ -31,7 +31,7 @@ from wikiart_lora.pipelines import Base, fingerprint, open_base
 from wikiart_lora.precision import autocast_for, choose_precision, weights_type
 from wikiart_lora.prior import make_prior
 from wikiart_lora.progress import before_and_after
-from wikiart_lora.stepping import halved, make_optimizer, mean_gradients
+from wikiart_lora.stepping import halved, make_optimizer
 from wikiart_lora.supply import Supply, check_splits
 from wikiart_lora.validation import chosen_rows, make_examples, validation_loss
 
@@ -155,10 +155,9 @@ def fit(config: TrainConfig) -> Run | None:
             noise, times = noise[mine].to(device), times[mine].to(device)
             words = [words[place] for place in mine]
             if prior:
-                kept, kept_text = prior.read(
-                    torch.randint(len(prior.latents), (len(mine),), generator=generator), device
-                )
-                kept_noise = draw_noise(kept, 0.0, generator).to(device)
+                places = torch.randint(len(prior.latents), (len(rows),), generator=generator)[mine]
+                kept, kept_text = prior.read(places, device)
+                kept_noise = draw_noise(kept.new_empty(len(rows), *kept.shape[1:]), 0.0, generator)[mine].to(device)
             while True:
                 value, fits = 0.0, True
                 try:

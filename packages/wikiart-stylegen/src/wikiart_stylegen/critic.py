@@ -134,4 +134,5 @@ class StyleStatistics(nn.Module):
             old = min(self.decay ** len(rows), float(self.seen[style] / (self.seen[style] + len(rows))))
             self.means[style] = old * self.means[style] + (1 - old) * rows.mean(dim=0)
             self.seen[style] += len(rows)
-        self.spread.lerp_(found.std(dim=0), 0.02 if self.seen.sum() > 1000 else 0.2)
+        if len(found) > 1:  # one picture has no spread
+            self.spread.lerp_(found.std(dim=0), 0.02 if self.seen.sum() > 1000 else 0.2)

@@ -59,7 +59,18 @@ def hidden(logits: Tensor) -> Tensor:
     return -logits.log_softmax(dim=1).mean() - math.log(logits.shape[1])
 
 
-def other_styles(styles: Tensor, number: int, generator: torch.Generator) -> Tensor:
-    """For each picture another style than its own, all equally likely: (B,) int64 in 0..number − 1 → (B,)."""
-    shift = torch.randint(1, number, styles.shape, generator=generator).to(styles.device)
+def other_styles(styles: Tensor, number: int, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
+    """For each picture another style than its own, all equally likely.
+
+    Args:
+        styles: (b,) int64 in 0..number − 1: of this process's share of the batch.
+        number: of styles.
+        generator: draws for the whole batch.
+        share: which of the whole batch's numbers belong to `styles`.
+
+    Returns:
+        (b,) int64.
+    """
+    world = share.step or 1
+    shift = torch.randint(1, number, (len(styles) * world,), generator=generator)[share].to(styles.device)
     return (styles + shift) % number

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor, nn
 
 from wikiart_autoencode.losses import reconstruction_loss
@@ -17,7 +18,7 @@ from wikiart_data.catalog import Catalog, scan
 from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_data, check_weights, follow, resumed_options, warmup_cosine
+from wikiart_data.loop import check_data, check_weights, follow, mean_gradients, resumed_options, warmup_cosine
 from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.packed import pack
 from wikiart_data.run import Run
@@ -185,8 +186,9 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         label = f"epoch {epoch + 1}/{config.epochs}"
         for step, (images, styles) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
             generator = torch.Generator().manual_seed(step_seed(config.seed, epoch, step, stream=1))
-            wanted = other_styles(styles, number, generator)
-            without = torch.rand(styles.shape, generator=generator).to(device) < NULL
+            # Drawn for the whole batch, so that it is the same however many processes share it.
+            wanted = other_styles(styles, number, generator, batches.share)
+            without = torch.rand(config.batch_size, generator=generator)[batches.share].to(device) < NULL
             own = torch.where(without, network.null, styles)
             done = (epoch * len(batches) + step + 1) / len(batches)  # in epochs
             if config.conditioning == "film":
@@ -195,7 +197,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
                     group["lr"] = peak * share
             if epoch < lessons:
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                    value = teach_namer(watchers, optimizers.namer, images, styles, None)
+                    value = teach_namer(accelerator, watchers, optimizers.namer, images, styles, None)
                 run.check(value, epoch, step)
                 if run.should_stop():
                     stop(step + 1)
@@ -209,8 +211,8 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
                 with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                     grain = step_seed(config.seed, epoch, step, stream=2)
                     painted = network.paint(code, network.embeddings(wanted), grain).float()
-                    teach_namer(watchers, optimizers.namer, images, styles, painted)
-                    teach_critic(watchers, optimizers.critic, images, painted, code, styles, wanted)
+                    teach_namer(accelerator, watchers, optimizers.namer, images, styles, painted)
+                    teach_critic(accelerator, watchers, optimizers.critic, images, painted, code, styles, wanted)
                     terms["real"] = hinge_painter(watchers.critic(painted, wanted).float())
                     ours = watchers.namer.statistics(painted)
                     terms["named"] = F.cross_entropy(watchers.namer.named(ours), wanted)
@@ -224,6 +226,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             run.check(loss.item(), epoch, step)
             optimizers.painter.zero_grad(set_to_none=True)
             accelerator.backward(loss)
+            mean_gradients(accelerator, network.parameters())
             for group, peak in zip(optimizers.painter.param_groups, peaks, strict=True):
                 group["lr"] = peak * warmup_cosine((done - lessons) / painting)
             optimizers.painter.step()
@@ -238,7 +241,8 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         last = epoch + 1 == config.epochs
         if run.is_main and epoch >= lessons and (epoch % GRID_EVERY == GRID_EVERY - 1 or last):
             run.draw({"grid" if last else f"grid-{epoch + 1:03d}": grid(average, batches.pictures, config.size, bf16)})
-        means = {name: sum_ / len(batches) for name, sum_ in zip(TERMS, sums, strict=True)}
+        over_all = accelerator.reduce(torch.tensor(sums, device=device) / len(batches), "mean").tolist()
+        means = dict(zip(TERMS, over_all, strict=True))
         left = seconds / (epoch + 1) * (config.epochs - epoch - 1)
         told = " ".join(f"{name} {value:.3f}" for name, value in means.items() if value)
         told = f"{told}  {decibels:.2f} dB" if epoch >= lessons else "styles are looked at"
@@ -274,11 +278,17 @@ TERMS = ("rebuild", "real", "named", "statistics", "content", "edges", "hidden")
 
 
 def teach_namer(
-    watchers: Watchers, optimizer: torch.optim.Optimizer, images: Tensor, styles: Tensor, painted: Tensor | None
+    accelerator: Accelerator,
+    watchers: Watchers,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    styles: Tensor,
+    painted: Tensor | None,
 ) -> float:
     """Teach the style network a batch of real pictures, and take in their statistics.
 
     Args:
+        accelerator: of the run; gradients and statistics are those of all processes.
         watchers: whose style network is taught.
         optimizer: of the style network.
         images: (B, 3, S, S) real, of `styles` (B,).
@@ -298,13 +308,15 @@ def teach_namer(
     loss = F.cross_entropy(namer.named(statistics), names, label_smoothing=SMOOTHING)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    mean_gradients(accelerator, namer.parameters())
     optimizer.step()
-    watchers.known.update(statistics[:half].detach(), styles[:half])
+    watchers.known.update(accelerator.gather(statistics[:half].detach()), accelerator.gather(styles[:half]))
     namer.requires_grad_(False)  # the painter's step, which follows, teaches only the painter
     return loss.item()
 
 
 def teach_critic(
+    accelerator: Accelerator,
     watchers: Watchers,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
@@ -316,6 +328,7 @@ def teach_critic(
     """Teach the patch critic and the probe one batch.
 
     Args:
+        accelerator: of the run; gradients are those of all processes.
         watchers: whose critic and probe are taught.
         optimizer: of both.
         images: (B, 3, S, S) real, of `styles` (B,).
@@ -329,6 +342,7 @@ def teach_critic(
     loss = hinge_critic(real.float(), fake.float()) + F.cross_entropy(probe(code.detach()), styles)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    mean_gradients(accelerator, [*critic.parameters(), *probe.parameters()])
     optimizer.step()
     critic.requires_grad_(False)
     probe.requires_grad_(False)

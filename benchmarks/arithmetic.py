@@ -1,0 +1,73 @@
+"""The arithmetic of docs/SCALING.md: what has to be moved and kept, from sizes that the code itself has.
+
+    uv run python benchmarks/arithmetic.py
+
+Nothing is measured and nothing is trained: networks are made without weights, and parameters counted.
+"""
+
+import torch
+from torch import nn
+
+from wikiart_autoencode.network import Autoencoder
+from wikiart_classify.network import StyleNet
+from wikiart_data.styles import STYLES
+from wikiart_lora.adapter import ATTENTION
+from wikiart_stylegen.network import StyleAutoencoder
+from wikiart_stylegen.train import Watchers
+
+LINKS = {"1 Gbit/s": 1e9, "25 Gbit/s": 25e9, "400 Gbit/s": 400e9}
+SIDES = (128, 183, 256)
+"""Sides of packs, in pixels: a plain one, that of --size 160, and a large one."""
+
+
+def parameters(network: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(p.numel() for p in network.parameters())
+
+
+def adapter_of_sd15(rank: int) -> int:
+    """Numbers of an adapter on the attention of Stable Diffusion 1.5's UNet: rank · (in + out) a layer."""
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
+    layers = [m for name, m in unet.named_modules() if name.endswith(ATTENTION) and isinstance(m, nn.Linear)]
+    return rank * sum(layer.in_features + layer.out_features for layer in layers)
+
+
+def trained() -> dict[str, int]:
+    """Numbers whose gradients are exchanged in a step, of each network."""
+    with torch.device("meta"):
+        found = {
+            f"classify {preset}": parameters(StyleNet(len(STYLES), preset)) for preset in ("tiny", "small", "base")
+        }
+        found["autoencode, spatial"] = parameters(Autoencoder())
+        found["autoencode, vector of 128"] = parameters(Autoencoder(code=128))
+        painter, watchers = StyleAutoencoder(len(STYLES)), Watchers(len(STYLES), 8)
+        found["stylegen, painter and watchers"] = parameters(painter) + parameters(watchers)
+        found["lora on sd15, rank 16, attention"] = adapter_of_sd15(16)
+    return found
+
+
+def main() -> None:
+    """Print the tables."""
+    print(f"| network | parameters | gradients a step, MB | {' | '.join(f'ms at {link}' for link in LINKS)} |")
+    print(f"|---|---|---|{'---|' * len(LINKS)}")
+    for name, number in trained().items():
+        # A ring of many processes sends and receives nearly twice the gradients through every link.
+        times = [1000 * 2 * 8 * 4 * number / speed for speed in LINKS.values()]
+        print(f"| {name} | {number:,} | {4 * number / 1e6:.1f} | {' | '.join(f'{ms:.3g}' for ms in times)} |")
+
+    print("\n| side of the pack, px | bytes a picture | 1 M pictures | 100 M pictures | MB/s for 1,000 pictures/s |")
+    print("|---|---|---|---|---|")
+    for side in SIDES:
+        each = 3 * side * side
+        print(f"| {side} | {each:,} | {each / 1e3:.0f} GB | {each / 1e4:.1f} TB | {each / 1e3:.0f} |")
+
+    print("\n| 100 M codes of 128 numbers | GB |\n|---|---|")
+    for name, each in (("float32", 512), ("float16", 256), ("int8", 128), ("labels, int64", 8)):
+        print(f"| {name} | {each * 1e8 / 1e9:.1f} |")
+    print(f"| all pairwise distances, float32 | {4 * 1e16 / 1e9:,.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""How do time and memory grow from 10,000 to 1,000,000 files?
+
+    uv run python benchmarks/growth.py [--files 10000 30000 100000 300000 1000000] [--to docs/growth.png]
+
+The files are JPEGs of 8 × 8 pixels, hard-linked to the number asked for: names, folders, listing, manifest and pack
+are as with paintings, only decoding costs next to nothing. They are packed for real, at 8 pixels; training batches are
+drawn from a sparse memory map of full size, 128 pixels, which takes no room on the disk. Every step runs in a process
+of its own; its time and memory are those beyond its imports. Prints Markdown tables and draws the figure.
+"""
+
+import argparse
+import importlib
+import json
+import math
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wikiart_data.styles import STYLES
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wikiart_data.catalog import Catalog
+
+FILES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+LINKS = 50_000
+"""Names that one file is given: a file has at most 65,000 on ext4."""
+SMALL, LARGE = 8, 128
+"""Side of the pictures that are packed for real, and of the sparse memory map's, in pixels."""
+
+
+def make_folder(root: Path, number: int) -> None:
+    """`number` names of tiny JPEGs: nine tenths in train, 27 styles, the largest 150 times the smallest."""
+    from PIL import Image
+
+    dice = np.random.default_rng(0)
+    shares = np.geomspace(1, 1 / 150, len(STYLES))
+    styles = dice.choice(len(STYLES), number, p=shares / shares.sum())
+    splits = dice.choice(("train", "valid", "test"), number, p=(0.9, 0.05, 0.05))
+    styles[: 3 * len(STYLES)] = np.tile(np.arange(len(STYLES)), 3)  # none is empty
+    splits[: 3 * len(STYLES)] = np.repeat(("train", "valid", "test"), len(STYLES))
+    folders = [(split, style) for split in ("train", "valid", "test") for style in STYLES]
+    for split, style in folders:
+        (root / split / style).mkdir(parents=True)
+    for row in range(number):
+        first = root / f".{row // LINKS}.jpg"
+        if row % LINKS == 0:
+            Image.fromarray(dice.integers(0, 256, (SMALL, SMALL, 3), dtype=np.uint8)).save(first)
+        name = f"painter-{row % 997}_a-title-of-some-words-{row}.jpg"
+        os.link(first, root / splits[row] / STYLES[styles[row]] / name)
+    settled = time.time() - 3600  # a folder that has just changed is listed anew
+    for split, style in folders:
+        os.utime(root / split / style, (settled, settled))
+    for split in ("train", "valid", "test"):
+        os.utime(root / split, (settled, settled))
+
+
+# -- the steps: each prepares what it needs, and returns what is to be measured ----------------------------------------
+
+
+def scan_step(root: Path, cache: Path) -> Callable[[], object]:
+    """List the folder, or reuse the manifest if there is one."""
+    from wikiart_data.catalog import scan
+
+    return lambda: scan(root, cache_dir=cache)
+
+
+def pack_step(root: Path, cache: Path) -> Callable[[], object]:
+    """Decode every file into the pack, or open and check it if there is one."""
+    from wikiart_data.packed import pack
+
+    catalog = _scanned(root, cache)
+    return lambda: pack(catalog, SMALL, cache_dir=cache)
+
+
+def epoch_step(root: Path, cache: Path) -> Callable[[], object]:
+    """Draw an epoch of the training rows at power ½."""
+    from wikiart_data.sampler import BalancedSampler
+
+    catalog = _scanned(root, cache)
+    labels = catalog.labels[catalog.rows("train")]
+    return lambda: BalancedSampler(labels, 0.5).epoch(0)
+
+
+def batch_step(root: Path, cache: Path) -> Callable[[], object]:
+    """The first training batch: 128 crops of 112 pixels from a sparse memory map of 128."""
+    from wikiart_data.augment import Augment
+    from wikiart_data.batches import Batches
+    from wikiart_data.packed import PackedImages
+
+    catalog = _scanned(root, cache)
+    sparse = cache / "sparse.u8"
+    with sparse.open("wb") as file:
+        file.truncate(len(catalog) * LARGE * LARGE * 3)
+    images = np.memmap(sparse, dtype=np.uint8, mode="r", shape=(len(catalog), LARGE, LARGE, 3))
+    packed = PackedImages(catalog, images, {}, cache)
+    return lambda: next(Batches(packed, packed.rows("train"), 128, augment=Augment(), power=0.5).epoch(0, 112))
+
+
+def _scanned(root: Path, cache: Path) -> "Catalog":
+    from wikiart_data.catalog import scan
+
+    return scan(root, cache_dir=cache)
+
+
+STEPS = {
+    "scan": ("catalog", scan_step),
+    "scan again": ("catalog", scan_step),
+    "pack": ("packed", pack_step),
+    "open the pack": ("packed", pack_step),
+    "draw an epoch": ("sampler", epoch_step),
+    "first batch": ("batches", batch_step),
+}
+"""Each with the module of wikiart_data that is imported before the measuring begins. In this order: a step finds what
+those before it left in the cache."""
+
+
+def measure(step: str, root: Path, cache: Path) -> dict[str, float]:
+    """Seconds by the clock and of processor time, and by how many MB the step raised the process's peak memory.
+
+    A step's memory counts from the imports: with the catalog that it works on.
+    """
+    module, prepare = STEPS[step]
+    importlib.import_module(f"wikiart_data.{module}")
+    before = _peak()
+    do = prepare(root, cache)
+    began, cpu = time.perf_counter(), time.process_time()
+    do()
+    cpu, seconds = time.process_time() - cpu, time.perf_counter() - began
+    return {"seconds": seconds, "cpu": cpu, "peak": _peak() - before}
+
+
+def _peak() -> float:
+    """MB; Linux counts in KiB, macOS in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def measure_alone(step: str, root: Path, cache: Path) -> dict[str, float]:
+    """`measure` in a new process."""
+    command = [sys.executable, __file__, "--measure", step, str(root), str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def grow(number: int, work: Path, measure: Callable[[str, Path, Path], dict[str, float]]) -> dict[str, Any]:
+    """All steps at one number of files; folder and cache are made in `work` and removed again."""
+    root, cache = work / "data", work / "cache"
+    try:
+        make_folder(root, number)
+        cache.mkdir()
+        found: dict[str, Any] = {step: measure(step, root, cache) for step in STEPS}
+        (manifest,) = (cache / "manifests").iterdir()
+        return found | {"manifest": manifest.stat().st_size / 1e6}
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(cache, ignore_errors=True)
+
+
+# -- what they say -----------------------------------------------------------------------------------------------------
+
+
+def exponent(numbers: list[int], values: list[float]) -> float:
+    """The slope of log(value) over log(number), by least squares: 1 is linear; n log n has about 1.09 here."""
+    return float(np.polyfit(np.log(numbers), np.log(values), 1)[0])
+
+
+def tables(grown: dict[int, dict[str, Any]]) -> str:
+    """Processor time, time by the clock and peak memory of each step, with the exponents of their growth."""
+    numbers = sorted(grown)
+    guide = exponent(numbers, [n * math.log(n) for n in numbers])
+    head = f"| {{}} | {' | '.join(f'{n:,}' for n in numbers)} | exponent | of the last two |"
+    head += f"\n|---|{'---|' * (len(numbers) + 2)}"
+    text = []
+    for title, key in (("processor time, s", "cpu"), ("by the clock, s", "seconds"), ("peak memory, MB", "peak")):
+        text.append(head.format(title))
+        rows = {step: [grown[n][step][key] for n in numbers] for step in STEPS}
+        if key == "peak":
+            rows["size of the manifest"] = [grown[n]["manifest"] for n in numbers]
+        for name, values in rows.items():
+            slopes = f"{exponent(numbers, values):.2f} | {exponent(numbers[-2:], values[-2:]):.2f}"
+            text.append(f"| {name} | {' | '.join(f'{value:.3g}' for value in values)} | {slopes} |")
+        text.append("")
+    return "\n".join([*text, f"n log n itself has the exponent {guide:.2f} over these numbers."])
+
+
+def growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
+    """Processor time and peak memory over the number of files, both logarithmic, with n log n as a guide."""
+    from wikiart_data.figures import styled
+
+    return styled(_growth_figure)(grown)
+
+
+def _growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
+    from wikiart_data.figures import PALE, canvas
+
+    colours = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#666666")
+    markers = "ooss^D."
+    figure, axes = canvas(3.4, 1, 2)
+    numbers = np.array(sorted(grown))
+    for place, (title, key) in zip(axes[0], (("processor time, s", "cpu"), ("peak memory, MB", "peak")), strict=True):
+        rows = {step: [grown[n][step][key] for n in numbers] for step in STEPS}
+        if key == "peak":
+            rows["size of the manifest"] = [grown[n]["manifest"] for n in numbers]
+        for guide in (min(r[-1] for r in rows.values()), max(r[-1] for r in rows.values())):
+            place.plot(numbers, guide * 2 * numbers * np.log(numbers) / (numbers[-1] * np.log(numbers[-1])),
+                       color=PALE, linestyle="--", linewidth=1, zorder=0)  # fmt: skip
+        for (name, values), colour, marker in zip(rows.items(), colours, markers, strict=False):
+            place.plot(numbers, values, color=colour, marker=marker, markersize=4, linewidth=1.2, label=name)
+        place.set(xscale="log", yscale="log", xlabel="files", title=title)
+        place.legend()
+    return figure
+
+
+def main(arguments: list[str]) -> int:
+    """Grow, print the tables, draw the figure."""
+    if arguments[:1] == ["--measure"]:
+        print(json.dumps(measure(arguments[1], Path(arguments[2]), Path(arguments[3]))))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--files", type=int, nargs="+", default=list(FILES))
+    parser.add_argument("--to", type=Path, default=Path("growth.png"), help="the figure")
+    parser.add_argument("--work", type=Path, help="where files and cache are made (default: a temporary folder)")
+    parser.add_argument("--kept", type=Path, help="JSON of what is measured; numbers that it holds are not run again")
+    options = parser.parse_args(arguments)
+    kept = json.loads(options.kept.read_text()) if options.kept and options.kept.exists() else {}
+    grown = {int(number): found for number, found in kept.items()}
+    with tempfile.TemporaryDirectory(dir=options.work) as work:
+        for number in options.files:
+            if number not in grown:
+                grown[number] = grow(number, Path(work), measure_alone)
+                if options.kept:
+                    options.kept.write_text(json.dumps(grown, indent=1))
+    print(tables(grown))
+    growth_figure(grown).savefig(options.to)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
