@@ -6,7 +6,7 @@ A result holds figures in one of two shapes, `"top1": 0.5, "top1_interval": [0.4
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,9 +92,9 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     measured = {name: result[key] for key, name in _MEASURED.items() if _is(result.get(key), Mapping)}
     for name, one in measured.items():
         found.append(_down(name, {"": one}))
-    found += [_variants(result), _seeds(result), _codes(result), _rates(result), _strengths(result), _truth(result)]
-    found += [_named_shares(result.get("probe")), _aims(result.get("targets"))]
-    found += [_by_style(one, split) for split, one in (splits or {"": result}).items()]
+    makers = (_variants, _seeds, _codes, _rates, _strengths, _truth, _probe, _aims)
+    found += [_or_none(make, result) for make in makers]
+    found += [_or_none(_by_style, one, split) for split, one in (splits or {"": result}).items()]
     return [table for table in found if table is not None and table.rows]
 
 
@@ -129,6 +129,14 @@ def plain(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
+def _or_none(make: Callable[..., Table], *given: Any) -> Table | None:
+    """A table, or none of a result that lacks something: it may have been written by another version."""
+    try:
+        return make(*given)
+    except (LookupError, TypeError, ValueError, AttributeError):
+        return None
+
+
 _MEASURED = {
     "measures": "Clusters against styles",
     "kmeans": "Beside it, kmeans",
@@ -155,18 +163,18 @@ def _down(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(title, tuple(heading), tuple(rows), quiet)
 
 
-def _across(title: str, first: str, lines: Sequence[tuple[str, Mapping[str, Any]]], keys: Iterable[str], **more: Any):
+def _across(
+    title: str, first: str, lines: Sequence[tuple[str, Mapping[str, Any]]], keys: Iterable[str], **more: Any
+) -> Table:
     """A row a thing, a column a figure, intervals in brackets."""
     keys = [key for key in keys if any(_value(one, key) is not None for _, one in lines)]
     rows = tuple((name, *(_with_interval(one, key) for key in keys)) for name, one in lines)
     return Table(title, (first, *map(figure_name, keys)), rows, **more)
 
 
-def _variants(result: Mapping[str, Any]) -> Table | None:
+def _variants(result: Mapping[str, Any]) -> Table:
     """Of a proof or a score: each way to make pictures, and last what chance gives."""
-    rows = result.get("rows")
-    if not _is(rows, Mapping):
-        return None
+    rows = result["rows"]
     lines = [(str(one.get("label", name)), one) for name, one in rows.items()]
     if _is(result.get("chance"), Mapping):
         lines.append(("chance", result["chance"]))
@@ -174,11 +182,9 @@ def _variants(result: Mapping[str, Any]) -> Table | None:
     return _across("What the judge names, and what is kept", "pictures", lines, FIGURES, quiet=quiet)
 
 
-def _seeds(result: Mapping[str, Any]) -> Table | None:
+def _seeds(result: Mapping[str, Any]) -> Table:
     """Of a comparison: a row a method, mean ± standard deviation over seeds."""
-    rows = result.get("rows")
-    if not _is(rows, list) or not rows or "runs" not in rows[0]:
-        return None
+    rows = result["rows"]
     keys = [key for key in FIGURES if key not in BASELINES and any(key in run for row in rows for run in row["runs"])]
     cells = [(str(row.get("label", "")), *(_over_seeds(row["runs"], key) for key in keys)) for row in rows]
     majority = ("always the most frequent style", figure_text("majority", result.get("majority")))
@@ -188,11 +194,9 @@ def _seeds(result: Mapping[str, Any]) -> Table | None:
     return Table(title, ("", *map(figure_name, keys)), tuple(cells), frozenset({len(cells) - 1}))
 
 
-def _codes(result: Mapping[str, Any]) -> Table | None:
+def _codes(result: Mapping[str, Any]) -> Table:
     """Of a comparison of codes: clusters by the first method, and style read from the codes."""
-    rows = result.get("rows")
-    if not _is(rows, list) or not rows or "clusters" not in rows[0]:
-        return None
+    rows = result["rows"]
     method = next(iter(rows[0]["clusters"]["train"]))
     keys = ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced")
     heading = ("codes", "numbers", f"AMI, {method}", "shuffled labels", "AMI on test", *map(figure_name, keys))
@@ -208,11 +212,9 @@ def _codes(result: Mapping[str, Any]) -> Table | None:
     return Table("Clusters, and style read from codes", heading, tuple(cells), frozenset({len(cells) - 1}))
 
 
-def _rates(result: Mapping[str, Any]) -> Table | None:
+def _rates(result: Mapping[str, Any]) -> Table:
     """Of autoencoders against files: a row an autoencoder, then every curve's point nearest to the first's bytes."""
-    points = result.get("codes")
-    if not _is(points, list) or not points:
-        return None
+    points = result["codes"]
     lines = [(f"vector, {one['code']}" if one.get("code") else "spatial code", one) for one in points]
     first = points[0]["bytes"]
     for name, curve in result.get("curves", {}).items():
@@ -224,46 +226,35 @@ def _rates(result: Mapping[str, Any]) -> Table | None:
     return _across(title, "code", lines, ("bytes", "psnr", "ssim", "mse"), quiet=quiet)
 
 
-def _strengths(result: Mapping[str, Any]) -> Table | None:
-    rows = result.get("strengths")
-    if not _is(rows, list) or not rows:
-        return None
-    return _across("Strength", "strength", [(f"{row['strength']:g}", row) for row in rows], FIGURES)
+def _strengths(result: Mapping[str, Any]) -> Table:
+    lines = [(f"{row['strength']:g}", row) for row in result["strengths"]]
+    return _across("Strength", "strength", lines, FIGURES)
 
 
-def _truth(result: Mapping[str, Any]) -> Table | None:
-    truth = result.get("truth")
-    if not _is(truth, Mapping):
-        return None
-    lines = [(name, one) for name, one in truth.items() if _is(one, Mapping)]
+def _truth(result: Mapping[str, Any]) -> Table:
+    lines = [(name, one) for name, one in result["truth"].items() if _is(one, Mapping)]
     return _across("Beside the same scene by painters of the style", "pictures", lines, ("psnr", "ssim"))
 
 
-def _named_shares(shares: Any) -> Table | None:
-    if not _is(shares, Mapping):
-        return None
+def _probe(result: Mapping[str, Any]) -> Table:
+    shares = result["probe"]
     rows = [
         (name, figure_text("top1", one.get("value")), _interval({"top1": one}, "top1")) for name, one in shares.items()
     ]
     return Table("Is it still the scene? What the probe sees", ("pictures", "%", "95 % interval"), tuple(rows))
 
 
-def _aims(aims: Any) -> Table | None:
-    if not _is(aims, Mapping):
-        return None
+def _aims(result: Mapping[str, Any]) -> Table:
     rows = [
         (name, f"{one['value']:.3g}", f"{one['aim']:.3g}", "reached" if one["reached"] else "missed")
-        for name, one in aims.items()
+        for name, one in result["targets"].items()
     ]
     return Table("Aims", ("", "value", "aim", ""), tuple(rows))
 
 
-def _by_style(result: Mapping[str, Any], split: str) -> Table | None:
+def _by_style(result: Mapping[str, Any], split: str) -> Table:
     """A row a style, most training pictures first where they are told."""
-    rows = result.get("per_style")
-    if not _is(rows, list) or not rows:
-        return None
-    rows = sorted(rows, key=lambda row: -row.get("train", 0))
+    rows = sorted(result["per_style"], key=lambda row: -row.get("train", 0))
     counted = [key for key in _STYLE_COLUMNS if key in rows[0]]
     lines = [(row, {k: v for k, v in row.items() if k not in ("base", "adapted")}) for row in rows]
     sides = [side for side in ("base", "adapted") if any(side in row for row in rows)]
