@@ -216,16 +216,14 @@ def run_one(words: Sequence[str], log: Path) -> tuple[int, Path]:
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
     with log.open("a", encoding="utf-8") as file:
         file.write(f"$ {shlex.join(words)}\n")
-        child = subprocess.Popen([program, *words[1:]], env=environment | {"PYTHONUNBUFFERED": "1"}, **pipes)
-        try:
-            for line in child.stdout:
-                file.write(line)
-                print(f"    {line}", end="", flush=True)
-        except KeyboardInterrupt:
-            child.terminate()  # it saves and stops
-            raise
-        finally:
-            child.wait()
+        with subprocess.Popen([program, *words[1:]], env=environment | {"PYTHONUNBUFFERED": "1"}, **pipes) as child:
+            try:
+                for line in child.stdout:
+                    file.write(line)
+                    print(f"    {line}", end="", flush=True)
+            except KeyboardInterrupt:
+                child.terminate()  # it saves and stops
+                raise
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(f"    {time.monotonic() - began:.0f} s by the clock, {cpu:.0f} s of the processor", flush=True)
@@ -284,9 +282,9 @@ def written(asked: argparse.Namespace, text: str) -> str:
 
 
 _SHOWN = re.compile(
-    r"^##+ .*$|^```\n.*?^```$|^<!-- table (?P<table>\S+) -->$"
+    r"^##+ .*$|^```\n(?:.*\n)*?```$|^<!-- table (?P<table>\S+) -->$"
     r"|^!\[(?P<alt>[^\]]*)\]\(report/figures/(?P<figure>[^)]+)\)$",
-    re.MULTILINE | re.DOTALL,
+    re.MULTILINE,
 )
 """What of REPORT.md a report of other runs has too."""
 

@@ -184,7 +184,8 @@ def _numbers(result: Mapping[str, Any]) -> str:
             found.append((f"<h3>{as_html(table.title)}</h3>\n" if table.title else "") + _table(table))
     other = {name: text for name, text in facts(result).items() if name not in _LEAD}
     if other:
-        found.append(_pairs(other, "settings"))
+        told = " · ".join(f"{name} {text}" for name, text in other.items())
+        found.append(f'<p class="facts">{as_html(told)}</p>')
     return "\n".join(found)
 
 
