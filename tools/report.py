@@ -35,10 +35,10 @@ _ROWS = (
 )
 
 
-def keep(name: str, folders: Sequence[Path]) -> None:
-    """Write report/NAME.json from runs' result.json and run.json or one comparison's result.json, and copy figures.
+def keep(name: str, folders: Sequence[Path], target: Path | None = None) -> None:
+    """Write NAME.json from runs' result.json and run.json or one comparison's result.json, and copy figures.
 
-    No path of this machine is kept.
+    No path of this machine is kept. `target` is the folder to write, with None the repository's `report/`.
 
     Raises:
         SystemExit: a comparison is given with other folders.
@@ -51,7 +51,7 @@ def keep(name: str, folders: Sequence[Path]) -> None:
         kept = results[0] | ({"options": _without_places(results[0]["options"])} if "options" in results[0] else {})
     else:
         kept = [_run_kept(folder, result) for folder, result in zip(folders, results, strict=True)]
-    target = ROOT / "report"
+    target = target or ROOT / "report"
     (target / "figures").mkdir(parents=True, exist_ok=True)
     (target / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     for figure in sorted([*folders[0].glob("*.png"), *(folders[0] / "figures").glob("*.png")]):

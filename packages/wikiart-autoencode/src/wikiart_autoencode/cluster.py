@@ -87,7 +87,7 @@ def cluster_codes(config: ClusterConfig) -> None:
     run.write_arrays("clusters.npz", clusters=found.labels, points=points, rows=rows)
     write_bytes(run.folder / "clusters.csv", table(files, codes.styles[labels].tolist(), found.labels).encode())
     run.finish(result, {})
-    say(f"\nEverything is in {run.folder}/ (result.json, clusters.csv, figures/).")
+    say(f"\nEverything is in {run.folder}/ (open index.html; clusters.csv, figures/).")
     say(f"The map to explore, with pictures of {side} pixels: open {run.folder / 'map.html'} in a browser.")
 
 

@@ -1,6 +1,5 @@
 """`wikiart-cluster compare`: how much of style codes hold, beside pixels, colours, an untrained encoder and chance."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from wikiart_data.console import say
 from wikiart_data.engine import start_engine
 from wikiart_data.errors import InputError
 from wikiart_data.packed import pack
+from wikiart_data.results import leave
 from wikiart_data.run import read_record
-from wikiart_data.weights import write_bytes
 
 
 def compare(config: CompareConfig) -> None:
@@ -65,11 +64,10 @@ def compare(config: CompareConfig) -> None:
         "rows": rows,
     }
     folder = config.runs / "compare-codes"
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+    leave(folder, result, {})
     say()
     show_comparison(result)
-    say(f"\nEverything is in {folder / 'result.json'}.")
+    say(f"\nEverything is in {folder}/ (open index.html).")
 
 
 def clusters_of(codes: Codes, split: str, method: Method, config: CompareConfig) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import PackedImages, pack
+from wikiart_data.page import renew_page
 from wikiart_data.run import find_model
 from wikiart_data.source import find_data
 
@@ -35,6 +36,7 @@ def encode(config: EncodeConfig) -> None:
     codes = encoded(network.encoder, packed, device, use_bf16(device, trained.config["precision"]))
     target = config.to or path.parent / "codes.npz"
     codes.save(target)
+    renew_page(target.parent)
     say(f"{len(codes.codes):,} codes of {codes.codes.shape[1]:,} numbers written to {target}.")
     say(f"Do styles cluster in them? wikiart-cluster --codes {target}")
 

@@ -1,16 +1,12 @@
 """Pictures of an autoencoder: the learning curve, grids of reconstructions, strips between two pictures."""
 
-import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from wikiart_data.errors import InputError
 from wikiart_data.figures import ACCENT, INK, SECOND, canvas, styled
-from wikiart_data.weights import write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,16 +103,3 @@ def strip(rows: Mapping[str, Tensor], ends: Tensor) -> "Figure":
     grid[0][0].set_title("from")
     grid[0][-1].set_title("to")
     return figure
-
-
-def write_figure(path: Path, figure: "Figure") -> None:
-    """Write a PNG file.
-
-    Raises:
-        InputError: it is called otherwise, or cannot be written.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--to {path}: a file that ends in .png is written.")
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    write_bytes(path, content.getvalue())

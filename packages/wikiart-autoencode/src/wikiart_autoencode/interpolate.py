@@ -4,10 +4,11 @@ import torch
 
 from wikiart_autoencode.checkpoint import load_network
 from wikiart_autoencode.config import InterpolateConfig
-from wikiart_autoencode.figures import strip, write_figure
+from wikiart_autoencode.figures import strip
 from wikiart_autoencode.reconstruct import read
 from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.results import write_figure
 from wikiart_data.run import find_model
 
 

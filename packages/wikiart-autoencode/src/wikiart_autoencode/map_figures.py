@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wikiart_autoencode.map_centres import centre, small_last
-from wikiart_data.figures import INK, PALE, WIDTH, canvas, styled
+from wikiart_data.figures import INK, PALE, WIDTH, canvas, png, styled
 from wikiart_data.label_places import label_places, nearest_edge
 from wikiart_data.styles import look, readable
 
@@ -153,11 +153,11 @@ def write_figures(folder: Path, figures: "Mapping[str, Figure]") -> None:
     except OSError as error:
         raise not_written(folder, error) from error
     for name, figure in figures.items():
-        for ending, about in (("png", {}), ("svg", {"Date": None})):  # no date, and the same ids: the same bytes
-            content = io.BytesIO()
-            with matplotlib.rc_context({"svg.hashsalt": name, "text.parse_math": False}):
-                figure.savefig(content, format=ending, metadata=about)
-            write_bytes(folder / f"{name}.{ending}", content.getvalue())
+        content = io.BytesIO()
+        with matplotlib.rc_context({"svg.hashsalt": name, "text.parse_math": False}):
+            write_bytes(folder / f"{name}.png", png(figure))
+            figure.savefig(content, format="svg", metadata={"Date": None})  # no date, and the same ids: the same bytes
+        write_bytes(folder / f"{name}.svg", content.getvalue())
 
 
 def _scatter(

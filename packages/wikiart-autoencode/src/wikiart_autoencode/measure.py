@@ -1,6 +1,5 @@
 """`wikiart-autoencode measure`: autoencoders against PCA, JPEG and WebP at the same number of bytes, in one figure."""
 
-import io
 import json
 from typing import Any
 
@@ -20,9 +19,9 @@ from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import PackedImages, pack
+from wikiart_data.results import leave
 from wikiart_data.run import find_model, read_record
 from wikiart_data.source import find_data
-from wikiart_data.weights import write_bytes
 
 COMPONENTS = (16, 32, 64, 128, 256, 512, 1024)
 """Of PCA, a byte each."""
@@ -65,6 +64,7 @@ def measure(config: MeasureConfig) -> None:
         curves[kind] = file_curve(images, kind)
     result = {
         "kind": "rates",
+        "command": "wikiart-autoencode measure",
         "split": config.split,
         "n": len(rows),
         "n_files": len(few),
@@ -73,12 +73,8 @@ def measure(config: MeasureConfig) -> None:
         "codes": points,
         "curves": curves,
     }
-    (config.to / "figures").mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
-    rate_figure(result).savefig(content, format="png")
-    write_bytes(config.to / "figures" / "rates.png", content.getvalue())
-    write_bytes(config.to / "result.json", (json.dumps(result, indent=1) + "\n").encode())
-    say(f"Everything is in {config.to}/ (result.json, figures/).")
+    leave(config.to, result, {"rates": rate_figure(result)})
+    say(f"Everything is in {config.to}/ (open index.html).")
 
 
 FILES = 400

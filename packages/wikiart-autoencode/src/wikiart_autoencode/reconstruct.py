@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wikiart_autoencode.checkpoint import load_network
 from wikiart_autoencode.config import ReconstructConfig
-from wikiart_autoencode.figures import reconstruction_grid, write_figure
+from wikiart_autoencode.figures import reconstruction_grid
 from wikiart_autoencode.quality import psnr, ssim
 from wikiart_autoencode.train import reconstructed
 from wikiart_data.console import printable, say
@@ -17,6 +17,7 @@ from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.listing import pictures_in
+from wikiart_data.results import write_figure
 from wikiart_data.run import find_model
 
 SHOWN = 16

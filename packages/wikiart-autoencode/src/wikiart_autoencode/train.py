@@ -63,7 +63,7 @@ def train(config: TrainConfig) -> None:
             )
     low, high = result[last]["psnr_interval"]
     say(f"95 % interval of the PSNR on {last}: {low:.2f} to {high:.2f} dB.")
-    say(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (result.json, figures/).")
+    say(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
     say(f"Save the codes of all pictures: wikiart-autoencode encode {run.folder}")
 
 

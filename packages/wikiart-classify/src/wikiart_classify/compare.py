@@ -4,7 +4,6 @@ Each run has a folder of its own below RUNS/compare-<what>/classify/. What is fi
 broken off goes on, so the command can be stopped and started as often as one likes.
 """
 
-import io
 import json
 import statistics
 from dataclasses import replace
@@ -31,9 +30,9 @@ from wikiart_data.commands import options_from
 from wikiart_data.console import say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
+from wikiart_data.results import leave
 from wikiart_data.run import read_record
 from wikiart_data.source import find_data
-from wikiart_data.weights import write_bytes
 
 MODELS = {
     "inclass": "the course's in-class network",
@@ -68,10 +67,10 @@ def compare(config: CompareConfig) -> None:
         say(f"[{number}/{total}] {name}, seed {seed}: {path}")
         one_run(config, name, seed, path, fingerprint)
     result = collect(config, folder, names, list(seeds))
-    write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+    leave(folder, result, {"frontier": frontier_figure(result)} if config.what == "imbalance" else {})
     say()
     show_comparison(result)
-    say(f"\nEverything is in {folder}/ (result.json, figures/, and a folder a run).")
+    say(f"\nEverything is in {folder}/ (open index.html; result.json, a folder a run).")
 
 
 def chosen(config: CompareConfig) -> list[str]:
@@ -132,7 +131,7 @@ def _places(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[int]) -> dict[str, Any]:
-    """What result.json holds; the figure of a comparison of balancing methods is written on the way."""
+    """What result.json holds."""
     paths = {name: [folder / "classify" / f"{name}-{seed}" for seed in seeds] for name in names}
     results = {name: [_read(path) for path in paths[name]] for name in names}
     record = read_record(paths[names[0]][0])
@@ -169,10 +168,6 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
     if config.what == "imbalance":
         against_none(result, paths)
         result["sweep"] = sweep(config, paths["none"], split)
-        content = io.BytesIO()
-        frontier_figure(result).savefig(content, format="png")
-        (folder / "figures").mkdir(exist_ok=True)
-        write_bytes(folder / "figures" / "frontier.png", content.getvalue())
     return result
 
 

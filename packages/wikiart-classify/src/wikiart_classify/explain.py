@@ -22,7 +22,7 @@ from wikiart_data.batches import Pictures
 from wikiart_data.console import printable
 from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.errors import InputError
-from wikiart_data.figures import canvas, styled
+from wikiart_data.figures import canvas, png, styled
 from wikiart_data.styles import canonical, readable
 from wikiart_data.weights import not_written, write_bytes
 
@@ -253,11 +253,14 @@ def write_figure(figure: "Figure", target: Path) -> None:
     Raises:
         InputError: the file cannot be written.
     """
-    content = io.BytesIO()
+    content, ending = io.BytesIO(), target.suffix[1:].lower()
     with warnings.catch_warnings():
         # A file's name may hold letters that the font lacks; they are drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure.savefig(content, format=target.suffix[1:].lower())
+        if ending == "png":
+            content.write(png(figure))
+        else:
+            figure.savefig(content, format=ending)
     write_bytes(target, content.getvalue())
 
 

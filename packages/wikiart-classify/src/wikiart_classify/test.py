@@ -18,6 +18,7 @@ from wikiart_data.console import printable, say
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.packed import pack
+from wikiart_data.page import renew_page
 from wikiart_data.run import find_model
 from wikiart_data.source import find_data
 
@@ -57,6 +58,7 @@ def test(config: TestConfig) -> None:
         show(result, config.split)
     if config.explain is not None:
         target, number = explain_split(trained, pictures, config.split, style, bf16, path.parent / "figures")
+        renew_page(path.parent)
         say(f"What speaks for {printable(trained.styles[style])} in {number} pictures: {printable(str(target))}")
 
 

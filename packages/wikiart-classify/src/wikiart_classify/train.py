@@ -254,10 +254,7 @@ def tell(run: Run, result: dict[str, Any]) -> None:
         say(f"\nStrength chosen on valid: τ = {result['tau']:g}.")
     if last == "valid":
         say("The data has no test split: these are figures on valid.")
-    say(
-        f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (result.json, figures/, "
-        "model.safetensors)."
-    )
+    say(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
     say(f"Name the style of a picture: wikiart-classify predict PICTURE --model {run.folder}")
 
 

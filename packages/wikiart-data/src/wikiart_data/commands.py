@@ -203,7 +203,7 @@ def _settings(path: Path, options: type) -> dict[str, Any]:
     fields = {field.name: field for field in dataclasses.fields(options)}
     found: dict[str, Any] = {}
     if "trainingdir" in read:
-        found["data"] = str(_course_root(path, read))
+        found["data"] = str(course_root(path, read))
     if "modelfile" in read and "name" in fields:
         found["name"] = Path(str(read["modelfile"])).stem
     found |= {key: value for key, value in read.items() if key in fields and key != "config"}
@@ -212,7 +212,12 @@ def _settings(path: Path, options: type) -> dict[str, Any]:
     return found
 
 
-def _course_root(path: Path, read: dict[str, Any]) -> Path:
+def course_root(path: Path, read: dict[str, Any]) -> Path:
+    """The data folder that the course's config.json means, which names its train and test folders.
+
+    Raises:
+        InputError: they are not the folders 'train' and 'test' of one folder.
+    """
     train = Path(str(read["trainingdir"])).expanduser()
     test = Path(str(read.get("testingdir", train.parent / "test"))).expanduser()
     # Relative folders are meant from where the file lies, or from where the command is run.

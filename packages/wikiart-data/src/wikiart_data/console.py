@@ -1,5 +1,6 @@
 """What a person sees: one console, plain lines when it is not a terminal, progress with time left."""
 
+import html
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ def printable(name: str) -> str:
     """A file name safe to print: control characters and undecodable bytes are shown as escapes."""
     shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+
+
+def as_html(text: object) -> str:
+    """Text that a page can hold anywhere: printable, and nothing in it is read as markup."""
+    return html.escape(printable(str(text)))
 
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "") -> Iterator[Item]:

@@ -1,6 +1,8 @@
 """One look for every figure: width of a report column, one type size, colours that colour-blind readers tell apart."""
 
 import functools
+import inspect
+import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -43,14 +45,20 @@ _STYLE = {
 
 
 def styled(draw: Drawing) -> Drawing:
-    """Decorate a function that draws a figure: all it sets has the toolkit's type sizes and colours."""
+    """Decorate a function that draws a figure: all it sets has the toolkit's type sizes and colours.
+
+    The first sentence of its docstring says what the figure shows, and goes with it (`png`).
+    """
+    about = (inspect.getdoc(draw) or "").partition("\n\n")[0].replace("\n", " ")
 
     @functools.wraps(draw)
     def drawn(*args: Any, **more: Any) -> Any:
         import matplotlib
 
         with matplotlib.rc_context(_STYLE):
-            return draw(*args, **more)
+            figure = draw(*args, **more)
+            figure.set_label(about)
+            return figure
 
     return cast(Drawing, drawn)
 
@@ -64,6 +72,13 @@ def canvas(height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def png(figure: "Figure") -> bytes:
+    """A figure as a PNG file, which carries what it shows as its description."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Description": str(figure.get_label())})
+    return content.getvalue()
 
 
 def bars_by_style(axes: "Axes", styles: Sequence[str], values: np.ndarray, label: str) -> None:

@@ -24,9 +24,14 @@ def provenance(accelerator: "Accelerator | None" = None) -> dict[str, Any]:
         "versions": _versions(),
         "device": _device_in_words(accelerator),
         "processes": 1 if accelerator is None else accelerator.num_processes,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": [*_program(Path(sys.argv[0])), *sys.argv[1:]],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
+
+
+def _program(path: Path) -> list[str]:
+    """How a program is called of which this file is run: by its name, or as a package with `python -m`."""
+    return ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
 
 
 def git_commit() -> str | None:

@@ -8,6 +8,7 @@
         model.safetensors   the weights to use; options and class list in its metadata
         last.safetensors    where training stands, with state.pt: what --resume reads
         figures/*.png
+        index.html          all of it to look at in a browser, new after every epoch
 
 Every file is written beside its place and renamed into it: a reader finds the old one or the new one, never half.
 """
@@ -21,7 +22,7 @@ import shutil
 import signal
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,10 @@ from torch import nn
 from wikiart_data.catalog import Catalog
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
+from wikiart_data.metrics import read_metrics
+from wikiart_data.page import write_page
 from wikiart_data.provenance import provenance
+from wikiart_data.results import draw, leave
 from wikiart_data.weights import load_weights, not_written, read_model, write_bytes, write_model
 
 if TYPE_CHECKING:
@@ -228,7 +232,7 @@ class Run:
     # -- writing ------------------------------------------------------------------------------------------------
 
     def log(self, epoch: int, text: str, **figures: Any) -> None:
-        """Append a line to metrics.jsonl and say one on the screen; `seconds` since the start is added."""
+        """Append a line to metrics.jsonl with the run's `clock`, say one on the screen, and renew the page."""
         if not self.is_main:
             return
         line = {"epoch": epoch, **figures, "clock": round(time.monotonic() - self._began, 2)}
@@ -238,14 +242,11 @@ class Run:
         except OSError as error:
             raise not_written(self.folder / "metrics.jsonl", error) from error
         say(text)
+        write_page(self.folder)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl; one that a kill cut short is left out."""
-        try:
-            lines = (self.folder / "metrics.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()
-        except OSError:
-            return []
-        return list(_whole_lines(lines))
+        return read_metrics(self.folder / "metrics.jsonl")
 
     def keep(self, model: nn.Module) -> None:
         """Write model.safetensors: the weights to use."""
@@ -265,18 +266,13 @@ class Run:
             write_bytes(self.folder / name, content.getvalue())
 
     def finish(self, result: Mapping[str, Any], figures: Mapping[str, "Figure"]) -> None:
-        """Write result.json and figures/*.png."""
+        """Write figures/*.png, result.json and the page that shows both."""
         if self.is_main:
-            self.draw(figures)
-            self.write_json("result.json", result)
+            leave(self.folder, result, figures)
 
     def draw(self, figures: Mapping[str, "Figure"]) -> None:
         """Write figures/*.png, in the main process."""
-        (self.folder / "figures").mkdir(exist_ok=True)
-        for name, figure in figures.items():
-            content = io.BytesIO()
-            figure.savefig(content, format="png")
-            write_bytes(self.folder / "figures" / f"{name}.png", content.getvalue())
+        draw(self.folder, figures)
 
     def _identity(self) -> dict[str, str]:
         return {"config": json.dumps(self.record["config"]), "styles": json.dumps(self.record["styles"])}
@@ -322,17 +318,6 @@ def find_model(model: Path | None, runs: Path, part: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist; name a run's folder, such as runs/{part}/001.")
     return path
-
-
-def _whole_lines(lines: Sequence[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            read = json.loads(line)
-        except ValueError:
-            return
-        if not isinstance(read, dict) or not isinstance(read.get("epoch"), int):
-            return
-        yield read
 
 
 def _fresh_folder(parent: Path, name: str | None, overwrite: bool) -> Path:

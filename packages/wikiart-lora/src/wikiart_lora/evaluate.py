@@ -13,18 +13,18 @@ from wikiart_data.console import say, track
 from wikiart_data.decode import BadPictureError, decode
 from wikiart_data.errors import InputError
 from wikiart_data.judge import Judge
+from wikiart_data.results import leave
 from wikiart_data.run import read_record
 from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 from wikiart_data.styles import readable
-from wikiart_data.weights import write_bytes
 from wikiart_lora.adapter import set_strength
 from wikiart_lora.buckets import fitted
 from wikiart_lora.captions import PLAIN, caption_for, titles
 from wikiart_lora.config import EvaluateConfig
 from wikiart_lora.families import decode_latents, encode_pictures
 from wikiart_lora.figures import pairs_figure, picture_grid, score_figure
-from wikiart_lora.generate import Trained, open_trained, write_figure
+from wikiart_lora.generate import Trained, open_trained
 from wikiart_lora.measures import diversity, hits, kid, mean, memorisation, share, small
 from wikiart_lora.painting import paint
 from wikiart_lora.probe import kept, kinds_of, train_probe
@@ -92,6 +92,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     held, held_labels = read_real(catalog, valid_rows, side)
     result: dict[str, Any] = {
         "kind": "lora score",
+        "command": "wikiart-lora evaluate",
         "base": trained.base.name,
         "strength": config.strength,
         "n": len(prompts),
@@ -300,20 +301,17 @@ def write(
 ) -> None:
     """Print the score and write it with its figures."""
     folder = trained.file.parent / "score"
-    figures = folder / "figures"
-    figures.mkdir(parents=True, exist_ok=True)
-    if "judge" in result:
-        write_figure(figures / "score.png", score_figure(result))
+    figures = {"score": score_figure(result)} if "judge" in result else {}
     labels = np.unique(wanted)
     # Another thing to paint for the next style: the figure shows all that was asked for, and nothing is picked.
     shown = [np.flatnonzero(wanted == label) for label in labels]
     shown = [int(mine[place % len(mine)]) for place, mine in enumerate(shown)]
     names = [readable(catalog.styles[label]) for label in labels]
-    write_figure(figures / "before-after.png", pairs_figure(made["base"][shown], made["adapted"][shown], names))
+    figures["before-after"] = pairs_figure(made["base"][shown], made["adapted"][shown], names)
     about = result["memorisation"]["adapted"]
     closest = torch.stack([made["adapted"][about["nearest"]], real[about["nearest_train"]]])[None]
-    write_figure(figures / "nearest.png", picture_grid(closest, ["nearest pair"], ["painted", "training picture"]))
-    write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+    figures["nearest"] = picture_grid(closest, ["nearest pair"], ["painted", "training picture"])
+    leave(folder, result, figures)
     say()
     show_score(result)
-    say(f"\nThe score is in {folder}/ (result.json and figures).")
+    say(f"\nThe score is in {folder}/ (open {trained.file.parent / 'index.html'}).")

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from wikiart_data.console import printable, say
 from wikiart_data.engine import start_engine
 from wikiart_data.errors import InputError
+from wikiart_data.results import write_figure
 from wikiart_data.run import find_model
 from wikiart_data.styles import canonical, readable
 from wikiart_data.weights import not_written, write_bytes
@@ -151,17 +152,4 @@ def write_picture(path: Path, image: torch.Tensor, about: dict[str, str]) -> Non
     content = io.BytesIO()
     pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(np.ascontiguousarray(pixels)).save(content, "PNG", pnginfo=info)
-    write_bytes(path, content.getvalue())
-
-
-def write_figure(path: Path, figure: Any) -> None:
-    """Write a figure as PNG.
-
-    Raises:
-        InputError: it is called otherwise, or cannot be written.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--to {path}: a file that ends in .png is written.")
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
     write_bytes(path, content.getvalue())

@@ -52,7 +52,7 @@ def train(config: TrainConfig) -> None:
         return
     # As settled when the run was started; on --resume `config` does not hold them.
     options = run.record["config"]
-    say(f"\nEverything is in {run.folder}/ (model.safetensors, result.json, figures/).")
+    say(f"\nEverything is in {run.folder}/ (open index.html; model.safetensors).")
     if options["score"]:
         judge = find_judge(config.judge or (Path(options["judge"]) if options["judge"] else None))
         sampling, wanted = options["sampling"], options["score"]

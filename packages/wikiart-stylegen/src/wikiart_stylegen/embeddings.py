@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from wikiart_data.console import say
-from wikiart_data.errors import InputError
+from wikiart_data.results import write_figure
 from wikiart_data.run import find_model
 from wikiart_data.styles import readable
 from wikiart_data.weights import write_bytes
@@ -24,17 +24,13 @@ def embeddings(config: EmbeddingsConfig) -> None:
     Raises:
         InputError: there is no model, or the files cannot be written.
     """
-    if config.to.suffix.lower() != ".png":
-        raise InputError(f"--to {config.to}: a file that ends in .png is written.")
     trained = load_network(find_model(config.model, config.runs, "stylegen"))
     vectors = trained.network.told().detach()
     vectors = vectors - vectors.mean(dim=0)  # what all styles share says nothing about which are alike
     similarity = F.normalize(vectors, dim=1) @ F.normalize(vectors, dim=1).T
     axes = torch.linalg.svd(vectors, full_matrices=False).Vh[:2]
-    content = io.BytesIO()
     points = (vectors @ axes.T).numpy()
-    embeddings_figure(similarity.numpy(), points, trained.styles).savefig(content, format="png")
-    write_bytes(config.to, content.getvalue())
+    write_figure(config.to, embeddings_figure(similarity.numpy(), points, trained.styles))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["style", *trained.styles])

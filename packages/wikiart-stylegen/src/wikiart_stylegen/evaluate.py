@@ -1,7 +1,5 @@
 """`wikiart-stylegen evaluate`: is it the style, and is it still the picture? Every claim beside its baseline."""
 
-import io
-import json
 from typing import Any
 
 import numpy as np
@@ -18,10 +16,10 @@ from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.judge import Judge
 from wikiart_data.packed import PackedImages, pack
+from wikiart_data.results import leave
 from wikiart_data.run import find_model, read_record
 from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
-from wikiart_data.weights import write_bytes
 from wikiart_stylegen.checkpoint import Trained, load_network
 from wikiart_stylegen.config import EvaluateConfig
 from wikiart_stylegen.figures import proof_figure
@@ -91,6 +89,7 @@ def evaluate(config: EvaluateConfig) -> None:
         variants["concat"] = ("embedding beside the code", painted(simple, wanted), wanted)
     result: dict[str, Any] = {
         "kind": "proof",
+        "command": "wikiart-stylegen evaluate",
         "split": config.split,
         "n": len(rows),
         "styles": len(allowed),
@@ -142,14 +141,10 @@ def evaluate(config: EvaluateConfig) -> None:
 
         result["truth"] = against_truth(packed, rows, images, wanted, mismatched)
     folder = path.parent / "proof"
-    folder.mkdir(exist_ok=True)
-    content = io.BytesIO()
-    proof_figure(result).savefig(content, format="png")
-    write_bytes(folder / "proof.png", content.getvalue())
-    write_bytes(folder / "result.json", (json.dumps(result, indent=1) + "\n").encode())
+    leave(folder, result, {"proof": proof_figure(result)})
     say()
     show_proof(result)
-    say(f"\nEverything is in {folder}/ (result.json, proof.png).")
+    say(f"\nEverything is in {folder}/ (open {path.parent / 'index.html'}).")
 
 
 def scored(answers: Tensor, wanted: Tensor, pictures: Tensor, images: Tensor, seed: int) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def train(config: TrainConfig) -> None:
     if result is None:
         return
     say(f"\nRebuilt in their own style, pictures of valid reach {result['psnr']:.2f} dB.")
-    say(f"Trained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (figures/grid.png).")
+    say(f"Trained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
     say(f"Does it paint in the styles? wikiart-stylegen evaluate {run.folder} --judge JUDGE")
 
 

@@ -16,6 +16,7 @@ from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.listing import pictures_in
+from wikiart_data.results import write_figure
 from wikiart_data.run import find_model
 from wikiart_data.styles import canonical, readable
 from wikiart_data.weights import write_bytes
@@ -63,7 +64,7 @@ def walk(config: WalkConfig) -> None:
     strip = torch.stack([frames[place] for place in np.linspace(0, len(frames) - 1, 7).round().astype(int)])
     named = [readable(config.first), *[""] * 5, readable(config.last)]
     target = config.to.with_suffix(".png")
-    _write_figure(target, strip_figure(strip, named))
+    write_figure(target, strip_figure(strip, named))
     say(f"{len(pictures)} frames written to {config.to}, a strip to {target}.")
 
 
@@ -85,7 +86,7 @@ def grid(config: GridConfig) -> None:
         dim=1,
     )
     labels = [_true_style(path, trained.styles) for path in files]
-    _write_figure(config.to, style_grid(images, painted, labels, trained.styles))
+    write_figure(config.to, style_grid(images, painted, labels, trained.styles))
     say(f"Grid written to {config.to}.")
 
 
@@ -193,11 +194,3 @@ def save(path: Path, image: Tensor) -> None:
 def _true_style(path: Path, styles: Sequence[str]) -> int:
     name = canonical(path.parent.name)
     return list(styles).index(name) if name in styles else -1
-
-
-def _write_figure(path: Path, figure) -> None:
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--to {path}: a file that ends in .png is written.")
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    write_bytes(path, content.getvalue())

@@ -1,0 +1,161 @@
+"""The commands of REPORT.md as `tools/reproduce.py` runs them, and what of their results makes which table."""
+
+from dataclasses import dataclass
+
+PARTS = ("A", "1", "2", "3", "B")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command: as REPORT.md prints it, what it leaves, and what is changed in it here.
+
+    In `printed`, DIR is the data, RUN the run named by `of`, `runs/` where runs lie, and `judge` a judge's folder.
+    """
+
+    parts: str
+    """The parts of the report that need it, a letter each."""
+    printed: str
+    leaves: str
+    """The file below the folder of runs that is there when it is finished."""
+    options: str = ""
+    """Options beside or instead of the printed ones."""
+    quick: str | None = ""
+    """Further ones in quick mode; None leaves the step out of it."""
+    on_sample: str = ""
+    """Further ones where the data is the sample set, as the report's tables of it have them."""
+    of: str = ""
+    """The run that RUN stands for, below the folder of runs; or instead of the one that is printed."""
+    judge: str = "judge"
+    """The judge's folder, below the folder of runs."""
+    hub: bool = False
+    """Whether it needs the hub and a GPU; such a step is run with --hub alone."""
+
+
+_SEED_0 = "wikiart-classify --data DIR --seed 0"
+_BALANCE = "wikiart-classify rebalance RUN --balance post-hoc"
+_ENCODE = "wikiart-autoencode encode runs/autoencode/vector"
+_SMALL, _CODE, _REPAINT = "--size 64 --epochs 3", "--size 64 --width 0.5 --epochs 2", "--size 48 --width 0.5"
+_SEED_2 = "compare-models/classify/small-2"
+
+STEPS = (
+    Step("A1", _SEED_0, "classify/seed-0/result.json", "--name seed-0", _SMALL),
+    Step("A1", _SEED_0, "classify/seed-1/result.json", "--name seed-1 --seed 1", None),
+    Step(
+        "A1",
+        "wikiart-classify compare models --data DIR --seeds 1 --first-seed 2",
+        "compare-models/result.json",
+        quick="--quick",
+    ),
+    Step("1", "wikiart-classify compare imbalance --data DIR", "compare-imbalance/result.json", quick="--quick"),
+    Step("1", _BALANCE, "classify/post-hoc-2/result.json", "--name post-hoc-2", of=_SEED_2),
+    Step("1", _BALANCE, "classify/post-hoc-0/result.json", "--name post-hoc-0", of="classify/seed-0"),
+    Step("1", _BALANCE, "classify/post-hoc-1/result.json", "--name post-hoc-1", None, of="classify/seed-1"),
+    Step("1", "wikiart-classify compare artists --data DIR", "compare-artists/result.json", quick="--quick"),
+    Step("2", "wikiart-autoencode --data DIR --name spatial", "autoencode/spatial/result.json", quick=_CODE),
+    Step(
+        "2",
+        "wikiart-autoencode --data DIR --name vector --code 256 --epochs 20",
+        "autoencode/vector/result.json",
+        quick=_CODE,
+    ),
+    Step(
+        "2",
+        "wikiart-autoencode measure runs/autoencode/spatial runs/autoencode/vector --split test",
+        "rates/result.json",
+        "--to runs/rates",
+    ),
+    Step(
+        "2",
+        "wikiart-autoencode --data DIR --name style --code 256 --objective vicreg+texture --objective-weight 3 "
+        "--lr 0.02 --ema 0.99 --epochs 10",
+        "autoencode/style/result.json",
+        quick=_CODE,
+    ),
+    Step("2", _ENCODE, "autoencode/vector/codes.npz", of="autoencode/vector"),
+    Step("2", _ENCODE, "autoencode/spatial/codes.npz", of="autoencode/spatial"),
+    Step("2", _ENCODE, "autoencode/style/codes.npz", of="autoencode/style"),
+    Step(
+        "23",
+        "wikiart-classify --data DIR --seed 7 --width 0.75 --export judge",
+        "judge/judge.json",
+        "--name judge",
+        _SMALL,
+    ),
+    Step(
+        "2",
+        "wikiart-cluster compare runs/autoencode/vector runs/autoencode/spatial runs/autoencode/style --judge judge",
+        "compare-codes/result.json",
+    ),
+    Step(
+        "2",
+        "wikiart-cluster --method kmeans --codes runs/autoencode/style/codes.npz --name style-map",
+        "cluster/style-map/result.json",
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen --data DIR --name film --epochs 14 --lessons 4",
+        "stylegen/film/result.json",
+        quick=f"{_REPAINT} --epochs 4 --lessons 1",
+        on_sample="--epochs 24 --lessons 4 --statistics 1 --rebuild 7",
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen --data DIR --name concat --conditioning concat --epochs 8",
+        "stylegen/concat/result.json",
+        quick=f"{_REPAINT} --epochs 2",
+        on_sample="--epochs 12",
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen embeddings runs/stylegen/film",
+        "stylegen/film/figures/embeddings.png",
+        "--to runs/stylegen/film/figures/embeddings.png",
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen evaluate runs/stylegen/film --judge judge --baseline runs/stylegen/concat --strength 1.25",
+        "stylegen/film/proof/result.json",
+        quick="--pictures 120",
+        on_sample="--strength 1",
+    ),
+    Step(
+        "B",
+        "wikiart-classify --size 64 --seed 7 --width 0.75 --epochs 40 --balance sampler-half --export judge",
+        "judge-sample/judge.json",
+        "--name judge-sample",
+        "--epochs 3",
+        judge="judge-sample",
+    ),
+    Step(
+        "B",
+        "wikiart-lora --name plain --judge judge",
+        "lora/plain/score/result.json",
+        quick="--steps 40 --score 1 --sampling 8",
+        judge="judge-sample",
+    ),
+    Step(
+        "B",
+        "wikiart-lora --base sd15 --data DIR --rank 4 --steps 4000 --batch-size 4 --checkpointing --score 8 "
+        "--judge judge",
+        "lora/sd15/score/result.json",
+        "--name sd15",
+        hub=True,
+    ),
+)
+"""In the order in which they are run; a step comes after those whose runs it reads."""
+
+KEPT = {
+    "classify": (_SEED_2, "classify/seed-0", "classify/seed-1"),
+    "models": ("compare-models",),
+    "imbalance": ("compare-imbalance",),
+    "post-hoc": ("classify/post-hoc-2", "classify/post-hoc-0", "classify/post-hoc-1"),
+    "artists": ("compare-artists",),
+    "rates": ("rates",),
+    "codes": ("compare-codes",),
+    "style-map": ("cluster/style-map",),
+    "stylegen": ("stylegen/film/proof",),
+    "lora": ("lora/plain/score",),
+}
+"""Tables and figures of the report, and the folders they are made of, one a seed."""
+FURTHER = {"stylegen": "stylegen/film/figures"}
+"""Figures that lie elsewhere."""
