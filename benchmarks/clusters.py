@@ -2,10 +2,10 @@
 
     uv run python benchmarks/clusters.py [--number 15000] [--dimensions 128] [--without-baselines]
 
-Codes are drawn from 27 overlapping Gaussians with the imbalance of paintings. Each step runs once, in one process, after
-its libraries were imported on a few codes. Ours and the baseline follow one another, with processor seconds beside those
-on the wall. What a map is worth: of a code's 20 nearest neighbours, how many are among its 20 nearest on the map. What
-clusters are worth: AMI with the true clouds, and the share of noise.
+Codes are drawn from 27 overlapping Gaussians with the imbalance of paintings. Each step runs once, in one process,
+after its libraries were imported on a few codes. Ours and the baseline follow one another, with processor seconds
+beside those on the wall. What a map is worth: of a code's 20 nearest neighbours, how many are among its 20 nearest on
+the map. What clusters are worth: AMI with the true clouds, and the share of noise.
 """
 
 import argparse
