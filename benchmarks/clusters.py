@@ -1,17 +1,20 @@
-#!/usr/bin/env python3
-"""How long clusters, measures and figures of 15,000 codes of 128 numbers take.
+"""Maps and clusters of many codes: our defaults beside scikit-learn's t-SNE and plain HDBSCAN.
 
-    python benchmarks/clusters.py [NUMBER [DIMENSIONS]]
+    uv run python benchmarks/clusters.py [--number 15000] [--dimensions 128] [--without-baselines]
 
-Codes are drawn from 27 overlapping Gaussians with the imbalance of paintings. Every step is timed once, in one process,
-after its libraries were imported; the second t-SNE comes from the cache.
+Codes are drawn from 27 overlapping Gaussians with the imbalance of paintings. Each step runs once, in one process,
+after its libraries were imported on a few codes. Ours and the baseline follow one another, with processor seconds
+beside those on the wall. What a map is worth: of a code's 20 nearest neighbours, how many are among its 20 nearest on
+the map. What clusters are worth: AMI with the true clouds, and the share of noise.
 """
 
-import sys
+import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +23,8 @@ from wikiart_autoencode.map_figures import cluster_style_heatmap, map_figure, sm
 from wikiart_autoencode.measures import with_permutations
 from wikiart_autoencode.reduce import reduce
 from wikiart_data.styles import STYLES
+
+NEAREST = 20
 
 
 def codes_like_paintings(number: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
@@ -32,49 +37,108 @@ def codes_like_paintings(number: int, dimensions: int) -> tuple[np.ndarray, np.n
     return (centres[labels] + random.normal(size=(number, dimensions)) * spectrum).astype(np.float32), labels
 
 
-def main(arguments: list[str]) -> int:
+def sklearn_map(codes: np.ndarray) -> np.ndarray:
+    """scikit-learn's t-SNE as it comes."""
+    from sklearn.manifold import TSNE
+
+    return TSNE(random_state=0).fit_transform(codes)
+
+
+def plain_hdbscan(codes: np.ndarray) -> np.ndarray:
+    """HDBSCAN as it comes, on the codes as they are."""
+    from hdbscan import HDBSCAN
+
+    return HDBSCAN().fit_predict(codes)
+
+
+def neighbours_kept(codes: np.ndarray, points: np.ndarray, sample: int = 1_000) -> float:
+    """Share of a code's nearest neighbours that are among its nearest on the map, over a sample of codes."""
+    from sklearn.neighbors import NearestNeighbors
+
+    rows = np.random.default_rng(0).choice(len(codes), min(sample, len(codes)), replace=False)
+    near = [
+        NearestNeighbors(n_neighbors=NEAREST + 1, algorithm="brute").fit(x).kneighbors(x[rows])[1][:, 1:]
+        for x in (codes, points)
+    ]
+    return float(np.mean([len(set(one) & set(other)) / NEAREST for one, other in zip(*near, strict=True)]))
+
+
+def worth(found: np.ndarray, labels: np.ndarray) -> str:
+    """What clusters are worth."""
+    from sklearn.metrics import adjusted_mutual_info_score
+
+    score = adjusted_mutual_info_score(labels, found)
+    return f"AMI {score:.2f}, {100 * (found < 0).mean():.0f} % noise"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What took how long."""
+
+    name: str
+    found: Any
+    wall: float
+    processor: float
+
+
+def timed(name: str, do: Callable[[], Any]) -> Step:
+    """Do it once."""
+    wall, processor = time.perf_counter(), time.process_time()
+    found = do()
+    return Step(name, found, time.perf_counter() - wall, time.process_time() - processor)
+
+
+def row(step: Step, worth: str = "", beside: Step | None = None) -> str:
+    """A row of the table, with ratios if ours stands `beside` it."""
+    ratios = f"{step.wall / beside.wall:.1f} × / {step.processor / beside.processor:.1f} ×" if beside else ""
+    return f"| {step.name} | {step.wall:.1f} | {step.processor:.1f} | {ratios} | {worth} |"
+
+
+def main(arguments: list[str] | None = None) -> None:
     """Time each step."""
-    number = int(arguments[0]) if arguments else 15_000
-    dimensions = int(arguments[1]) if len(arguments) > 1 else 128
-    codes, labels = codes_like_paintings(number, dimensions)
-    for step in ("pca", "tsne"):
-        reduce(codes[:300], step)  # imports
-    cluster(codes[:300], "hdbscan", 5)
-    total = 0.0
-
-    def timed(name: str, do: Callable[[], object]) -> object:
-        nonlocal total
-        began = time.perf_counter()
-        found = do()
-        seconds = time.perf_counter() - began
-        total += seconds
-        print(f"{name:<28} {seconds:6.1f} s", flush=True)
-        return found
-
-    print(f"{number:,} codes of {dimensions} numbers")
-    with tempfile.TemporaryDirectory() as folder:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--number", type=int, default=15_000, help="of codes")
+    parser.add_argument("--dimensions", type=int, default=128, help="numbers of a code")
+    parser.add_argument("--without-baselines", action="store_true", help="scikit-learn's and plain HDBSCAN take long")
+    options = parser.parse_args(arguments)
+    codes, labels = codes_like_paintings(options.number, options.dimensions)
+    few = codes[:300]
+    with tempfile.TemporaryDirectory(prefix="clusters-") as folder:
         cache = Path(folder)
-        timed("PCA to 2", lambda: reduce(codes, "pca"))
-        points = timed("t-SNE", lambda: reduce(codes, "tsne", cache_dir=cache))
-        found = timed("HDBSCAN", lambda: cluster(codes, "hdbscan"))
-        timed("KMeans", lambda: cluster(codes, "kmeans"))
-        timed("measures, 20 permutations", lambda: with_permutations(codes, found.labels, labels))
+        reduce(few, "tsne", cache_dir=cache)  # imports
+        cluster(few, "hdbscan", 5)
+        neighbours_kept(few, few[:, :2])
+        print(f"| {options.number:,} codes of {options.dimensions} | seconds | processor | baseline takes | worth |")
+        print("|---|---|---|---|---|")
+        ours = timed("t-SNE, ours", lambda: reduce(codes, "tsne", cache_dir=cache))
+        print(row(ours, f"{100 * neighbours_kept(codes, ours.found):.0f} % of neighbours kept"), flush=True)
+        if not options.without_baselines:
+            theirs = timed("t-SNE, scikit-learn's", lambda: sklearn_map(codes))
+            kept = f"{100 * neighbours_kept(codes, theirs.found):.0f} % of neighbours kept"
+            print(row(theirs, kept, ours), flush=True)
+        points = timed("the same t-SNE again, from the cache", lambda: reduce(codes, "tsne", cache_dir=cache))
+        print(row(points))
+        found = timed("HDBSCAN, ours (15 parameters tried)", lambda: cluster(codes, "hdbscan"))
+        print(row(found, worth(found.found.labels, labels)), flush=True)
+        if not options.without_baselines:
+            plain = timed("HDBSCAN, plain (5, on all numbers)", lambda: plain_hdbscan(codes))
+            print(row(plain, worth(plain.found, labels), found), flush=True)
+        kmeans = timed("KMeans, 27", lambda: cluster(codes, "kmeans"))
+        print(row(kmeans, worth(kmeans.found.labels, labels)))
+        print(row(timed("PCA to 2", lambda: reduce(codes, "pca"))))
+        print(row(timed("measures, 20 permutations", lambda: with_permutations(codes, kmeans.found.labels, labels))))
         styles = list(STYLES)
-        timed(
+        drawn = {
+            "map": lambda: map_figure(points.found, labels, styles, kmeans.found.labels, "codes"),
+            "styles": lambda: small_multiples(points.found, labels, styles),
+            "clusters": lambda: cluster_style_heatmap(kmeans.found.labels, labels, styles),
+        }
+        figures = timed(
             "figures, PNG and SVG",
-            lambda: write_figures(
-                cache / "figures",
-                {
-                    "map": map_figure(points, labels, styles, found.labels, "codes"),
-                    "styles": small_multiples(points, labels, styles),
-                    "clusters": cluster_style_heatmap(found.labels, labels, styles),
-                },
-            ),
+            lambda: write_figures(cache / "figures", {name: draw() for name, draw in drawn.items()}),
         )
-        print(f"{'together':<28} {total:6.1f} s")
-        timed("the same t-SNE again", lambda: reduce(codes, "tsne", cache_dir=cache))
-    return 0
+        print(row(figures), flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    main()

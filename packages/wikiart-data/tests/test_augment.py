@@ -88,6 +88,15 @@ def test_every_picture_has_its_own_box():
     torch.testing.assert_close(means, torch.tensor([[0.25, 0.75, 0.5], [0.75, 0.25, 0.5]]), rtol=0, atol=0.01)
 
 
+@pytest.mark.parametrize("products", [torch.float32, torch.bfloat16])
+def test_how_many_are_cropped_at_once_changes_nothing(products: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+    images, boxes = noise(7, 30, 26), random_boxes(7, Augment(), seeded())
+    whole = resized_crops(images, boxes, 12, products)
+    for number in (1, 3, 7):
+        monkeypatch.setattr("wikiart_data.augment.AT_ONCE", number)
+        torch.testing.assert_close(resized_crops(images, boxes, 12, products), whole, rtol=0, atol=1e-3)
+
+
 def test_reducing_keeps_the_mean():
     # What antialiasing is for: a fine chequerboard becomes grey, not black or white by chance.
     board = (torch.arange(64)[:, None] + torch.arange(64)).remainder(2).float().mul(255)

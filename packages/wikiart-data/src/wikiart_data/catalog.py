@@ -68,13 +68,18 @@ class Catalog:
 
 def artist_of(file: str) -> str:
     """The artist in a name like `claude-monet_water-lilies.jpg`, or '' if the name carries none."""
-    artist, underscore, _ = _ROBOFLOW.sub("", Path(file).stem).partition("_")
+    artist, underscore, _ = _ROBOFLOW.sub("", _stem(file)).partition("_")
     return artist if underscore else ""
 
 
 def artwork_of(file: str) -> str:
     """What variants of one artwork share: the file's stem without Roboflow's `_jpg.rf.<hash>`."""
-    return _ROBOFLOW.sub("", Path(file).stem).lower()
+    return _ROBOFLOW.sub("", _stem(file)).lower()
+
+
+def _stem(file: str) -> str:
+    name = file.rpartition("/")[2]  # every start asks it of every file, and a Path would be most of the work
+    return name.rpartition(".")[0] or name
 
 
 def scan(root: Path | str, *, seed: int = 0, cache_dir: Path | None = None) -> Catalog:

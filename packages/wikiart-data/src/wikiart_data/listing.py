@@ -23,6 +23,7 @@ LAYOUT = "expected <folder>/{train,valid,test}/<Style>/*.jpg"
 
 _MANIFEST_VERSION = 1
 _CHECK_ALL_BELOW = 20_000
+_CHECK_AT_ONCE = 100  # handing a file to a thread costs more than looking at it
 _SETTLED_NS = 2_000_000_000
 
 
@@ -178,8 +179,9 @@ def remembered(root: Path, cache_dir: Path | None) -> Listing | None:
     rows = range(len(listing.files))
     if len(rows) > _CHECK_ALL_BELOW:
         rows = random.sample(rows, _CHECK_ALL_BELOW)
+    blocks = [rows[start : start + _CHECK_AT_ONCE] for start in range(0, len(rows), _CHECK_AT_ONCE)]
     with ThreadPoolExecutor(16) as pool:
-        same = pool.map(lambda row: _unchanged(root, listing, row), rows, chunksize=256)
+        same = pool.map(lambda block: all(_unchanged(root, listing, row) for row in block), blocks)
         return listing if all(same) else None
 
 
