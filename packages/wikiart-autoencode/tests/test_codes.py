@@ -115,6 +115,34 @@ def test_a_damaged_file_is_refused(tmp_path):
         Codes.load(path)
 
 
+def test_a_flip_in_a_shape_does_not_read_a_part(tmp_path):
+    path = written(tmp_path / "codes.npz")
+    content = path.read_bytes()
+    assert content.count(b"'shape': (6, 4)") == 1
+    path.write_bytes(content.replace(b"'shape': (6, 4)", b"'shape': (6, 0)"))
+    with pytest.raises(InputError, match="cannot be read"):
+        Codes.load(path)
+    path.write_bytes(content.replace(b"'<U21'", b"'<U20'", 1))  # of files
+    with pytest.raises(InputError, match="cannot be read"):
+        Codes.load(path)
+
+
+def test_every_flip_in_what_a_zip_says_of_itself_is_noticed_or_harmless(tmp_path):
+    path = written(tmp_path / "codes.npz")
+    content, truth = path.read_bytes(), Codes.load(path).fingerprint
+    directory = range(content.index(b"PK\1\2"), len(content))
+    noticed = 0
+    for place in [*range(60), *directory]:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            assert Codes.load(path).fingerprint == truth
+        except InputError:
+            noticed += 1
+    assert noticed > 100
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="There is no file"):
         Codes.load(tmp_path / "none.npz")

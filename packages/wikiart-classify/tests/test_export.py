@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,27 @@ def test_a_flipped_bit_is_noticed(judge_folder, tmp_path):
     (tmp_path / "judge.json").write_bytes((judge_folder / "judge.json").read_bytes())
     with pytest.raises(InputError, match="is damaged"):
         Judge.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes"),
+    [('"Cubism"', '"Cubisl"'), ('"size": 32', '"size": 36'), ('"seed": 0', '"seed": 4'), ('"crc32', '"crc33')],
+)
+def test_a_judge_that_is_called_or_sees_otherwise_is_noticed(judge_folder, tmp_path, was, becomes):
+    (tmp_path / "model.pt2").write_bytes((judge_folder / "model.pt2").read_bytes())
+    about = (judge_folder / "judge.json").read_text()
+    assert was in about
+    (tmp_path / "judge.json").write_text(about.replace(was, becomes, 1))
+    with pytest.raises(InputError, match="damaged"):
+        Judge.load(tmp_path)
+
+
+def test_a_judge_of_an_earlier_version_is_taken(judge_folder, tmp_path):
+    content = (judge_folder / "model.pt2").read_bytes()
+    (tmp_path / "model.pt2").write_bytes(content)
+    about = json.loads((judge_folder / "judge.json").read_text())
+    (tmp_path / "judge.json").write_text(json.dumps({**about, "crc32": zlib.crc32(content)}))
+    assert Judge.load(tmp_path).styles == tuple(about["styles"])
 
 
 def test_mistakes_are_sentences(trained, judge_folder, tmp_path, capsys):

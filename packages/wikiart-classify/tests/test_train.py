@@ -167,6 +167,13 @@ def test_a_loss_that_is_no_number_stops_the_run(paintings, capsys):
     assert "Traceback" not in error
 
 
+def test_an_artists_loss_that_is_no_number_stops_the_run_in_that_step(paintings, monkeypatch, capsys):
+    losses = iter([1.0, 1.0, float("nan")])
+    monkeypatch.setattr("wikiart_classify.train.partial_cross_entropy", lambda *_: torch.tensor(next(losses)))
+    assert train("--data", str(paintings), "--epochs", "1", "--name", "wild") == 2
+    assert "The loss is nan in epoch 1, step 3." in capsys.readouterr().err
+
+
 def test_the_courses_config_file(paintings):
     course = {
         "trainingdir": str(paintings / "train"),

@@ -177,3 +177,12 @@ def test_a_checkpoint_cannot_run_code(start: Callable, tmp_path: Path):
     with pytest.raises((InputError, pickle.UnpicklingError)):
         resumed(run)
     assert not (tmp_path / "mischief").exists()
+
+
+def test_options_that_were_changed_since_are_noticed(start: Callable):
+    run = start()
+    saved(run)
+    record = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps(record | {"config": record["config"] | {"lr": 0.3}}))
+    with pytest.raises(InputError, match=r"run\.json names other options than last\.safetensors was saved with \(lr\)"):
+        resumed(run)

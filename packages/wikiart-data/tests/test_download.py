@@ -243,6 +243,20 @@ def test_a_source_that_breaks_off_and_comes_back(tmp_path, source):
     assert len(pictures(tmp_path / "data")) == 299
 
 
+def test_progress_that_a_bit_was_flipped_in_is_noticed(tmp_path, source):
+    options = DownloadOptions(tmp_path / "data", source=str(source), size=48, limit=5)
+    assert download(options) == 0
+    file = tmp_path / "data" / PROGRESS
+    saved = json.loads(file.read_text())
+    for name in ("file", "row", "number", "damaged", "done"):
+        file.write_text(json.dumps({**saved, name: int(saved[name]) ^ 1}))
+        with pytest.raises(InputError, match="is damaged"):
+            download(options)
+    del saved["crc32"]  # as earlier versions wrote it
+    file.write_text(json.dumps(saved))
+    assert download(options) == 0
+
+
 def test_targets_that_are_not_ours(tmp_path, source):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").touch()

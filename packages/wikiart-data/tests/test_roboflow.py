@@ -144,6 +144,22 @@ def test_names_that_clash_are_kept_apart(tmp_path):
     assert {artwork_of(path.name) for path in files} == {"a"}  # still variants of one artwork
 
 
+def test_a_directory_that_a_bit_was_flipped_in_does_not_lose_a_picture(tmp_path):
+    whole = make(tmp_path / "x.zip", GOOD).read_bytes()
+    start = whole.index(b"PK\1\2")
+    at = whole.index(b"train/Cubism/a_violin_jpg.rf.0a1b.jpg", start)
+    first = whole.index(b"PK\1\2", start)
+    for place in (
+        at + 36,  # its name's ending: no picture any more
+        at,  # its split
+        first + 30,  # how much follows before the next entry, which is swallowed
+    ):
+        damaged = bytearray(whole)
+        damaged[place] ^= 64
+        (tmp_path / "y.zip").write_bytes(damaged)
+        refused(tmp_path / "y.zip", tmp_path / "data", "damaged")
+
+
 def test_bombs_are_stopped_by_what_comes_out(tmp_path, monkeypatch):
     monkeypatch.setattr(roboflow, "_ROOM", 1 << 20)
     archive = make(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from wikiart_data.catalog import Catalog, scan
 from wikiart_data.errors import InputError
@@ -240,3 +241,19 @@ def test_stop_says_how_to_go_on(start: Callable, capsys: pytest.CaptureFixture):
     run = start(name="first")
     assert run.stop("wikiart-classify").code == 143
     assert f"wikiart-classify --resume {run.folder}" in capsys.readouterr().out
+
+
+# -- two at once -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("dispositions")
+def test_a_run_that_another_process_works_on_is_left_alone(start: Callable):
+    run = start()
+    saved(run)
+    with FileLock(run.folder / ".lock"):  # its own file descriptor: to the system it is somebody else
+        with pytest.raises(InputError, match="Another process is working on"):
+            resumed(run)
+        with pytest.raises(InputError, match="Another process is working on"):
+            run.listen()
+    run.listen()
+    assert resumed(run)[2] == {"epoch": 3}  # the same process may

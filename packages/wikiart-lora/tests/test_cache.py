@@ -1,5 +1,7 @@
 """The cache: kept while nothing changes, made anew when anything does that it depends on."""
 
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -100,3 +102,50 @@ def test_a_cache_that_cannot_be_written_is_a_sentence(sd, paintings):
     Path("file").write_text("no folder")
     with pytest.raises(InputError, match="--cache-dir"):
         embeddings_of(open_base(str(sd)), ["a lake"], Path("file"))
+
+
+@pytest.mark.parametrize("file", ["0.npy", "rows.npz", "about.json", "embeds.npy"])
+def test_what_is_damaged_is_made_again(sd, paintings, tmp_path, monkeypatch, capsys, file):
+    base, catalog = open_base(str(sd)), scan(paintings)
+
+    def read() -> list[bytes]:
+        kept = latents_of(base, catalog, SQUARE, False, 0.01, None)
+        words = embeddings_of(base, ["a lake"], None).maps["embeds"]
+        return [kept.maps[0].tobytes(), kept.place_of.tobytes(), words.view(torch.uint16).numpy().tobytes()]
+
+    truth, found = read(), made(monkeypatch)
+    (path, *_) = (tmp_path / "cache" / "lora").glob(f"*/{file}")
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:], b""):
+        path.write_bytes(damaged)
+        found.clear()
+        assert read() == truth
+        assert len(set(found)) == 1
+        assert "is damaged; making it again" in capsys.readouterr().out
+        assert path.read_bytes() == whole
+    assert read() == truth
+
+
+def test_a_disk_that_is_full_is_a_sentence_and_no_end_of_the_process(sd, paintings, tmp_path, monkeypatch):
+    """Bytes must go through writes that can fail; through a memory map a full disk kills the process."""
+    base, catalog = open_base(str(sd)), scan(paintings)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "memmap", None)
+        patch.setattr(cache._Filled, "put", full)
+        with pytest.raises(InputError, match=r"No space left on device.*--no-cache"):
+            latents_of(base, catalog, SQUARE, False, 0.01, None)
+        with pytest.raises(InputError, match=r"No space left on device.*--no-cache"):
+            embeddings_of(base, [], None)
+    assert [path.suffix for path in (tmp_path / "cache" / "lora").iterdir() if path.is_dir()] == []
+    assert embeddings_of(base, [], None).maps["embeds"].shape[0] == 1
+
+
+def test_a_whole_cache_need_not_be_writable(sd, paintings, monkeypatch):
+    base = open_base(str(sd))
+    truth = embeddings_of(base, ["a lake"], None).maps["embeds"]
+    monkeypatch.setattr(cache, "writable", lambda folder: pytest.fail("nothing is to be written"))
+    assert torch.equal(embeddings_of(base, ["a lake"], None).maps["embeds"], truth)

@@ -55,6 +55,17 @@ def trained(sd, paintings, tmp_path_factory) -> Path:
     return folder / "lora" / "one"
 
 
+def test_damaged_weights_are_refused(trained, tmp_path, capsys):
+    whole = (trained / "model.safetensors").read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for damaged in (whole[: header + 40], whole[:-3] + bytes([whole[-3] ^ 64]) + whole[-2:]):
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        assert main(["generate", str(tmp_path), "--prompt", "a lake", "--device", "cpu"]) == 2
+        said = capsys.readouterr().err
+        assert "damaged" in said or "truncated" in said
+        assert "Traceback" not in said
+
+
 def pictures_with(sd: Path, file: Path) -> torch.Tensor:
     base = open_base(str(sd))
     load_adapter(base, file)

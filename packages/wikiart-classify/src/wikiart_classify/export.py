@@ -2,7 +2,6 @@
 
 import json
 import tempfile
-import zlib
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from wikiart_classify.config import ExportConfig
 from wikiart_classify.network import StyleNet
 from wikiart_data.console import say
 from wikiart_data.errors import InputError
+from wikiart_data.judge import checksum
 from wikiart_data.run import find_model, read_record
 
 
@@ -66,7 +66,6 @@ def export(config: ExportConfig) -> None:
             "styles": trained.styles,
             "size": size,
             "input": "RGB in 0..1, squashed to a square; the network normalises",
-            "crc32": zlib.crc32((whole / "model.pt2").read_bytes()),
             "seed": trained.config["seed"],
             "network": trained.config["model"],
             "width": trained.config.get("width", 1.0),
@@ -75,6 +74,7 @@ def export(config: ExportConfig) -> None:
             "data_fingerprint": read_record(path.parent)["data"]["fingerprint"],
             **{key: tested[key] for key in ("n", "top1", "top3", "majority", "balanced", "per_style")},
         }
+        about["crc32"] = checksum((whole / "model.pt2").read_bytes(), about)
         (whole / "judge.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         if config.to.exists():
             config.to.rename(Path(part) / "old")

@@ -130,6 +130,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             run.check(value := loss.item(), epoch, step)
             if artists is not None:
                 named = partial_cross_entropy(artists.float(), targets @ tasks.to_artists, config.label_smoothing)
+                run.check(named.item(), epoch, step)
                 loss = loss + config.artists * named
             optimizer.zero_grad(set_to_none=True)
             accelerator.backward(loss)

@@ -11,6 +11,7 @@ import json
 import re
 import time
 import unicodedata
+import zlib
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -201,6 +202,9 @@ def _check(options: DownloadOptions) -> set[str]:
 def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
     try:
         saved = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        crc = saved.pop("crc32", None)  # None: begun by an earlier version
+        if crc is not None and crc != _crc(saved):
+            raise ValueError("its checksum is another")
         progress = _Progress(**{**saved, "kept": Counter(saved["kept"])})
     except FileNotFoundError:
         if folder.is_dir() and any(folder.iterdir()):
@@ -208,7 +212,7 @@ def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
         return _Progress(settings)
     except OSError as error:
         raise InputError(f"{folder} cannot be used: {error.strerror or error}.") from error
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(f"{folder / PROGRESS} is damaged; begin another folder.") from error
     for name, value in settings.items():
         if progress.options.get(name) != value:
@@ -287,4 +291,9 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _remember(folder: Path, progress: _Progress) -> None:
-    _write(folder / PROGRESS, json.dumps(vars(progress), indent=1).encode())
+    content = vars(progress)
+    _write(folder / PROGRESS, json.dumps({**content, "crc32": _crc(content)}, indent=1).encode())
+
+
+def _crc(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -2,11 +2,12 @@
 
 judge/
     model.pt2       torch.export of images (B, 3, size, size) in 0..1 → probabilities (B, styles), features (B, F)
-    judge.json      class list, size, checksum, and how good the judge is on paintings it was not trained on
+    judge.json      class list, size, checksum over both files, how good the judge is on paintings it never saw
 """
 
 import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,13 +43,14 @@ class Judge:
         try:
             about = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
             content = (folder / "model.pt2").read_bytes()
-            if zlib.crc32(content) != about["crc32"]:
-                raise InputError(f"{folder / 'model.pt2'} is damaged: its content does not match its checksum.")
+            # Judges of earlier versions carry a checksum of model.pt2 alone.
+            if about["crc32"] not in (checksum(content, about), zlib.crc32(content)):
+                raise InputError(f"{folder} is damaged: model.pt2 or judge.json does not match the checksum.")
             styles, size = tuple(about["styles"]), int(about["size"])
         except FileNotFoundError as error:
             raise InputError(f"{folder} holds no judge: make one with wikiart-classify export RUN --to DIR.") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder / 'judge.json'} cannot be read: {error}.") from error
+            raise InputError(f"{folder / 'judge.json'} cannot be read, or is damaged: {error}.") from error
         module = torch.export.load(folder / "model.pt2").module().to(device)
         return cls(styles, size, about, module)
 
@@ -63,3 +65,9 @@ class Judge:
             whole = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]]).expand(len(images), 5)
             images = resized_crops(images.permute(0, 2, 3, 1), whole, self.size)
         return self.module(images.contiguous().float())
+
+
+def checksum(model: bytes, about: Mapping[str, Any]) -> int:
+    """CRC-32 over model.pt2 and all of judge.json but the checksum itself: what a judge is called, and sees, too."""
+    rest = {key: value for key, value in about.items() if key != "crc32"}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode(), zlib.crc32(model))

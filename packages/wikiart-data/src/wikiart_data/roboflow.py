@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -27,6 +27,7 @@ MOST_RATIO = 20
 _ROOM = 64 << 20  # what any archive may unpack to, whatever its ratio (a few flat BMPs)
 _CHUNK = 1 << 20
 _LONGEST = 200
+_END_BYTES = 66_000  # the end of a zip's directory, with the longest comment
 
 _RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 _UNPRINTABLE = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
@@ -118,6 +119,7 @@ def _unpack(archive: Path, part: Path) -> Counter[str]:
     except OSError as error:
         raise InputError(f"{shown} cannot be read: {error.strerror or error}.") from error
     with opened:
+        _check_directory(opened, archive, shown)
         wanted, notes = _plan(opened, shown)
         promised = sum(info.file_size for info in wanted.values())
         free = shutil.disk_usage(part.parent).free
@@ -132,6 +134,31 @@ def _unpack(archive: Path, part: Path) -> Counter[str]:
             with closing(_chunks(opened, info, shown)) as chunks:
                 budget -= _write(chunks, part / path, budget)
     return notes
+
+
+def _check_directory(opened: zipfile.ZipFile, archive: Path, shown: str) -> None:
+    """Compare the directory at the archive's end with its count and with the names at the entries themselves.
+
+    Nothing else covers it: with one flipped bit a picture would pass for something that is left out.
+
+    Raises:
+        InputError: they differ.
+    """
+    with archive.open("rb") as file:
+        file.seek(max(0, archive.stat().st_size - _END_BYTES))
+        end = file.read()
+    count = int.from_bytes(end[(at := end.rfind(b"PK\5\6") + 10) : at + 2], "little")
+    if count not in (len(opened.infolist()) & 0xFFFF, 0xFFFF):  # the latter: too many, counted elsewhere (zip64)
+        raise InputError(f"{shown} is damaged: not all of its {count:,} entries can be found. Download it again.")
+    for info in opened.infolist():
+        try:
+            # Encrypted, or compressed in a way Python does not know: said later, if it is wanted.
+            with suppress(RuntimeError):
+                opened.open(info).close()
+        except (zipfile.BadZipFile, OSError, ValueError) as error:
+            raise InputError(
+                f"{shown} is damaged at {printable(info.filename)}: download it again ({error})."
+            ) from error
 
 
 def _chunks(opened: zipfile.ZipFile, info: zipfile.ZipInfo, shown: str) -> Generator[bytes]:

@@ -9,6 +9,7 @@
         last.safetensors    where training stands, with state.pt: what --resume reads
         figures/*.png
         index.html          all of it to look at in a browser, new after every epoch
+        .lock               held by the process that trains
 
 Every file is written beside its place and renamed into it: a reader finds the old one or the new one, never half.
 """
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from filelock import BaseFileLock, FileLock, Timeout
 from torch import nn
 
 from wikiart_data.catalog import Catalog
@@ -58,6 +60,7 @@ class Run:
         self.is_main = accelerator is None or accelerator.is_main_process
         self._asked_to_stop = False
         self._unsettled = False
+        self._lock: BaseFileLock | None = None
         self._began = time.monotonic()
 
     @classmethod
@@ -159,8 +162,10 @@ class Run:
             The `progress` of the last `save`, or None if the run was broken off before its first.
 
         Raises:
-            InputError: the checkpoint is damaged, or belongs to other styles or another model.
+            InputError: the checkpoint is damaged, belongs to other styles, options or another model, or another process
+                is working on this run.
         """
+        self._alone()
         path = self.folder / "last.safetensors"
         if not path.exists():
             self._cut_metrics(0)
@@ -172,6 +177,11 @@ class Run:
             own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(name + "/")}
             load_weights(model, own, path)
         state = self._state_of(about.get("state_crc32", ""))
+        if odd := _others(json.loads(about["config"]), self.record["config"]):
+            raise InputError(
+                f"{self.folder / 'run.json'} names other options than {path.name} was saved with ({', '.join(odd)}): "
+                "it is damaged, or was edited; put it back as it was."
+            )
         optimizer.load_state_dict(state["optimizer"])
         self._cut_metrics(state["progress"].get("epoch", math.inf))
         return state["progress"]
@@ -195,7 +205,12 @@ class Run:
     # -- stopping -----------------------------------------------------------------------------------------------
 
     def listen(self) -> None:
-        """From now on, SIGTERM and the first Ctrl-C ask the run to save and stop instead of killing it."""
+        """From now on, SIGTERM and the first Ctrl-C ask the run to save and stop instead of killing it.
+
+        Raises:
+            InputError: another process is working on this run.
+        """
+        self._alone()
 
         def asked(signum: int, _: object) -> None:
             self._asked_to_stop = True
@@ -203,6 +218,22 @@ class Run:
 
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, asked)
+
+    def _alone(self) -> None:
+        """Keep other processes from this run: two that save in turn would leave a pair of files that do not belong.
+
+        The system opens the lock when this process ends, however it ends.
+        """
+        if not self.is_main or self._lock is not None:
+            return
+        lock = FileLock(self.folder / ".lock", is_singleton=True)  # in this process it may be taken again
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(f"Another process is working on {self.folder}: wait for it, or stop it first.") from error
+        except (OSError, NotImplementedError):
+            return  # a file system without locks
+        self._lock = lock
 
     def should_stop(self) -> bool:
         """Whether a stop was asked for, the same in every process: they must leave the loop at the same step."""
@@ -318,6 +349,11 @@ def find_model(model: Path | None, runs: Path, part: str) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist; name a run's folder, such as runs/{part}/001.")
     return path
+
+
+def _others(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The first names under which two records hold different values."""
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))[:5]
 
 
 def _fresh_folder(parent: Path, name: str | None, overwrite: bool) -> Path:

@@ -3,8 +3,10 @@
 import hashlib
 import json
 import shutil
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,10 +25,11 @@ from wikiart_lora.buckets import fitted, nearest
 from wikiart_lora.families import Text, encode_pictures, encode_text
 from wikiart_lora.pipelines import Base, fingerprint
 
-_VERSION = 1
+_VERSION = 2
 """Part of every digest: changed code here makes a new cache."""
 BATCH = 8
 """Pictures or captions that are encoded at once."""
+_PIECE = 1 << 24  # bytes of a file that are looked at at once
 
 
 @dataclass(frozen=True)
@@ -99,11 +102,11 @@ def latents_of(
             )
         if bad:
             say(f"{len(bad)} unreadable pictures are left out: " + ", ".join(printable(catalog.files[r]) for r in bad))
-        maps = [None] * len(buckets)
+        maps: list[_Filled | None] = [None] * len(buckets)
         work = [
             (bucket, rows) for bucket in range(len(buckets)) for rows in _chunks(np.flatnonzero(bucket_of == bucket))
         ]
-        with ThreadPoolExecutor(cores()) as pool:
+        with ExitStack() as files, ThreadPoolExecutor(cores()) as pool:
             loaded = pool.map(lambda job: (*job, _read(catalog, job[1], buckets[job[0]])), work)
             for bucket, rows, pixels in track(loaded, len(work), "encoding pictures", "batches"):
                 images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
@@ -112,11 +115,9 @@ def latents_of(
                 if maps[bucket] is None:
                     shape = (len(values), int(counts[bucket]), *values.shape[2:])
                     _room_for(folder, 2 * int(np.prod(shape)), "the latents")
-                    maps[bucket] = np.lib.format.open_memmap(folder / f"{bucket}.npy", "w+", np.float16, shape)
-                maps[bucket][:, place_of[rows]] = values
-        for values in maps:
-            if values is not None:
-                values.flush()
+                    maps[bucket] = files.enter_context(_Filled(folder / f"{bucket}.npy", np.float16, shape))
+                for view, latents in enumerate(values):
+                    maps[bucket].put(view * int(counts[bucket]) + int(place_of[rows[0]]), latents)
         np.savez(folder / "rows.npz", bucket_of=bucket_of, place_of=place_of)
 
     folder = _kept("latents", about, write, cache_dir)
@@ -147,21 +148,20 @@ def embeddings_of(base: Base, captions: Sequence[str], cache_dir: Path | None) -
     }
 
     def write(folder: Path) -> None:
-        maps: dict[str, np.ndarray] = {}
+        maps: dict[str, _Filled] = {}
         starts = range(0, len(words), BATCH)
-        for start in track(starts, len(starts), "encoding captions", "batches"):
-            with torch.no_grad():
-                found = encode_text(base, words[start : start + BATCH])
-            for name, values in found.items():
-                shape = (len(words), *values.shape[1:])
-                if name not in maps:
-                    _room_for(folder, 2 * int(np.prod(shape)), "the captions' embeddings")
-                    maps[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.uint16, shape)
-                # NumPy knows no bfloat16: its bits are kept as whole numbers.
-                bits = values.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint16).numpy()
-                maps[name][start : start + len(bits)] = bits
-        for values in maps.values():
-            values.flush()
+        with ExitStack() as files:
+            for start in track(starts, len(starts), "encoding captions", "batches"):
+                with torch.no_grad():
+                    found = encode_text(base, words[start : start + BATCH])
+                for name, values in found.items():
+                    shape = (len(words), *values.shape[1:])
+                    if name not in maps:
+                        _room_for(folder, 2 * int(np.prod(shape)), "the captions' embeddings")
+                        maps[name] = files.enter_context(_Filled(folder / f"{name}.npy", np.uint16, shape))
+                    # NumPy knows no bfloat16: its bits are kept as whole numbers.
+                    bits = values.detach().to("cpu", torch.bfloat16).contiguous().view(torch.uint16).numpy()
+                    maps[name].put(start, bits)
 
     folder = _kept("text", about, write, cache_dir)
     maps = {}
@@ -171,20 +171,25 @@ def embeddings_of(base: Base, captions: Sequence[str], cache_dir: Path | None) -
 
 
 def _kept(kind: str, about: dict, write: Callable[[Path], None], cache_dir: Path | None) -> Path:
-    """The folder of what `about` describes, made whole or not at all; a second process waits for the first."""
+    """The folder of what `about` describes, made whole or not at all; a second process waits for the first.
+
+    Its about.json holds a CRC-32 of every other file, and is compared here: damage makes it new.
+    """
     key = _digest({"version": _VERSION, "kind": kind, **about})
-    root = writable(cache_root(cache_dir) / "lora")
-    folder = root / f"{kind}-{key}"
-    if (folder / "about.json").exists():
+    folder = cache_root(cache_dir) / "lora" / f"{kind}-{key}"
+    if _is_whole(folder):
         return folder
-    with FileLock(root / f"{folder.name}.lock"):
-        if (folder / "about.json").exists():
+    with FileLock(writable(folder.parent) / f"{folder.name}.lock"):
+        if _is_whole(folder):
             return folder
+        if folder.exists():
+            say(f"{folder} is damaged; making it again.")
         part = folder.with_name(folder.name + ".part")
         try:
             shutil.rmtree(part, ignore_errors=True)  # what a killed process left
             part.mkdir()
             write(part)
+            about = {**about, "crc32": _checksums(part)}
             (part / "about.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
@@ -195,6 +200,53 @@ def _kept(kind: str, about: dict, write: Callable[[Path], None], cache_dir: Path
                 "place with --cache-dir DIR, or leave the cache out with --no-cache."
             ) from error
     return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        return json.loads((folder / "about.json").read_text(encoding="utf-8"))["crc32"] == _checksums(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _checksums(folder: Path) -> dict[str, int]:
+    """CRC-32 of each file but about.json; reading it all also warms the page cache for the first epoch."""
+    found = {}
+    for path in sorted(folder.glob("*.np[yz]")):
+        crc = 0
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE):
+                crc = zlib.crc32(piece, crc)
+        found[path.name] = crc
+    return found
+
+
+class _Filled:
+    """An .npy file that is filled piece by piece. A full disk is an OSError here; through a memory map it would kill.
+
+    Args:
+        path: of the file.
+        dtype: of the array.
+        shape: of the whole array.
+    """
+
+    def __init__(self, path: Path, dtype: type, shape: tuple[int, ...]):
+        self.file = path.open("wb")
+        about = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, about)
+        self.start = self.file.tell()
+
+    def __enter__(self) -> "_Filled":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.file.close()
+
+    def put(self, first: int, values: np.ndarray) -> None:
+        """Write rows (n, …) of the array's type; `first` counts rows of this shape from the array's beginning."""
+        data = np.ascontiguousarray(values)
+        self.file.seek(self.start + first * data[0].nbytes)
+        self.file.write(data.tobytes())
 
 
 def _room_for(folder: Path, needed: int, what: str) -> None:

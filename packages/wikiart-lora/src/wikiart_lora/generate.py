@@ -17,7 +17,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.results import write_figure
 from wikiart_data.run import find_model
 from wikiart_data.styles import canonical, readable
-from wikiart_data.weights import not_written, write_bytes
+from wikiart_data.weights import not_written, read_model, write_bytes
 from wikiart_lora.adapter import load_adapter, set_strength
 from wikiart_lora.captions import caption_for
 from wikiart_lora.config import GenerateConfig, GridConfig
@@ -94,6 +94,8 @@ def open_trained(model: Path | None, runs: Path, device: str, strength: float) -
     try:
         with safe_open(file, framework="pt") as opened:
             about = opened.metadata() or {}
+        if "crc32" in about:  # files of other programs, and of earlier exports, carry none
+            read_model(file)
         options, styles = json.loads(about["config"]), tuple(json.loads(about["styles"]))
         if "base" not in options:
             raise InputError(f"{file} is no adapter that wikiart-lora wrote.")
