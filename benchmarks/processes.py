@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -74,29 +73,56 @@ class Trained:
     """Of metrics.jsonl."""
     steps: list[list[int]]
     """The rows of each step over all processes, as one process would have them."""
-    even: bool
-    """Whether every process had as many steps, of as many pictures."""
     writers: list[int]
-    """Files of the run's folder that each process opened for writing, made or renamed."""
-    seconds: float
+    """Paths in the run's folder that each process opened for writing, made, renamed or removed."""
 
 
 # -- in the processes that train ---------------------------------------------------------------------------------------
 
 
-def traced(folder: Path, part: str, arguments: list[str]) -> int:
-    """Train by the command's own `main`, and write down what this process gathered and wrote."""
+@dataclass(frozen=True)
+class Job:
+    """One training: its name in the table, in how many processes and threads, and by which seed."""
+
+    name: str
+    processes: int = 1
+    threads: int = 1
+    seed: int = 0
+
+
+ALONE = (Job("1"), Job("1, two threads", threads=2), Job("1, another seed", seed=1))
+"""How far rounding alone goes, and how far chance goes: what the others are compared with."""
+SHARED = tuple(Job(str(processes), processes) for processes in WORLDS)
+
+
+def traced(work: Path, part: str, names: list[str]) -> int:
+    """Train jobs by the command's own `main`, and write down what this process gathered and wrote."""
     steps: list[list[int]] = []
     wrote: list[str] = []
     if part == "lora":
         _trace_latents(steps)
     else:
         _trace_batches(steps)
-    sys.addaudithook(_writing(folder / "runs", wrote))
-    status = importlib.import_module(f"wikiart_{part.partition('-')[0]}.cli").main(arguments)
-    rank = os.environ.get("RANK", "0")
-    (folder / f"rank-{rank}.json").write_text(json.dumps({"steps": steps, "wrote": sorted(set(wrote))}))
-    return status
+    sys.addaudithook(_writing(wrote))
+    for job in (job for job in (*ALONE, *SHARED) if job.name in names):
+        steps.clear()
+        wrote.clear()
+        torch.set_num_threads(job.threads)
+        folder = folder_of(work, part, job)
+        arguments = [*PARTS[part].options.split(), "--batch-size", str(BATCH), "--seed", str(job.seed)]
+        arguments += ["--data", str(work / "data"), "--cache-dir", str(work / "cache"), "--runs", str(folder / "runs")]
+        arguments += ["--device", "cpu", "--precision", "fp32"]
+        if status := importlib.import_module(f"wikiart_{part.partition('-')[0]}.cli").main(arguments):
+            return status
+        ours = [path for path in set(wrote) if folder / "runs" in Path(path).parents]
+        trace = {"steps": steps, "wrote": sorted(ours)}
+        (folder / f"rank-{os.environ.get('RANK', '0')}.json").write_text(json.dumps(trace))
+    return 0
+
+
+def folder_of(work: Path, part: str, job: Job) -> Path:
+    """Where a job's run and traces lie."""
+    return work / part / job.name.replace(", ", "-").replace(" ", "-")
 
 
 def _trace_batches(steps: list[list[int]]) -> None:
@@ -141,8 +167,8 @@ def _trace_latents(steps: list[list[int]]) -> None:
     Supply.latents = traced_latents  # type: ignore[method-assign]
 
 
-def _writing(below: Path, wrote: list[str]) -> Callable[[str, tuple[Any, ...]], None]:
-    """An audit hook that keeps every path below a folder that is opened for writing, made or renamed."""
+def _writing(wrote: list[str]) -> Callable[[str, tuple[Any, ...]], None]:
+    """An audit hook that keeps every path that is opened for writing, made, renamed or removed."""
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
@@ -150,8 +176,8 @@ def _writing(below: Path, wrote: list[str]) -> Callable[[str, tuple[Any, ...]], 
             writes = bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)) if flags else set(mode or "") & set("wax+")
         else:
             path, writes = (args[0] if args else None), event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir")
-        if writes and isinstance(path, str | os.PathLike) and below in Path(path).absolute().parents:
-            wrote.append(str(Path(path).absolute()))
+        if writes and isinstance(path, str | os.PathLike):
+            wrote.append(os.path.abspath(os.fspath(path)))  # noqa: PTH100  (a hook should do little)
 
     return hook
 
@@ -159,28 +185,28 @@ def _writing(below: Path, wrote: list[str]) -> Callable[[str, tuple[Any, ...]], 
 # -- in the process that compares --------------------------------------------------------------------------------------
 
 
-def train(work: Path, part: str, processes: int, seed: int = 0, threads: int = 1) -> Trained:
-    """One training of a part, in `processes` processes."""
-    name = f"{processes}-of-{threads}-seed-{seed}"
-    folder = work / part / name
-    folder.mkdir(parents=True)
-    arguments = [*PARTS[part].options.split(), "--batch-size", str(BATCH), "--seed", str(seed), "--name", name]
-    arguments += ["--data", str(work / "data"), "--cache-dir", str(work / "cache"), "--runs", str(folder / "runs")]
-    arguments += ["--device", "cpu", "--precision", "fp32"]
+def train(work: Path, part: str, *jobs: Job) -> dict[str, Trained]:
+    """Train jobs of a part: those of one process one after another in one, one of several as a user launches it."""
+    for job in jobs:
+        folder_of(work, part, job).mkdir(parents=True)
     launch = [sys.executable]
-    if processes > 1:
+    if jobs[0].processes > 1:
         # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
-        launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
+        launch += ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(jobs[0].processes)]
         launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command = [*launch, __file__, "--traced", str(folder), part, *arguments]
-    began = time.perf_counter()
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [*launch, __file__, "--traced", str(work), part, *(job.name for job in jobs)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"{part} in {processes} processes failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    seconds = time.perf_counter() - began
+        raise SystemExit(f"{part} ({jobs[0].name}) failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return {job.name: trained(work, part, job) for job in jobs}
+
+
+def trained(work: Path, part: str, job: Job) -> Trained:
+    """What a job left behind."""
+    folder = folder_of(work, part, job)
     (run,) = (folder / "runs" / part.partition("-")[0]).iterdir()
-    traces = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(processes)]
+    traces = [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(job.processes)]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     tensors = load_file(run / "model.safetensors")
     return Trained(
@@ -190,9 +216,7 @@ def train(work: Path, part: str, processes: int, seed: int = 0, threads: int = 1
         processes=json.loads((run / "run.json").read_text())["processes"],
         lines=len(lines),
         steps=dealt_back([trace["steps"] for trace in traces]),
-        even=len({tuple(map(len, trace["steps"])) for trace in traces}) == 1,
         writers=[len(trace["wrote"]) for trace in traces],
-        seconds=seconds,
     )
 
 
@@ -201,6 +225,9 @@ def dealt_back(shares: list[list[list[int]]]) -> list[list[int]]:
 
     Args:
         shares: of each process, of each step, its rows.
+
+    Raises:
+        ValueError: one process had more steps, or more pictures in a step, than another.
     """
     return [[row for place in zip(*step, strict=True) for row in place] for step in zip(*shares, strict=True)]
 
@@ -249,12 +276,9 @@ def main(arguments: list[str]) -> int:
         print(f"torch {torch.__version__}, {os.cpu_count()} cores; {PICTURES} pictures, batches of {BATCH} over all "
               f"processes, {EPOCHS} epochs.\n\n" + HEAD.format(loss="loss", measure="measure on valid"))  # fmt: skip
         for part in options.parts:
-            runs = {"1": train(work, part, 1)}
-            runs["1, two threads"] = train(work, part, 1, threads=2)
-            runs["1, another seed"] = train(work, part, 1, seed=1)
-            runs |= {str(processes): train(work, part, processes) for processes in WORLDS}
-            if not all(run.even for run in runs.values()):
-                print(f"{part}: the processes had different numbers of pictures")
+            runs = train(work, part, *ALONE)
+            for job in SHARED:
+                runs |= train(work, part, job)
             print("\n".join(rows_of(part, runs)), flush=True)
     return 0
 

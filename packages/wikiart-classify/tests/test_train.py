@@ -112,7 +112,7 @@ def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings):
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [*QUICK, "--data", str(paintings), "--epochs", "6", "--name", "two"]
     done = subprocess.run(
-        [*launch, *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
+        [*launch, *arguments], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("epoch   1/6") == 1

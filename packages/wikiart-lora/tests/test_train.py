@@ -131,7 +131,7 @@ def test_two_processes_train_as_one_and_one_of_them_writes(options):
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_lora"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [*launch, "train", *options, "--name", "two"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.count("step      2 of 2") == 1
     assert json.loads(Path("runs/lora/two/run.json").read_text())["processes"] == 2

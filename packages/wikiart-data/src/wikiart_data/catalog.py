@@ -4,6 +4,7 @@ import csv
 import difflib
 import hashlib
 import re
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -109,8 +110,8 @@ def _catalog(root: Path, listing: Listing, seed: int) -> Catalog:
     splits, folders = [], []
     for file in listing.files:
         split, folder, _ = file.split("/", 2)
-        splits.append(split)
-        folders.append(folder)
+        splits.append(sys.intern(split))  # not a string of its own for each of a million files
+        folders.append(sys.intern(folder))
     names = {folder: canonical(folder) for folder in set(folders)}
     in_train = {names[folder] for folder, split in zip(folders, splits, strict=True) if split == "train"}
     for folder in (f for f in listing.folders if f.startswith("train/")):

@@ -12,11 +12,13 @@ import os
 import shutil
 import struct
 import zlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -34,6 +36,7 @@ BAD_LIMIT = 0.01
 _VERSION = 1
 _DONE = struct.Struct("<IIB")  # row, CRC-32, 1 if it was decoded
 _CHUNK = 512
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,7 @@ def _make(catalog: Catalog, size: int, folder: Path, workers: int) -> None:
             (part / "done").open("ab", buffering=0) as journal,  # a kill must not take records with it
             ThreadPoolExecutor(workers) as pool,
         ):
-            results = pool.map(lambda row: (row, *writer.write(catalog, row)), todo)
+            results = _in_order(pool, lambda row: (row, *writer.write(catalog, row)), todo)
             reasons = {row: reason for row, (_, reason) in done.items() if reason}
             crcs = np.zeros(len(catalog), dtype=np.uint32)
             crcs[list(done)] = [crc for crc, _ in done.values()]
@@ -211,6 +214,17 @@ def _make(catalog: Catalog, size: int, folder: Path, workers: int) -> None:
             f"Packing stopped: {part} cannot be written ({error.strerror}). What is done is kept; free some space or "
             "choose another place with --cache-dir DIR."
         ) from error
+
+
+def _in_order(pool: ThreadPoolExecutor, do: Callable[[int], _Result], rows: Sequence[int]) -> Iterator[_Result]:
+    """As `pool.map`, which would hold a task for every row at once: a kilobyte and a half each, of a million rows."""
+    waiting: deque[Future[_Result]] = deque()
+    for row in rows:
+        waiting.append(pool.submit(do, row))
+        if len(waiting) > _CHUNK:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _finished_rows(part: Path, number: int, size: int) -> dict[int, tuple[int, str]]:
