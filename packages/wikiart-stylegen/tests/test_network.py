@@ -47,6 +47,28 @@ def test_two_styles_give_two_pictures_and_the_same_style_the_same(conditioning):
     assert (one - other).abs().mean() > 1e-4
 
 
+def test_grain_is_the_styles_and_its_seeds():
+    network = make().eval()
+    with torch.no_grad():
+        code, vector = network.encoder(torch.rand(1, 3, 32, 32)), network.embeddings(torch.tensor([2]))
+        plain, one, again, other = (network.paint(code, vector, grain) for grain in (None, 0, 0, 1))
+        assert torch.equal(one, again)
+        assert not torch.equal(one, other)
+        for block in network.decoder.modules():
+            if hasattr(block, "to_grain"):
+                block.to_grain.weight.zero_()  # a style that asks for none
+        assert torch.equal(network.paint(code, vector, 1), plain)
+
+
+def test_without_grain_no_seed_changes_anything():
+    torch.manual_seed(0)
+    network = StyleAutoencoder(5, channels=4, style=8, width=0.25, blocks=1, grain=False).eval()
+    with torch.no_grad():
+        code, vector = network.encoder(torch.rand(1, 3, 32, 32)), network.embeddings(torch.tensor([2]))
+        assert torch.equal(network.paint(code, vector, 1), network.paint(code, vector, None))
+    assert not any("grain" in name for name in network.state_dict())
+
+
 def test_strength_goes_from_the_null_style_to_the_style_and_beyond():
     network = make()
     styles = torch.tensor([0, 3])

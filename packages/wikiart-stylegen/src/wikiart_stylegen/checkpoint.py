@@ -23,7 +23,8 @@ class Trained:
 
 def make_network(styles: int, options: Mapping[str, Any]) -> StyleAutoencoder:
     """A fresh network from options as TrainConfig names them."""
-    return StyleAutoencoder(styles, *(options[key] for key in ("channels", "style", "conditioning", "width", "blocks")))
+    names = ("channels", "style", "conditioning", "width", "blocks", "grain")
+    return StyleAutoencoder(styles, **{name: options[name] for name in names})
 
 
 def load_network(path: Path) -> Trained:

@@ -42,6 +42,8 @@ class TrainConfig:
     """Times the channels of every stage."""
     blocks: int = 2
     """Residual blocks a stage."""
+    grain: bool = True
+    """With film, a style also says how much noise each block gets, for marks that the content code does not place."""
     epochs: MaybeNumber = None
     """Times through the training pictures (default: 40, on the sample set 10)."""
     lessons: int = 4

@@ -29,15 +29,17 @@ class StyledBlock(Block):
     Args:
         channels: of the maps.
         style: numbers of a style vector.
+        grain: whether there is any.
     """
 
-    def __init__(self, channels: int, style: int):
+    def __init__(self, channels: int, style: int, grain: bool = True):
         super().__init__(channels)
         self.to_scale_shift = nn.Linear(style, 2 * channels)
         nn.init.normal_(self.to_scale_shift.weight, std=0.02)
         nn.init.zeros_(self.to_scale_shift.bias)
-        self.to_grain = nn.Linear(style, channels, bias=False)
-        nn.init.normal_(self.to_grain.weight, std=0.02)
+        self.to_grain = nn.Linear(style, channels, bias=False) if grain else None
+        if self.to_grain is not None:
+            nn.init.normal_(self.to_grain.weight, std=0.02)
 
     def forward(self, x: Tensor, style: Tensor, generator: Generator | None = None) -> Tensor:
         """Maps (B, C, H, W) and style vectors (B, D) → maps of the same shape; without a generator, without grain."""
@@ -46,7 +48,7 @@ class StyledBlock(Block):
         # that what comes in again is the style's own.
         x_hat = F.instance_norm(self.norm(x))
         x_hat = (1 + scale) * x_hat + shift
-        if generator is not None:
+        if generator is not None and self.to_grain is not None:
             noise = torch.randn(1, 1, *x.shape[2:], generator=generator).to(x.device)
             x_hat = x_hat + self.to_grain(style)[:, :, None, None] * noise
         return x + self.conv2(F.gelu(self.conv1(x_hat)))
@@ -75,6 +77,7 @@ class StyleAutoencoder(nn.Module):
             the embedding is laid beside the code at every place, and the encoder is left as it is.
         width: times the channels of every stage, rounded to multiples of 8.
         blocks: residual blocks a stage.
+        grain: whether styles, with `film`, also say how much noise each block gets.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class StyleAutoencoder(nn.Module):
         conditioning: Conditioning = "film",
         width: float = 1.0,
         blocks: int = 2,
+        grain: bool = True,
     ):
         super().__init__()
         finest, *widths = (max(8, round(width * one / 8) * 8) for one in (FINEST, *WIDTHS))
@@ -94,7 +98,7 @@ class StyleAutoencoder(nn.Module):
         if conditioning == "film":
             self.encoder: Encoder = ContentEncoder(widths, channels, blocks)
             self.decoder = Decoder(
-                [finest, *widths], channels, blocks=blocks, block=lambda wide: StyledBlock(wide, style), patch=2
+                [finest, *widths], channels, blocks=blocks, block=lambda wide: StyledBlock(wide, style, grain), patch=2
             )
         else:
             self.encoder = Encoder(widths, channels, blocks=blocks)
