@@ -15,7 +15,7 @@ from wikiart_lora.stepping import make_optimizer
 
 
 def how(**more):
-    plain = {"rank": 4, "alpha": None, "targets": "attention", "rslora": False, "dora": False, "text_encoder": "no"}
+    plain = {"rank": 4, "alpha": None, "targets": "attention", "rslora": False, "dora": False, "text_encoder": False}
     return SimpleNamespace(**{**plain, **more})
 
 
@@ -28,10 +28,10 @@ def answer(base):
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "flux2"])
-@pytest.mark.parametrize("more", [{}, {"dora": True}, {"targets": "all", "rslora": True, "text_encoder": "yes"}])
+@pytest.mark.parametrize("more", [{}, {"dora": True}, {"targets": "all", "rslora": True, "text_encoder": True}])
 def test_a_new_adapter_changes_no_bit(request, family, more):
-    if family == "flux2" and "text_encoder" in more:
-        more = {**more, "text_encoder": "no"}
+    if family == "flux2" and more.get("text_encoder"):
+        more = {**more, "text_encoder": False}
     base = open_base(str(request.getfixturevalue(family)))
     with torch.no_grad():
         before = answer(base)
@@ -46,7 +46,7 @@ def test_a_new_adapter_changes_no_bit(request, family, more):
 @pytest.mark.parametrize("family", ["sd", "sdxl", "flux2"])
 def test_all_of_the_adapter_learns_and_nothing_else(request, family):
     base = open_base(str(request.getfixturevalue(family)))
-    adapter = add_adapter(base, how(targets="all", text_encoder="no" if family == "flux2" else "yes"))
+    adapter = add_adapter(base, how(targets="all", text_encoder=family != "flux2"))
     for name, weight in adapter.named.items():
         if "lora_B" in name:
             torch.nn.init.normal_(weight, std=0.1)  # with B = 0 the gradient of A is 0

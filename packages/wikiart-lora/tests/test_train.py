@@ -95,7 +95,7 @@ def test_out_of_memory_with_one_picture_is_a_sentence(options, monkeypatch, caps
 @pytest.mark.parametrize(
     "more",
     [
-        ["--no-cache", "--text-encoder", "yes", "--text-lr", "0.001"],
+        ["--no-cache", "--text-encoder", "--text-lr", "0.001"],
         ["--checkpointing", "--prior", "3", "--rslora", "--plus", "4"],
         ["--dora", "--style", "ukiyo-e", "--trigger", "zwx"],
     ],

@@ -72,19 +72,19 @@ def add_adapter(base: Base, config: Any) -> Adapter:
 
     Args:
         base: its weights are frozen already.
-        config: settled, with rank, alpha, targets, rslora, dora, text_encoder.
+        config: with rank, alpha, targets, rslora, dora, text_encoder.
 
     Raises:
         InputError: the base has none of the layers that are to be adapted, or its text encoder cannot be.
     """
     from peft import LoraConfig
 
-    if config.text_encoder == "yes" and base.family == "flux2":
+    if config.text_encoder and base.family == "flux2":
         raise InputError(
-            "--text-encoder yes: FLUX.2's text encoder is a language model of 4 B, which diffusers adapts nowhere."
+            "--text-encoder: FLUX.2's text encoder is a language model of 4 B, which diffusers adapts nowhere."
         )
     carriers = {base.denoiser_name: (base.denoiser, TARGETS[config.targets])}
-    if config.text_encoder == "yes":
+    if config.text_encoder:
         carriers |= {name: (encoder, OF_TEXT) for name, encoder in base.text_encoders.items()}
     for carrier, (network, ends) in carriers.items():
         layers = [

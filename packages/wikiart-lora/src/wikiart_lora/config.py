@@ -53,8 +53,8 @@ class TrainConfig:
     targets: Literal["auto", "attention", "feed-forward", "all"] = "auto"
     """Layers that are adapted: attention's projections, those and feed-forward, or convolutions too (auto: tiny all,
     others attention)."""
-    text_encoder: Literal["auto", "yes", "no"] = "auto"
-    """Adapt the text encoders too; captions are then encoded at every step (auto: tiny yes, others no)."""
+    text_encoder: bool = False
+    """Adapt the text encoders too; captions are then encoded at every step."""
     rslora: bool = False
     """Divide by the square root of the rank instead (rsLoRA, Kalajdzievski 2023)."""
     dora: bool = False
@@ -62,13 +62,13 @@ class TrainConfig:
     plus: float = 1.0
     """Times the learning rate for B (LoRA+, Hayou et al. 2024, use 16)."""
     lr: MaybeReal = None
-    """Peak learning rate (default: 0.02 with muon, else 1e-4; tiny with adamw 2e-3)."""
+    """Peak learning rate (default: 0.02 with muon, else 1e-4; tiny 2e-3)."""
     text_lr: MaybeReal = None
     """Of the text encoders' adapter (default: half of --lr)."""
     weight_decay: float = 0.01
     """Of AdamW."""
     optimizer: Literal["auto", "adamw", "muon", "adamw8bit"] = "auto"
-    """auto: tiny muon, others adamw. adamw8bit needs the extra `eightbit` and an NVIDIA GPU."""
+    """auto: adamw. muon needs fewer steps for small bases. adamw8bit needs the extra `eightbit` and an NVIDIA GPU."""
     snr_gamma: MaybeReal = None
     """Of the min-SNR weights; 0 turns them off (default: tiny 0, others 5). Flow matching does not use them."""
     noise_offset: float = 0.0
@@ -147,11 +147,11 @@ _RANGES = (
 
 TINY = {
     "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "snr_gamma": 0.0,
-    "score": 8, "optimizer": "muon", "text_encoder": "yes",
+    "score": 8, "optimizer": "adamw",
 }  # fmt: skip
 OTHERS = {
     "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention",
-    "snr_gamma": 5.0, "score": 0, "optimizer": "adamw", "text_encoder": "no",
+    "snr_gamma": 5.0, "score": 0, "optimizer": "adamw",
 }  # fmt: skip
 """What is left out on the command line, by the kind of base."""
 
