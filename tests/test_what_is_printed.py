@@ -104,7 +104,9 @@ def test_every_option_named_exists(page: Path):
     known |= {"--machine_rank", "--main_process_ip", "--main_process_port", "--help", "-n"}
     for program in programs_of(page) or PROGRAMS:
         for command in commands_of(program):
-            known |= {"--" + name.replace("_", "-") for name in command.options.__dataclass_fields__}
+            fields = command.options.__dataclass_fields__
+            known |= {"--" + name.replace("_", "-") for name in fields}
+            known |= {"--no-" + name.replace("_", "-") for name, field in fields.items() if field.type is bool}
     # A README may name another part's option beside that part's program.
     spans = [span for span in re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text)) if not span.startswith("wikiart-")]
     named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}

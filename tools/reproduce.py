@@ -110,11 +110,7 @@ def command(step: Step, asked: argparse.Namespace) -> list[str]:
         words = [f"runs/{step.of}" if word == "RUN" or word.startswith("runs/") else word for word in words]
     if "DIR" in words and asked.data is None:
         del words[words.index("--data") : words.index("DIR") + 1]
-    for further in (
-        step.options,
-        step.on_sample if asked.data is None else "",
-        (step.quick or "") if asked.quick else "",
-    ):
+    for further in (step.options, (step.quick or "") if asked.quick else ""):
         words = with_options(words, shlex.split(further))
     for place, word in enumerate(words):
         if word == "judge" and words[place - 1] in ("--judge", "--export"):
@@ -238,8 +234,7 @@ def keep_all(asked: argparse.Namespace) -> list[str]:
         folders = [asked.runs / place for place in places if (asked.runs / place / "result.json").exists()]
         if not folders:
             continue
-        # What Bonus B is measured on is the sample set, whatever the data.
-        called = name if not asked.into_repo else f"{name}-{'sample' if name == 'lora' else asked.into_repo}"
+        called = f"{name}-{asked.into_repo}" if asked.into_repo and not name.endswith("-sample") else name
         tables.keep(called, folders, target)
         for figure in sorted((asked.runs / FURTHER[name]).glob("[!0-9]*.png")) if name in FURTHER else ():
             if not re.search(r"\d", figure.stem):  # drawn on the way
@@ -272,7 +267,7 @@ def written(asked: argparse.Namespace, text: str) -> str:
             kept.add(name)
             lines += [_table(path) if path.exists() else f"*Not made: {name}.*\n", ""]
         elif found["figure"]:
-            name = re.sub(r"-(realart|sample)-", "-", found["figure"])
+            name = found["figure"].replace("-realart-", "-")
             if (asked.report / "figures" / name).exists() and name not in kept:
                 kept.add(name)
                 lines += [f"![{found['alt']}](figures/{name})", ""]
@@ -290,7 +285,7 @@ _SHOWN = re.compile(
 
 
 def _base(name: str) -> str:
-    return re.sub(r"-(realart|sample)$", "", name)
+    return name.removesuffix("-realart")
 
 
 def _table(path: Path) -> str:

@@ -21,8 +21,6 @@ class Step:
     """Options beside or instead of the printed ones."""
     quick: str | None = ""
     """Further ones in quick mode; None leaves the step out of it."""
-    on_sample: str = ""
-    """Further ones where the data is the sample set, as the report's tables of it have them."""
     of: str = ""
     """The run that RUN stands for, below the folder of runs; or instead of the one that is printed."""
     judge: str = "judge"
@@ -93,17 +91,15 @@ STEPS = (
     ),
     Step(
         "3",
-        "wikiart-stylegen --data DIR --name film --epochs 14 --lessons 4",
+        "wikiart-stylegen --data DIR --name film --epochs 14 --no-grain",
         "stylegen/film/result.json",
         quick=f"{_REPAINT} --epochs 4 --lessons 1",
-        on_sample="--epochs 24 --lessons 4 --statistics 1 --rebuild 7",
     ),
     Step(
         "3",
         "wikiart-stylegen --data DIR --name concat --conditioning concat --epochs 8",
         "stylegen/concat/result.json",
         quick=f"{_REPAINT} --epochs 2",
-        on_sample="--epochs 12",
     ),
     Step(
         "3",
@@ -116,7 +112,28 @@ STEPS = (
         "wikiart-stylegen evaluate runs/stylegen/film --judge judge --baseline runs/stylegen/concat --strength 1.25",
         "stylegen/film/proof/result.json",
         quick="--pictures 120",
-        on_sample="--strength 1",
+    ),
+    Step(
+        "3",
+        "wikiart-classify --size 96 --seed 7 --width 0.75 --epochs 30 --balance sampler-half --export judge",
+        "judge-sample-96/judge.json",
+        "--name judge-sample-96",
+        None,
+        judge="judge-sample-96",
+    ),
+    Step("3", "wikiart-stylegen --name sample", "stylegen/sample/result.json", quick=None),
+    Step(
+        "3",
+        "wikiart-stylegen --name sample-concat --conditioning concat --epochs 12",
+        "stylegen/sample-concat/result.json",
+        quick=None,
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen evaluate runs/stylegen/sample --judge judge --baseline runs/stylegen/sample-concat",
+        "stylegen/sample/proof/result.json",
+        quick=None,
+        judge="judge-sample-96",
     ),
     Step(
         "B",
@@ -154,8 +171,10 @@ KEPT = {
     "codes": ("compare-codes",),
     "style-map": ("cluster/style-map",),
     "stylegen": ("stylegen/film/proof",),
-    "lora": ("lora/plain/score",),
+    "stylegen-sample": ("stylegen/sample/proof",),
+    "lora-sample": ("lora/plain/score",),
 }
-"""Tables and figures of the report, and the folders they are made of, one a seed."""
-FURTHER = {"stylegen": "stylegen/film/figures"}
+"""Tables and figures of the report, and the folders they are made of, one a seed; -sample: of that set, whatever the
+data."""
+FURTHER = {"stylegen": "stylegen/film/figures", "stylegen-sample": "stylegen/sample/figures"}
 """Figures that lie elsewhere."""
