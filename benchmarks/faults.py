@@ -11,6 +11,8 @@ import os
 import platform
 import random
 import shutil
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +39,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a twentieth of everything, to see that it works")
     options = parser.parse_args()
     kills, share = (2, 20) if options.quick else (options.kills, 1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
     tally, began = Tally(), time.monotonic()
     place = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
@@ -53,6 +56,7 @@ def main() -> int:
         if set(options.only) & {"flips", "loss", "kill", "term", "disk"}:
             on_commands(options, kills, share, place, tally)
     finally:
+        unmount(place)
         shutil.rmtree(place, ignore_errors=True)
     print(tally.table())
     cores, minutes = os.cpu_count(), (time.monotonic() - began) / 60
@@ -75,7 +79,7 @@ def on_commands(options: argparse.Namespace, kills: int, share: int, place: Path
     commands = stage.commands()
     if options.commands:
         commands = [command for command in commands if command.name.split()[0] in options.commands]
-    stop, fill = max(1, kills // 4), max(1, kills // 5)
+    stop, fill = max(1, kills // 5), max(1, kills // 7)
     jobs: list[tuple[str, Callable[..., None], tuple]] = []
     for command in commands:
         dice = random.Random(f"{options.seed} {command.name}")
@@ -103,6 +107,14 @@ def on_commands(options: argparse.Namespace, kills: int, share: int, place: Path
         note(f"{number + 1} of {len(jobs)}: {name}")
         if len(under_way) < len(jobs):
             under_way.append(asked(one, len(under_way)))
+
+
+def unmount(place: Path) -> None:
+    """Take away what a child that was killed has left mounted below a folder."""
+    mounts = Path("/proc/mounts")
+    for line in mounts.read_text().splitlines() if mounts.exists() else ():
+        if line.split()[1].startswith(str(place)):
+            subprocess.run(["umount", "-l", line.split()[1]], check=False)
 
 
 def load_all() -> None:

@@ -7,10 +7,10 @@ import ctypes
 import mmap
 import os
 import pickle
+import select
 import signal
 import struct
 import sys
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,10 +42,12 @@ class Child:
 
     def wait(self, seconds: float = 300.0) -> int | None:
         """The exit status; None if it is still at work after so many seconds."""
-        until = time.monotonic() + seconds
-        while self.poll() is None and time.monotonic() < until:
-            time.sleep(0.002)
-        return self.status
+        if self.poll() is None:
+            ended = select.poll()
+            with os.fdopen(os.pidfd_open(self.pid)) as descriptor:
+                ended.register(descriptor, select.POLLIN)
+                ended.poll(1000 * seconds)
+        return self.poll()
 
     def end(self, number: int = signal.SIGKILL) -> int | None:
         """Send a signal, and wait for the end."""

@@ -27,12 +27,14 @@ class Kept:
     """Reads it as the commands do, and says what was read in a value that can be compared."""
     mended: bool = False
     """Whether what is damaged is made again, so that reading it never fails."""
+    slow: bool = False
+    """Whether making it again takes long: it is damaged less often."""
 
 
 def flip(stage: Stage, kind: str, flips: int, seed: int, tally: Tally) -> None:
     """Flip one bit at each of many random positions of each file of a kind, and cut it at some."""
     for kept in KEPT[kind](stage):
-        for what, ending, why in ask(damaged, kept, flips, seed):
+        for what, ending, why in ask(damaged, kept, flips // 5 if kept.slow else flips, seed):
             tally.lose(what, why) if ending == "lost" else tally.add(what, ending)
 
 
@@ -254,11 +256,11 @@ def caches(stage: Stage) -> list[Kept]:
         return quietly(reduce, points, "tsne", 2, 0, cache).tobytes()
 
     ask(lambda: [bool(read()) for read in (latents, captions, mapped)])
-    found = [Kept("map kept in the cache", next((cache / "maps").glob("*.npz")), mapped, mended=True)]
+    found = [Kept("map kept in the cache", next((cache / "maps").glob("*.npz")), mapped, mended=True, slow=True)]
     for folder, read in (("latents-*", latents), ("text-*", captions)):
         for file in sorted((cache / "lora").glob(f"{folder}/*")):
             kind = "latents" if read is latents else "embeddings"
-            found.append(Kept(f"lora's {kind} ({file.name})", file, read, mended=True))
+            found.append(Kept(f"lora's {kind} ({file.name})", file, read, mended=True, slow=True))
     return found
 
 

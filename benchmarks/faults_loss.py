@@ -19,7 +19,7 @@ LOSSES = {
     "stylegen": [
         (f"wikiart_stylegen.train:{name}", ())
         for name in ("reconstruction_loss", "hinge_painter", "hinge_critic", "statistics_distance", "content_cycle",
-                     "hidden", "edge_distance", "teach_namer")
+                     "hidden", "edge_distance")
     ],
     "lora": [("wikiart_lora.train:diffusion_loss", ())],
 }  # fmt: skip

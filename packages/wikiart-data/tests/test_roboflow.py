@@ -152,7 +152,7 @@ def test_a_directory_that_a_bit_was_flipped_in_does_not_lose_a_picture(tmp_path)
     for place in (
         at + 36,  # its name's ending: no picture any more
         at,  # its split
-        first + 30,  # how much follows before the next entry, which is swallowed
+        first + 32,  # how long its comment is: the next entry is swallowed
     ):
         damaged = bytearray(whole)
         damaged[place] ^= 64

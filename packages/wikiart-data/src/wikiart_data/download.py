@@ -99,8 +99,26 @@ def download(options: DownloadOptions) -> int:
     Raises:
         InputError: no network, another source than expected, a target that is not ours or cannot be written.
     """
+    from filelock import FileLock, Timeout
+
     wanted = _check(options)
     folder = options.folder.expanduser().absolute()
+    lock = FileLock(folder.with_name(f".{folder.name}.download.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(f"Another download into {folder} is under way; wait for it.") from error
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another folder.") from error
+    try:
+        return _download(options, wanted, folder)
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _download(options: DownloadOptions, wanted: set[str], folder: Path) -> int:
     settings = {
         "source": options.source,
         "size": options.size,

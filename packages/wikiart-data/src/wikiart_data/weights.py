@@ -1,11 +1,13 @@
 """Weights on disk: safetensors with the options and the class list inside, a checksum over all of it, never half."""
 
+import fcntl
 import json
 import os
 import zlib
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -68,15 +70,32 @@ def write_bytes(path: Path, content: bytes) -> None:
     """
     part = path.with_name(path.name + ".part")
     try:
-        with part.open("wb") as file:
+        with _alone_in(part) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
+            part.replace(path)
     except OSError as error:
         with suppress(OSError):
             part.unlink()
         raise not_written(path, error) from error
+
+
+@contextmanager
+def _alone_in(part: Path) -> Iterator[BinaryIO]:
+    """The temporary file, empty, and this process's while it lasts: two who write the same file take turns."""
+    while True:
+        with part.open("ab") as file:
+            with suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
+            except FileNotFoundError:
+                ours = False
+            if ours:  # else the one before us has renamed it: the name is free again
+                file.truncate(0)
+                yield file
+                return
 
 
 def not_written(path: Path, error: OSError) -> InputError:
