@@ -321,7 +321,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; an hour or two of one core.
+    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; two to three hours of one core.
 
     Example: wikiart-lora pretrain --name tiny
     """
