@@ -15,7 +15,7 @@ def show_comparison(result: dict[str, Any]) -> None:
         say(f"Clusters by {method}, {n['train']:,} training pictures (±: std of AMI with permuted labels)")
         table = Table(box=None, pad_edge=False)
         for heading in ("codes", "AMI", "±", "on test", "ARI", "purity", "silhouette"):
-            table.add_column(heading, justify="left" if heading == "codes" else "right", no_wrap=True)
+            _add_column(table, heading)
         for row in result["rows"]:
             found, of_test = (row["clusters"][split][method] for split in ("train", "test"))
             figures = [_three(found[key]) for key in ("ari", "purity", "silhouette")]
@@ -27,12 +27,20 @@ def show_comparison(result: dict[str, Any]) -> None:
     say(f"Style read from codes, {n['test']:,} test pictures, % (majority {100 * first['majority']:.1f})")
     table = Table(box=None, pad_edge=False)
     for heading in ("codes", "kNN-20", "balanced", "linear probe", "balanced"):
-        table.add_column(heading, justify="left" if heading == "codes" else "right", no_wrap=True)
+        _add_column(table, heading)
     for row in result["rows"]:
         found = row["space_measures"]
         keys = ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced")
         table.add_row(row["space"], *(f"{100 * found[key]:.1f}" for key in keys))
     console.print(table, markup=False)
+
+
+def _add_column(table: Table, heading: str) -> None:
+    """Numbers keep their place; where 80 columns are too few, the names of codes go on in the next line."""
+    if heading == "codes":
+        table.add_column(heading, min_width=12)
+    else:
+        table.add_column(heading, justify="right", no_wrap=True, min_width=max(5, len(heading)))
 
 
 def _three(value: float | None) -> str:

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.figures import ACCENT, INK, SECOND, canvas, styled
+from wikiart_data.figures import ACCENT, INK, SECOND, SMALL, THIRD, WIDTH, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MIDDLE = "#009E73"
 ERROR_GAIN = 4.0
 """Errors are shown so many times larger than they are."""
 
@@ -33,14 +32,14 @@ def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
 
 @styled
 def reconstruction_grid(images: Tensor, ours: Tensor) -> "Figure":
-    """Three rows: originals, reconstructions, and the absolute error, ERROR_GAIN times enlarged.
+    """Three rows: originals, reconstructions, and the absolute error, enlarged.
 
     Args:
         images: (N, 3, S, S) float in 0..1.
         ours: the same shape.
     """
     columns = len(images)
-    figure, grid = canvas(7.2 / columns * 3 + 0.5, rows=3, columns=columns)
+    figure, grid = canvas(WIDTH / columns * 3 + 0.5, rows=3, columns=columns)
     error = (ERROR_GAIN * (ours - images).abs()).clamp(0, 1)
     named = ("original", "reconstruction", f"error × {ERROR_GAIN:g}")
     for row, (name, pictures) in zip(grid, zip(named, (images, ours, error), strict=True), strict=True):
@@ -63,7 +62,7 @@ def rate_figure(result: dict[str, Any]) -> "Figure":
         result: of `wikiart-autoencode measure`.
     """
     figure, ((left, right),) = canvas(3.0, columns=2)
-    looks = {"PCA": (SECOND, "o"), "JPEG": (INK, "s"), "WebP": (MIDDLE, "^")}
+    looks = {"PCA": (SECOND, "o"), "JPEG": (INK, "s"), "WebP": (THIRD, "^")}
     for axes, key, title in ((left, "psnr", "PSNR, dB"), (right, "ssim", "SSIM")):
         for name, curve in result["curves"].items():
             colour, marker = looks[name]
@@ -75,7 +74,7 @@ def rate_figure(result: dict[str, Any]) -> "Figure":
             axes.plot(point["bytes"], point[key], "*", color=ACCENT, markersize=9, zorder=3)
             # Where the curves leave room: they run above a spatial code, and to the right of a vector.
             offset, side = ((0, 7), "center") if point["code"] else ((6, -8), "left")
-            look = {"textcoords": "offset points", "color": ACCENT, "fontsize": 7, "ha": side}
+            look = {"textcoords": "offset points", "color": ACCENT, "fontsize": SMALL, "ha": side}
             axes.annotate(f"{form}, {point['bytes']:,}", (point["bytes"], point[key]), xytext=offset, **look)
         axes.set(title=title, xlabel="bytes a picture", xscale="log")
         axes.set_xticks(ticks := [16, 64, 256, 1024, 4096], [f"{tick:,}" for tick in ticks])
@@ -93,7 +92,7 @@ def strip(rows: Mapping[str, Tensor], ends: Tensor) -> "Figure":
         ends: (2, 3, S, S), the pictures at the left and right.
     """
     columns = len(next(iter(rows.values()))) + 2
-    figure, grid = canvas(7.2 / columns * len(rows) + 0.4, rows=len(rows), columns=columns)
+    figure, grid = canvas(WIDTH / columns * len(rows) + 0.4, rows=len(rows), columns=columns)
     for line, (name, pictures) in zip(grid, rows.items(), strict=True):
         for axes, picture in zip(line, torch.cat([ends[:1], pictures, ends[1:]]), strict=True):
             axes.imshow(picture.permute(1, 2, 0).float().clamp(0, 1).numpy())

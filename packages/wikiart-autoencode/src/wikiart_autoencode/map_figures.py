@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wikiart_autoencode.map_centres import centre, small_last
-from wikiart_data.figures import INK, PALE, WIDTH, canvas, png, styled
+from wikiart_data.figures import INK, NOISE, PALE, SMALL, TINY, WIDTH, canvas, png, styled
 from wikiart_data.label_places import label_places, nearest_edge
 from wikiart_data.styles import look, readable
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NOISE = "#B4BAC4"
-"""Grey of points that a density method put in no cluster."""
 RASTER_ABOVE = 2000
 """Points: beyond this an SVG holds the points of a map as one picture, not as shapes."""
 _MOST_ROWS = 60
 _PANEL_COLUMNS = 6
 _LEGEND_COLUMNS = 4
+_LONGEST = 26
+"""Characters that fit above a small map."""
 
 
 @styled
@@ -99,8 +99,9 @@ def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str
         axes.scatter(*own.T, s=size, c=colour, marker=marker, linewidths=0, zorder=1, alpha=0.9)
         _bare(axes, low, high, raster=len(points) > RASTER_ABOVE)
         name = readable(styles[place])
-        axes.set_title(name, fontsize=min(6.4, 6.4 * 23 / len(name)), weight="normal", pad=2)
-        axes.text(0.97, 0.03, f"{len(own):,}", transform=axes.transAxes, ha="right", va="bottom", fontsize=6)
+        shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+        axes.set_title(shown, fontsize=TINY, weight="normal", pad=2)
+        axes.text(0.97, 0.03, f"{len(own):,}", transform=axes.transAxes, ha="right", va="bottom", fontsize=TINY)
     return figure
 
 
@@ -128,13 +129,13 @@ def cluster_style_heatmap(clusters: np.ndarray, labels: np.ndarray, styles: Sequ
     axes.imshow(shares[rows], cmap="Blues", vmin=0, vmax=100, aspect="auto")
     axes.set_xticks(range(len(styles)), [readable(style) for style in styles], rotation=90)
     axes.set_yticks(range(len(rows)), [f"{name} ({int(totals[row]):,})" for name, row in zip(names, rows, strict=True)])
-    axes.tick_params(labelsize=6.5, length=2)
+    axes.tick_params(labelsize=SMALL, length=2)
     axes.set(ylabel="cluster (pictures)")
     left_out = "" if len(rows) == len(found) else f", the {len(rows)} largest of {len(found)}"
     axes.set_title(f"Of 100 pictures of a cluster, how many are of which style{left_out}")
     for i, j in zip(*np.nonzero(shares[rows] >= 5), strict=True):
         share = shares[rows[i], j]
-        axes.text(j, i, f"{share:.0f}", ha="center", va="center", color="white" if share > 55 else INK, fontsize=6)
+        axes.text(j, i, f"{share:.0f}", ha="center", va="center", color="white" if share > 55 else INK, fontsize=TINY)
     return figure
 
 
@@ -198,7 +199,7 @@ def _name(axes: "Axes", points: np.ndarray, groups: np.ndarray, names: Mapping[i
 
     halo = [withStroke(linewidth=1.8, foreground="white")]
     texts = [
-        axes.text(0, 0, name, color=_dark(colour), fontsize=5.6, weight="bold", zorder=4, path_effects=halo)
+        axes.text(0, 0, name, color=_dark(colour), fontsize=TINY, weight="bold", zorder=4, path_effects=halo)
         for name, colour in names.values()
     ]
     middles = np.array([centre(points[groups == group]) for group in names])

@@ -7,7 +7,6 @@ digests of its three scripts, so that no other script or `onerror=` runs, and fo
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Sequence
 from importlib.resources import files as package_files
@@ -19,7 +18,9 @@ import numpy as np
 
 from wikiart_autoencode.map_centres import centre, small_last
 from wikiart_data.catalog import artwork_of
-from wikiart_data.console import printable
+from wikiart_data.console import as_html, printable
+from wikiart_data.figures import GREY
+from wikiart_data.page import filled
 from wikiart_data.styles import look, readable
 
 THUMBNAIL_BYTES = 17_000_000
@@ -28,7 +29,6 @@ _SIDES = (128, 112, 96, 80, 64, 48, 32)  # multiples of JPEG's 16-pixel blocks: 
 _QUALITY = 60
 _PROBES = 200
 _MARKERS = {"o": "circle", "s": "square", "^": "triangle", "X": "plus"}  # bokeh's; map.js turns the plus by 45°
-_NOISE = "#8A93A0"
 _SMALL_WORDS = {"van", "von", "der", "den", "de", "da", "del", "della", "di", "du", "la", "le", "ter", "ten", "y"}
 
 
@@ -83,9 +83,8 @@ def write_map(
         data["colourings"].append(_colouring("cluster", points, clusters, list(kinds), kinds))
     scripts = [_bokeh(), f"const PLOT = {_safe_json(_plot(len(points)))};", _beside("map.js")]
     allowed = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
-    page = _beside("map.html")
     parts = {
-        "TITLE": html.escape(printable(title)),
+        "TITLE": as_html(title),
         "POLICY": f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:",
         "CSS": _beside("map.css"),
         "DATA": _safe_json(data),
@@ -94,9 +93,7 @@ def write_map(
         "PLOT": scripts[1],
         "SCRIPT": scripts[2],
     }
-    pieces = page.split("%%")  # text, name, text, name, …: what is filled in is not looked at again
-    page = "".join(piece if place % 2 == 0 else parts[piece] for place, piece in enumerate(pieces))
-    write_bytes(path, page.encode())
+    write_bytes(path, filled(_beside("map.html"), parts).encode())
     return side
 
 
@@ -175,7 +172,7 @@ def _colouring(
         middle = centre(own).tolist() if len(own) else None
         entries.append({"name": name, "colour": colour, "marker": _MARKERS[marker], "n": len(own), "middle": middle})
     if (groups < 0).any():
-        noise = {"name": "noise", "colour": _NOISE, "marker": "circle", "n": int((groups < 0).sum()), "middle": None}
+        noise = {"name": "noise", "colour": GREY, "marker": "circle", "n": int((groups < 0).sum()), "middle": None}
         groups = np.where(groups < 0, len(entries), groups)
         entries.append(noise)
     return {"kind": kind, "groups": entries, "of": _base64(groups.astype("<i4"))}

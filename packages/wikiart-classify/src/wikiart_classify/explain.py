@@ -22,7 +22,7 @@ from wikiart_data.batches import Pictures
 from wikiart_data.console import printable
 from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.errors import InputError
-from wikiart_data.figures import canvas, png, styled
+from wikiart_data.figures import TEXT, canvas, png, styled
 from wikiart_data.styles import canonical, readable
 from wikiart_data.weights import not_written, write_bytes
 
@@ -239,11 +239,11 @@ def explain_figure(
             nothing = "" if one.any() else ", nothing speaks for it"
             titles.append(f"{_name(styles, style)}\n{role}, {100 * share:.1f} %{nothing}")
         for place, title in zip(axes, titles, strict=True):
-            place.set_title(title, fontsize=8, fontweight="normal")
+            place.set_title(title, fontsize=TEXT, fontweight="normal")
     legend = (
         "Heat: what speaks for the style above the picture, from nothing (dark) to the most in this picture (bright)"
     )
-    figure.suptitle(legend, fontsize=8, fontweight="bold", x=0.005, ha="left")
+    figure.suptitle(legend, fontsize=TEXT, fontweight="bold", x=0.005, ha="left")
     return figure
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wikiart_classify.comparison import frontier, spread
-from wikiart_data.figures import ACCENT, INK, PALE, SECOND, canvas, styled
+from wikiart_data.figures import ACCENT, FAINT, GREY, INK, LINES, PALE, SECOND, SMALL, TINY, canvas, styled
 from wikiart_data.label_places import label_places, nearest_edge
 from wikiart_data.styles import readable
 
@@ -22,8 +22,8 @@ def learning_curve(metrics: list[dict[str, Any]], majority: float) -> "Figure":
     epochs = [line["epoch"] + 1 for line in metrics]
     left.plot(epochs, [line["loss"] for line in metrics], color=INK)
     left.set(title="Loss on mixed training batches", xlabel="epoch", ylim=(0, None))
-    for key, colour, label in (("top3", PALE, "top-3"), ("top1", ACCENT, "top-1"), ("balanced", SECOND, "balanced")):
-        right.plot(epochs, [100 * line[key] for line in metrics], color=colour, label=label)
+    for key, label, line_of in zip(("top1", "balanced", "top3"), ("top-1", "balanced", "top-3"), LINES, strict=True):
+        right.plot(epochs, [100 * line[key] for line in metrics], label=label, **line_of)
     right.axhline(100 * majority, color=INK, linestyle=":", linewidth=1, label="always the most frequent style")
     right.set(title="Accuracy on valid", xlabel="epoch", ylabel="%", ylim=(0, 100))
     right.legend(loc="upper left", ncols=2)
@@ -45,7 +45,7 @@ def confusion_figure(result: dict[str, Any]) -> "Figure":
     axes.set_title(f"Of 100 pictures of a style, how many were named what ({result['n']:,} pictures)")
     for i, j in zip(*np.nonzero(shares >= 5), strict=True):
         ink = "white" if shares[i, j] > 55 else INK
-        axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color=ink, fontsize=6)
+        axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color=ink, fontsize=TINY)
     return figure
 
 
@@ -57,7 +57,7 @@ def recall_figure(result: dict[str, Any]) -> "Figure":
     figure, ((axes,),) = canvas(3.4)
     axes.bar(places, [100 * row["recall"] for row in rows], color=ACCENT, width=0.7)
     for place, row in zip(places, rows, strict=True):
-        axes.text(place, 100 * row["recall"] + 1.5, f"{row['n']}", ha="center", fontsize=6, color=INK)
+        axes.text(place, 100 * row["recall"] + 1.5, f"{row['n']}", ha="center", fontsize=TINY, color=INK)
     axes.axhline(100 * result["balanced"], color=SECOND, linewidth=1, label=f"mean {100 * result['balanced']:.1f} %")
     axes.set_xticks(places, [f"{readable(row['style'])} · {row['train']}" for row in rows], rotation=90)
     axes.set(ylabel="recall, %", ylim=(0, 105), xlim=(-0.6, len(rows) - 0.4))
@@ -66,7 +66,6 @@ def recall_figure(result: dict[str, Any]) -> "Figure":
     return figure
 
 
-_GREY = "#7A828E"
 _SWEEP = "logit adjustment after training, unbalanced networks, by τ"
 _SWEEP_NAMED = 5
 
@@ -95,10 +94,10 @@ def frontier_figure(result: dict[str, Any]) -> "Figure":
     axes.plot(*steps.T, color=ACCENT, linewidth=1.4, zorder=2, label="no other method is better in both")
     if sweep:
         axes.plot(*curve.T, color=SECOND, linewidth=1, linestyle=":", marker=".", markersize=3, zorder=2, label=_SWEEP)
-    for colour, which, order in ((PALE, ~on, 1), ("#8DBBDD", on, 1.5)):
+    for colour, which, order in ((PALE, ~on, 1), (FAINT, on, 1.5)):
         bars = {"xerr": stds[which, 0], "yerr": stds[which, 1]}
         axes.errorbar(*means[which].T, **bars, fmt="none", ecolor=colour, elinewidth=1, zorder=order)
-    axes.scatter(*means[~on].T, s=16, color=_GREY, zorder=3, linewidths=0)
+    axes.scatter(*means[~on].T, s=16, color=GREY, zorder=3, linewidths=0)
     axes.scatter(*means[on].T, s=24, color=ACCENT, zorder=3, linewidths=0)
     seeds = len(result["seeds"])
     over = f", mean ± std over {seeds} seeds" if seeds > 1 else ""
@@ -113,7 +112,7 @@ def frontier_figure(result: dict[str, Any]) -> "Figure":
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
     named = np.unique(np.linspace(0, len(sweep) - 1, _SWEEP_NAMED).round().astype(int)) if sweep else []
-    names = [(row["label"], INK if there else _GREY) for row, there in zip(rows, on, strict=True)]
+    names = [(row["label"], INK if there else GREY) for row, there in zip(rows, on, strict=True)]
     names += [(f"τ {sweep[place]['tau']:g}", SECOND) for place in named]
     _name(axes, np.concatenate([means, curve[named]]) if sweep else means, names, [curve, steps], (means, stds))
     return figure
@@ -138,7 +137,7 @@ def _name(
     figure = axes.get_figure(root=True)
     halo = [withStroke(linewidth=1.6, foreground="white")]
     texts = [
-        axes.text(0, 0, name, color=colour, fontsize=7, in_layout=False, zorder=4, path_effects=halo)
+        axes.text(0, 0, name, color=colour, fontsize=SMALL, in_layout=False, zorder=4, path_effects=halo)
         for name, colour in names
     ]
     figure.draw_without_rendering()  # fixes the layout, so that places in pixels mean something

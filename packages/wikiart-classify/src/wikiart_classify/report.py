@@ -8,7 +8,7 @@ from rich.table import Table
 
 from wikiart_classify.comparison import spread
 from wikiart_classify.scores import MANY, MEDIUM, most_confused
-from wikiart_data.console import console, say
+from wikiart_data.console import console, say, say_in_lines
 from wikiart_data.styles import readable
 
 
@@ -87,7 +87,7 @@ def show_comparison(result: dict[str, Any]) -> None:
         return
     say()
     told = f"Difference to {result['rows'][0]['label']} in points, with its 95 % interval, and p after Holm:"
-    say(textwrap.fill(told, _WIDTH))
+    say_in_lines(told)
     say()
     rows = []
     for row in compared:

@@ -1,6 +1,7 @@
 """What a person sees: one console, plain lines when it is not a terminal, progress with time left."""
 
 import html
+import textwrap
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,11 @@ def talking_on_stderr(wanted: bool = True) -> Iterator[None]:
 def say(text: str = "") -> None:
     """Print a line. Square brackets stay what they are: file names are never read as markup."""
     console.print(text, markup=False)
+
+
+def say_in_lines(text: str) -> None:
+    """Print a long text, broken between words into lines of at most 80 characters."""
+    say("\n".join(textwrap.fill(line, 80) for line in text.split("\n")))
 
 
 def printable(name: str) -> str:

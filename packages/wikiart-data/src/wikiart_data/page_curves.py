@@ -11,7 +11,7 @@ _NOT_DRAWN = {"epoch", "step", "clock", "seconds", "size", "stage"}
 _WIDTH, _HEIGHT, _EDGE = 200.0, 56.0, 4.0
 _MOST_POINTS = 400
 _NAMES = {"loss": "loss in training", "valid": "loss on valid", "valid_swapped": "the same, told other styles"}
-_NAMES |= {"names": "the style network is right, %", "rebuild": "rebuilt"}
+_NAMES |= {"names": "the style network is right, %", "edges": "edges"}
 _SHARES = {"names"}
 
 

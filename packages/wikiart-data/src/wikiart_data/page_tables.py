@@ -89,11 +89,9 @@ def tables(result: Mapping[str, Any]) -> list[Table]:
     splits = {split: result[split] for split in ("test", "valid") if _is(result.get(split), Mapping)}
     if splits:
         found.append(_down("", {f"{split}, {one.get('n', 0):,} pictures": one for split, one in splits.items()}))
-    measured = {name: result[key] for key, name in _MEASURED.items() if _is(result.get(key), Mapping)}
-    for name, one in measured.items():
-        found.append(_down(name, {"": one}))
     makers = (_variants, _seeds, _codes, _rates, _strengths, _truth, _probe, _aims)
     found += [_or_none(make, result) for make in makers]
+    found += [_down(name, {"": result[key]}) for key, name in _MEASURED.items() if _is(result.get(key), Mapping)]
     found += [_or_none(_by_style, one, split) for split, one in (splits or {"": result}).items()]
     return [table for table in found if table is not None and table.rows]
 

@@ -56,9 +56,10 @@ def readable(style: str) -> str:
     return printable(style.replace("_", " "))
 
 
-# Eight hues that colour-blind readers can tell apart (Okabe & Ito 2008, black replaced by grey), each with four
-# markers: no two styles share both. Neighbours in the sorted list differ in hue.
-_HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#B8A90A", "#6B6B6B")
+# Eight hues that colour-blind readers can tell apart (Okabe & Ito 2008; grey for black, and violet for yellow, which is
+# lost on white and, darkened, orange to them), each with four markers: no two styles share both. Neighbours in the
+# sorted list differ in hue.
+_HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7038C0", "#6B6B6B")
 _MARKERS = ("o", "s", "^", "X")
 
 

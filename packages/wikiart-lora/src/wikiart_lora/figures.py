@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.figures import ACCENT, INK, PALE, SECOND, WIDTH, canvas, styled
+from wikiart_data.figures import ACCENT, INK, LINES, PALE, SECOND, TINY, WIDTH, canvas, styled
 from wikiart_data.styles import readable
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
     steps = [line["step"] for line in metrics]
     left.plot(steps, [line["loss"] for line in metrics], color=INK, marker=".")
     left.set(title="Loss in training", xlabel="step")
-    right.plot(steps, [line["valid"] for line in metrics], color=ACCENT, marker=".", label="told the style")
-    right.plot(steps, [line["valid_swapped"] for line in metrics], color=PALE, marker=".", label="told another")
+    right.plot(steps, [line["valid"] for line in metrics], marker=".", label="told the style", **LINES[0])
+    right.plot(steps, [line["valid_swapped"] for line in metrics], marker=".", label="told another", **LINES[1])
     right.set(title="Loss on valid, fixed noise", xlabel="step")
     right.legend()
     return figure
@@ -48,8 +48,8 @@ def picture_grid(pictures: Tensor, rows: Sequence[str], columns: Sequence[str]) 
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             if row == 0:
-                axes.set_title(columns[column], fontsize=6.5, fontweight="normal", loc="center")
-        line[0].set_ylabel(rows[row], rotation=0, ha="right", va="center", fontsize=6.5)
+                axes.set_title(columns[column], fontsize=TINY, fontweight="normal", loc="center")
+        line[0].set_ylabel(rows[row], rotation=0, ha="right", va="center", fontsize=TINY)
     return figure
 
 
@@ -75,7 +75,7 @@ def pairs_figure(before: Tensor, after: Tensor, names: Sequence[str]) -> "Figure
         axes.set_axis_off()
     for axes, left, right, name in zip(grid.flat, before, after, names, strict=False):
         axes.imshow(torch.cat([left, right], dim=2).permute(1, 2, 0).numpy(), interpolation="nearest")
-        axes.set_title(name, fontsize=5.5, fontweight="normal", loc="center", pad=2)
+        axes.set_title(name, fontsize=TINY, fontweight="normal", loc="center", pad=2)
     return figure
 
 
@@ -92,13 +92,13 @@ def score_figure(result: dict[str, Any]) -> "Figure":
     left.plot(
         [100 * row["base"]["top1"]["value"] for row in order], places, "|", color=SECOND, markersize=7, label="base"
     )
-    left.set_yticks(places, [readable(row["style"]) for row in order], fontsize=5.5)
+    left.set_yticks(places, [readable(row["style"]) for row in order], fontsize=TINY)
     left.set(title="Named by the judge as the style asked for", xlabel="%", xlim=(0, 100))
     left.legend(loc="lower right")
     known = [row for row in order if "kid" in row["adapted"]]
     at = range(len(known))
     right.barh(at, [row["adapted"]["kid"]["value"] for row in known], color=PALE, height=0.7, label="adapted")
     right.plot([row["base"]["kid"]["value"] for row in known], at, "|", color=SECOND, markersize=7, label="base")
-    right.set_yticks(at, [readable(row["style"]) for row in known], fontsize=5.5)
+    right.set_yticks(at, [readable(row["style"]) for row in known], fontsize=TINY)
     right.set(title="KID to real paintings (less is nearer)")
     return figure

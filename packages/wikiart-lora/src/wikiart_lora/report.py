@@ -4,12 +4,14 @@ from typing import Any
 
 from rich.table import Table
 
-from wikiart_data.console import console, say
+from wikiart_data.console import console, say, say_in_lines
 
 
 def show_score(result: dict[str, Any]) -> None:
     """Print the tables."""
-    say(f"{result['n']:,} pictures of {result['styles']} styles, same prompts and seeds; in brackets 95 % intervals")
+    say_in_lines(
+        f"{result['n']:,} pictures of {result['styles']} styles, same prompts and seeds; in brackets 95 % intervals"
+    )
     table = Table(box=None, pad_edge=False)
     for heading in ("", "judge: top-1", "top-3", "KID", "diversity"):
         table.add_column(heading, justify="left" if not heading else "right", no_wrap=True)
@@ -23,9 +25,9 @@ def show_score(result: dict[str, Any]) -> None:
     console.print(table, markup=False)
     if "probe" in result:
         shown = " · ".join(f"{name} {_percent(row)}" for name, row in result["probe"].items())
-        say(f"\nThe scene that was asked for is seen by the probe, in %: {shown}")
+        say_in_lines(f"\nThe scene that was asked for is seen by the probe, in %: {shown}")
     about = result["memorisation"]["adapted"]
-    say(
+    say_in_lines(
         f"\nDistance to the nearest training picture: painted {_number(about['painted'])}, held-out real pictures "
         f"{_number(about['held_out'])}; {_percent(about['closer'])} % of the painted are nearer than 95 % of those."
     )

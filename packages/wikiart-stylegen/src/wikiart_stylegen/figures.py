@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from wikiart_data.figures import ACCENT, INK, PALE, SECOND, canvas, styled
+from wikiart_data.figures import ACCENT, INK, PALE, SECOND, TINY, WIDTH, canvas, styled
 from wikiart_data.styles import look, readable
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def style_grid(images: Tensor, painted: Tensor, labels: Sequence[int], styles: S
     blocks = [range(start, min(start + _COLUMNS, len(styles))) for start in range(0, len(styles), _COLUMNS)]
     columns = 1 + min(_COLUMNS, len(styles))
     number = len(images)
-    side = 7.2 / columns
+    side = WIDTH / columns
     figure, grid = canvas(side * number * len(blocks) + 0.75 * len(blocks), rows=number * len(blocks), columns=columns)
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     for block, places in enumerate(blocks):
@@ -61,7 +61,7 @@ def style_grid(images: Tensor, painted: Tensor, labels: Sequence[int], styles: S
                 axes.spines[:].set(color=INK if place is None else ACCENT, linewidth=2 if framed else 0)
                 if row == 0:
                     name = "input" if place is None else textwrap.fill(readable(styles[place]), 16)
-                    axes.set_title(name, rotation=90, fontsize=6, fontweight="normal", loc="center", pad=2)
+                    axes.set_title(name, rotation=90, fontsize=TINY, fontweight="normal", loc="center", pad=2)
             for axes in line[1 + len(places) :]:
                 axes.axis("off")
     return figure
@@ -88,7 +88,7 @@ def proof_figure(result: dict[str, Any]) -> "Figure":
     per_style = sorted(result["per_style"], key=lambda row: row["value"])
     places = range(len(per_style))
     right.barh(places, [100 * row["value"] for row in per_style], color=ACCENT, height=0.7)
-    right.set_yticks(places, [f"{readable(row['style'])} ({row['n']})" for row in per_style], fontsize=5.5)
+    right.set_yticks(places, [f"{readable(row['style'])} ({row['n']})" for row in per_style], fontsize=TINY)
     right.set(title="… by style", xlabel="%", xlim=(0, 100))
     return figure
 
@@ -97,12 +97,12 @@ def proof_figure(result: dict[str, Any]) -> "Figure":
 def strip_figure(pictures: Tensor, names: Sequence[str]) -> "Figure":
     """Pictures side by side, each named: (N, 3, H, W) float in 0..1."""
     number, _, height, width = pictures.shape
-    figure, (line,) = canvas(7.2 / number * height / width + 0.3, columns=number)
+    figure, (line,) = canvas(WIDTH / number * height / width + 0.3, columns=number)
     for axes, picture, name in zip(line, pictures, names, strict=True):
         axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        axes.set_title(name, fontsize=6, fontweight="normal", loc="center")
+        axes.set_title(name, fontsize=TINY, fontweight="normal", loc="center")
     return figure
 
 
@@ -121,13 +121,13 @@ def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Se
     figure, ((left, right),) = canvas(4.2, columns=2)
     names = [readable(styles[place]) for place in order]
     shown = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)
-    left.set_xticks(range(len(names)), names, rotation=90, fontsize=5.5)
-    left.set_yticks(range(len(names)), names, fontsize=5.5)
+    left.set_xticks(range(len(names)), names, rotation=90, fontsize=TINY)
+    left.set_yticks(range(len(names)), names, fontsize=TINY)
     left.set_title("Cosine similarity of styles")
     figure.colorbar(shown, ax=left, shrink=0.6)
     for place, (x, y) in enumerate(points):
         colour, marker = look(styles[place], tuple(styles))
         right.plot(x, y, marker, color=colour, markersize=5, markeredgewidth=0)
-        right.annotate(readable(styles[place]), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=5.5)
+        right.annotate(readable(styles[place]), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
     right.set(title="The same, by PCA", xticks=[], yticks=[])
     return figure

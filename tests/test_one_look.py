@@ -1,0 +1,80 @@
+"""All figures look alike and can be read: sizes and colours come from one place, also for colour-blind readers."""
+
+import ast
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wikiart_data import figures
+from wikiart_data.styles import STYLES, look
+
+ROOT = Path(__file__).resolve().parent.parent
+DRAWING = [
+    path
+    for path in sorted([*ROOT.glob("packages/*/src/*/*.py"), *ROOT.glob("benchmarks/*.py")])
+    if path.name not in ("figures.py", "styles.py") or path.parent.name != "wikiart_data"
+]
+SIZES = {"fontsize", "labelsize", "titlesize", "dpi"}
+HEX = re.compile(r"#[0-9A-Fa-f]{6}")
+# Machado, Oliveira & Fernandes 2009, severity 1; they work on linear RGB.
+BLIND = {
+    "deuteranopia": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "protanopia": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+}
+
+
+def own_looks(tree: ast.Module) -> Iterator[str]:
+    """Type sizes as numbers, and colours as hex, in a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg in SIZES:
+            numbers = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+            if any(isinstance(number, int | float) for number in numbers):
+                yield f"line {node.value.lineno}: {node.arg}={ast.unparse(node.value)}"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and HEX.fullmatch(node.value):
+            yield f"line {node.lineno}: {node.value}"
+
+
+@pytest.mark.parametrize("path", DRAWING, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_has_a_look_of_its_own(path: Path):
+    assert list(own_looks(ast.parse(path.read_text(encoding="utf-8")))) == []
+
+
+def test_a_look_of_its_own_is_noticed():
+    found = list(own_looks(ast.parse('axes.set_title("x", fontsize=min(6.4, big), color="#8DBBDD", alpha=0.5)')))
+    assert found == ["line 1: fontsize=min(6.4, big)", "line 1: #8DBBDD"]
+
+
+def test_the_smallest_type_can_be_read_at_900_pixels():
+    for points in (figures.TEXT, figures.SMALL, figures.TINY):
+        assert points / 72 * 900 / figures.WIDTH >= 9
+
+
+def lab(colour: str, kind: str | None) -> np.ndarray:
+    """(3,) CIE L*a*b* of a hex colour, as somebody with that eyesight sees it."""
+    values = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+    linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+    if kind:
+        linear = np.clip(np.array(BLIND[kind]) @ linear, 0, 1)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ linear / np.array([0.9505, 1.0, 1.089])
+    root = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * root[1] - 16, 500 * (root[0] - root[1]), 200 * (root[1] - root[2])])
+
+
+@pytest.mark.parametrize("kind", [None, *BLIND])
+def test_colours_differ_for_every_reader(kind: str | None):
+    series = {"ink", "grey", "pale", "accent", "second", "third"}
+    palettes = [[getattr(figures, name.upper()) for name in series], sorted({look(style)[0] for style in STYLES})]
+    for palette in palettes:
+        for one, other in itertools.combinations(palette, 2):
+            distance = np.linalg.norm(lab(one, kind) - lab(other, kind))
+            assert distance > 12, f"{one} and {other} are {distance:.1f} apart"  # 2.3 is just seen, side by side
+
+
+def test_curves_differ_by_more_than_colour():
+    lines = [line["linestyle"] for line in figures.LINES]
+    assert len(set(lines)) == len(lines) == 3

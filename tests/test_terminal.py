@@ -1,0 +1,93 @@
+"""What commands print fits a terminal of 80 columns and, away from one, holds no control characters."""
+
+import importlib
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wikiart_data.console import console
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def kept(name: str) -> Any:
+    return json.loads((ROOT / "report" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+SHOWN = [
+    ("wikiart_classify.report:show", "classify-realart", lambda runs: (runs[0]["test"], "test")),
+    ("wikiart_classify.report:show_comparison", "imbalance-realart", None),
+    ("wikiart_classify.report:show_comparison", "models-realart", None),
+    ("wikiart_classify.report:show_comparison", "artists-realart", None),
+    ("wikiart_autoencode.comparison:show_comparison", "codes-realart", None),
+    ("wikiart_stylegen.report:show_proof", "stylegen-sample", None),
+    ("wikiart_lora.report:show_score", "lora-sample", None),
+]
+
+
+@pytest.mark.parametrize(("show", "name", "of"), SHOWN, ids=[name for _, name, _ in SHOWN])
+def test_tables_fit_80_columns_and_leave_nothing_out(show: str, name: str, of: Callable | None, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(console, "_width", None)
+    module, _, function = show.partition(":")
+    result = kept(name)
+    with console.capture() as said:
+        getattr(importlib.import_module(module), function)(*(of(result) if of else (result,)))
+    lines = said.get().splitlines()
+    assert len(lines) > 5
+    assert max(map(len, lines)) <= 80
+    assert "…" not in said.get(), "a cell is cut off"
+
+
+@pytest.fixture
+def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder of small pictures of three styles; runs and packs go into the test's own place."""
+    monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("WIKIART_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wikiart_data.console.PLAIN_EVERY_S", 0.0)  # every step of a long job says its line
+    torch.set_num_threads(1)
+    random = np.random.default_rng(0)
+    for split, number in (("train", 8), ("valid", 2), ("test", 2)):
+        for place, style in enumerate(("Baroque", "Cubism", "Ukiyo_e")):
+            folder = tmp_path / "art" / split / style
+            folder.mkdir(parents=True)
+            for count in range(number):
+                pixels = random.integers(60 * place, 60 * place + 90, (24, 24, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"painter-{count}_{split}-{count}.png")
+    return "art"
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "page"),
+    [
+        ("wikiart_data.cli", "stats --data art", None),
+        ("wikiart_classify.cli", "--data art --model tiny --size 16 --epochs 2 --name one", "classify/one"),
+        ("wikiart_autoencode.cli", "--data art --size 32 --width 0.125 --epochs 1 --batch-size 8 --name one", "autoencode/one"),
+        (
+            "wikiart_stylegen.cli",
+            "--data art --size 32 --width 0.125 --blocks 1 --epochs 2 --lessons 1 --batch-size 8 --name one",
+            "stylegen/one",
+        ),
+    ],
+    ids=["data", "classify", "autoencode", "stylegen"],
+)
+def test_a_log_in_a_file_is_plain_text_and_ends_by_naming_the_page(
+    art: str, program: str, arguments: str, page: str | None, capsys, tmp_path: Path
+):
+    assert importlib.import_module(program).main(arguments.split()) == 0
+    said = capsys.readouterr()
+    whole = said.out + said.err
+    assert len(whole.splitlines()) > 4
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", whole), "control characters"
+    assert not re.search(r"[▏▎▍▌▋▊▉█━╸╺]", whole), "a bar"
+    if page:
+        assert f"Everything is in runs/{page}/ (open index.html)." in "\n".join(said.out.splitlines()[-3:])
+        assert "figures" in (tmp_path / "runs" / page / "index.html").read_text(encoding="utf-8")
