@@ -223,9 +223,9 @@ def growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
 
 
 def _growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
-    from wikiart_data.figures import PALE, canvas
+    from wikiart_data.figures import ACCENT, FAINT, GREY, INK, NOISE, PALE, SECOND, THIRD, canvas
 
-    colours = ("#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#666666")
+    colours = (ACCENT, FAINT, SECOND, THIRD, GREY, INK, NOISE)
     markers = "ooss^D."
     figure, axes = canvas(3.4, 1, 2)
     numbers = np.array(sorted(grown))

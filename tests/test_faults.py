@@ -104,7 +104,7 @@ def test_what_kills_the_process_hangs_or_takes_all_memory_is_seen(tmp_path, monk
         return Image.new("L" if content == b"\4" else "RGB", (2, 2))
 
     monkeypatch.setattr(faults_bytes, "decode", decode_badly)
-    monkeypatch.setattr(faults_bytes, "SECONDS", 0.3)
+    monkeypatch.setattr(faults_bytes, "SECONDS", 3.0)
     tally = Tally()
     faults_bytes.decoded_all(trial, 6, tmp_path, tally)
     assert tally.seen["a picture"] == {"no effect": 2, "lost": 4}

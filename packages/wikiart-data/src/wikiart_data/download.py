@@ -225,7 +225,8 @@ def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
             raise ValueError("its checksum is another")
         progress = _Progress(**{**saved, "kept": Counter(saved["kept"])})
     except FileNotFoundError:
-        if folder.is_dir() and any(folder.iterdir()):
+        # What a full disk left of the very first note is this command's own.
+        if folder.is_dir() and any(found.name != f".{PROGRESS}.part" for found in folder.iterdir()):
             raise InputError(f"{folder} is not empty and was not begun by this command; choose a new folder.") from None
         return _Progress(settings)
     except OSError as error:
