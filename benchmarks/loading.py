@@ -22,28 +22,24 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 import torch
-import torch.nn.functional as F
-from paintings import make_folder
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 
-from wikiart_classify.network import StyleNet
-from wikiart_classify.recipes import OURS
-from wikiart_classify.train import CROP
 from wikiart_data.augment import Augment, mix
-from wikiart_data.batches import Batches
-from wikiart_data.catalog import scan
 from wikiart_data.console import console
-from wikiart_data.engine import use_bf16
-from wikiart_data.muon import Muon, muon_groups
-from wikiart_data.packed import pack
 from wikiart_data.styles import STYLES
 
-AUGMENT = Augment(crop=CROP)
+# What only one way needs is imported where it is used: no way pays for another's memory.
+if TYPE_CHECKING:
+    from wikiart_data.batches import Batches
+
+AUGMENT = Augment(crop=(0.2, 1.0))
+"""As `wikiart-classify` trains."""
 BATCH, STEPS = 128, 8
 SIDE = 416
 """Of the JPEG files, as in the course's set."""
@@ -56,8 +52,13 @@ def side_packed(size: int) -> int:
     return math.ceil(size * 8 / 7)
 
 
-def our_batches(root: Path, size: int) -> Batches:
+def our_batches(root: Path, size: int) -> "Batches":
     """Of the pack in `root`/../cache, made there if it is not."""
+    from wikiart_data.batches import Batches
+    from wikiart_data.catalog import scan
+    from wikiart_data.engine import use_bf16
+    from wikiart_data.packed import pack
+
     cache = root.parent / "cache"
     packed = pack(scan(root, cache_dir=cache), side_packed(size), cache_dir=cache)
     rows = packed.rows("train")
@@ -117,11 +118,15 @@ WAYS: dict[str, tuple[Callable[[Path, int, int], Iterator[Batch]], int]] = {
 
 
 def peak() -> tuple[float, float]:
-    """GB that this process held at most, and the largest of the workers it had."""
+    """GB that this process held at most, with what it touched of a memory map, and the largest of its workers."""
     unit = 1 if sys.platform == "darwin" else 1024
-    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    own, workers = (resource.getrusage(kind).ru_maxrss * unit / 1e9 for kind in kinds)
-    return own, workers
+    own, workers = (
+        resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux hands a process the ru_maxrss of the one that started it; this is its own
+        own = 1024 * int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+    return own / 1e9, workers / 1e9
 
 
 def processor() -> float:
@@ -147,15 +152,17 @@ def measure(way: str, root: Path, size: int, number: int, seconds: float) -> dic
     return {"first": first, "rate": seen / spent, "used": used / seen, "peak": own, "worker": largest}
 
 
-def rate(steps: Iterable[Batch], network: StyleNet, optimizer: Muon, mixing: bool) -> float:
-    """Pictures a second over STEPS training steps."""
+def rate(steps: Iterable[Batch], network: nn.Module, optimizer: torch.optim.Optimizer, mixing: float) -> float:
+    """Pictures a second over STEPS training steps, of which a share is mixed."""
+    from wikiart_data.engine import use_bf16
+
     seen, began = 0, time.perf_counter()
     for number, (images, labels) in enumerate(itertools.islice(steps, STEPS)):
         targets: Tensor = labels
         if mixing:
-            images, targets = mix(images, labels, len(STYLES), number, share=OURS.mixing)
+            images, targets = mix(images, labels, len(STYLES), number, share=mixing)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(images.device)):
-            loss = F.cross_entropy(network(images), targets)
+            loss = nn.functional.cross_entropy(network(images), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -165,17 +172,21 @@ def rate(steps: Iterable[Batch], network: StyleNet, optimizer: Muon, mixing: boo
 
 def training(root: Path, size: int, rounds: int) -> dict[str, float]:
     """Train with our batches and on one fixed batch in turn: medians of both rates and of their ratio."""
+    from wikiart_classify.network import StyleNet
+    from wikiart_classify.recipes import OURS
+    from wikiart_data.muon import Muon, muon_groups
+
     torch.manual_seed(0)
     batches = our_batches(root, size)
     network = StyleNet(len(STYLES)).to(memory_format=torch.channels_last)
     optimizer = Muon(muon_groups(network, 0.0, 0.0))
     fixed = [next(batches.epoch(0, size))] * STEPS
-    rate(fixed, network, optimizer, mixing=False)  # warm up
-    rate(fixed, network, optimizer, mixing=True)
+    rate(fixed, network, optimizer, mixing=0.0)  # warm up
+    rate(fixed, network, optimizer, mixing=OURS.mixing)
     found = []
     for number in range(rounds):  # in turn, so that a machine that slows down slows both
-        bound = rate(fixed, network, optimizer, mixing=False)
-        found.append((rate(batches.epoch(number, size), network, optimizer, mixing=True), bound))
+        bound = rate(fixed, network, optimizer, mixing=0.0)
+        found.append((rate(batches.epoch(number, size), network, optimizer, mixing=OURS.mixing), bound))
     return {
         "ours": statistics.median(ours for ours, _ in found),
         "fixed": statistics.median(bound for _, bound in found),
@@ -241,6 +252,8 @@ def main(arguments: list[str] | None = None, run: Callable = alone) -> None:
             found = measure(options.child, options.root, options.size, options.in_class, options.seconds)
         print(json.dumps(found))
         return
+    from paintings import make_folder
+
     with tempfile.TemporaryDirectory(prefix="loading-") as folder:
         root = Path(folder) / "data"
         each = make_folder(root, options.pictures, SIDE)

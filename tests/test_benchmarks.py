@@ -11,6 +11,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from wikiart_classify.network import StyleNet
+from wikiart_classify.train import CROP
+from wikiart_data.augment import Augment
 from wikiart_data.catalog import scan
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +46,7 @@ def test_loading(benchmark, capsys: pytest.CaptureFixture, monkeypatch: pytest.M
     loading = benchmark("loading")
     monkeypatch.setattr(loading, "SIDE", 48)
     monkeypatch.setattr(loading, "STEPS", 1)
-    monkeypatch.setattr(loading, "StyleNet", partial(loading.StyleNet, preset="tiny"))
+    monkeypatch.setattr("wikiart_classify.network.StyleNet", partial(StyleNet, preset="tiny"))
     monkeypatch.delitem(loading.WAYS, "ImageFolder, 2 workers")
 
     def here(options: argparse.Namespace, root: Path, way: str) -> dict[str, float]:
@@ -53,6 +56,7 @@ def test_loading(benchmark, capsys: pytest.CaptureFixture, monkeypatch: pytest.M
     monkeypatch.setattr(loading.console, "quiet", False)  # a child sets it, and this puts it back
     said = []
     monkeypatch.setattr("builtins.print", lambda *line, print=print, **more: (said.append(line[0]), print(*line)))
+    assert Augment(crop=CROP) == loading.AUGMENT
     loading.main(["--pictures", "60", "--size", "32", "--rounds", "1", "--in-class", "500"], run=here)
     printed = "\n".join(said)
     assert cells(printed, "ours")[2] == "1"
