@@ -70,7 +70,11 @@ def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     [
         ("wikiart_data.cli", "stats --data art", None),
         ("wikiart_classify.cli", "--data art --model tiny --size 16 --epochs 2 --name one", "classify/one"),
-        ("wikiart_autoencode.cli", "--data art --size 32 --width 0.125 --epochs 1 --batch-size 8 --name one", "autoencode/one"),
+        (
+            "wikiart_autoencode.cli",
+            "--data art --size 32 --width 0.125 --epochs 1 --batch-size 8 --name one",
+            "autoencode/one",
+        ),
         (
             "wikiart_stylegen.cli",
             "--data art --size 32 --width 0.125 --blocks 1 --epochs 2 --lessons 1 --batch-size 8 --name one",
