@@ -1,10 +1,13 @@
 """All figures look alike and can be read: sizes and colours come from one place, also for colour-blind readers."""
 
 import ast
+import importlib
 import itertools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,6 +76,47 @@ def test_colours_differ_for_every_reader(kind: str | None):
         for one, other in itertools.combinations(palette, 2):
             distance = np.linalg.norm(lab(one, kind) - lab(other, kind))
             assert distance > 12, f"{one} and {other} are {distance:.1f} apart"  # 2.3 is just seen, side by side
+
+
+def kept(name: str) -> Any:
+    result = json.loads((ROOT / "report" / f"{name}.json").read_text(encoding="utf-8"))
+    return result[0]["test"] if isinstance(result, list) else result
+
+
+@pytest.mark.parametrize(
+    ("draw", "name"),
+    [
+        ("wikiart_classify.figures:recall_figure", "classify-realart"),
+        ("wikiart_classify.figures:confusion_figure", "classify-realart"),
+        ("wikiart_classify.figures:frontier_figure", "imbalance-realart"),
+        ("wikiart_autoencode.figures:rate_figure", "rates-realart"),
+        ("wikiart_stylegen.figures:proof_figure", "stylegen-sample"),
+        ("wikiart_lora.figures:score_figure", "lora-sample"),
+    ],
+)
+def test_no_word_sticks_out_of_a_figure(draw: str, name: str):
+    from matplotlib.text import Text
+
+    module, _, function = draw.partition(":")
+    figure = getattr(importlib.import_module(module), function)(kept(name))
+    figure.draw_without_rendering()
+    words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    assert len(words) > 10
+    assert figure.get_size_inches()[0] == figures.WIDTH
+    for text in words:
+        box = text.get_window_extent()
+        inside = box.x0 >= -2 and box.y0 >= -2 and box.x1 <= figure.bbox.x1 + 2 and box.y1 <= figure.bbox.y1 + 2
+        # Numbers of ticks beyond an axis' limits are not drawn, wherever they are.
+        assert inside or not text.axes or text.get_text() in hidden_ticks(text.axes), text.get_text()
+        assert text.get_fontsize() >= figures.TINY
+
+
+def hidden_ticks(axes: Any) -> set[str]:
+    """What is written at ticks beyond the limits."""
+    found = set()
+    for axis, (low, high) in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
+        found |= {tick.label1.get_text() for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
+    return found
 
 
 def test_curves_differ_by_more_than_colour():

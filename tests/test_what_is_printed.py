@@ -102,6 +102,7 @@ def test_every_option_named_exists(page: Path):
     text = page.read_text(encoding="utf-8")
     known = {"--extra", "--package", "--all-packages", "--check", "--multi_gpu", "--num_processes", "--num_machines"}
     known |= {"--machine_rank", "--main_process_ip", "--main_process_port", "--help", "-n"}
+    known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "tools/reproduce.py").read_text(encoding="utf-8")))
     for program in programs_of(page) or PROGRAMS:
         for command in commands_of(program):
             fields = command.options.__dataclass_fields__

@@ -131,7 +131,7 @@ def test_the_proof_holds_every_row_beside_its_baselines(trained, judge, capsys):
     at = {row["strength"]: row for row in result["strengths"]}
     assert at[1.0] | {"label": rows["mismatched"]["label"], "strength": 1.0} == rows["mismatched"] | {"strength": 1.0}
     assert {row["style"] for row in result["kid"]} == set(STYLES)
-    assert (trained / "proof" / "proof.png").read_bytes().startswith(b"\x89PNG")
+    assert (trained / "proof/figures/proof.png").read_bytes().startswith(b"\x89PNG")
     assert "told a shuffled style" in capsys.readouterr().out
 
 

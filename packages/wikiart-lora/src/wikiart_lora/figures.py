@@ -100,5 +100,5 @@ def score_figure(result: dict[str, Any]) -> "Figure":
     right.barh(at, [row["adapted"]["kid"]["value"] for row in known], color=PALE, height=0.7, label="adapted")
     right.plot([row["base"]["kid"]["value"] for row in known], at, "|", color=SECOND, markersize=7, label="base")
     right.set_yticks(at, [readable(row["style"]) for row in known], fontsize=TINY)
-    right.set(title="KID to real paintings (less is nearer)")
+    right.set(title="KID to real paintings", xlabel="less is nearer")
     return figure
