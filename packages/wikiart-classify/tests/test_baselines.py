@@ -16,7 +16,7 @@ from torch import nn
 from wikiart_classify.baselines import InClass, ThreeBlock
 from wikiart_classify.checkpoint import make_network
 from wikiart_classify.cli import main
-from wikiart_classify.recipes import SMALLEST
+from wikiart_classify.config import SMALLEST
 
 BOTH = pytest.mark.parametrize("network", [InClass, ThreeBlock])
 
