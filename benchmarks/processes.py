@@ -82,16 +82,15 @@ class Trained:
 
 @dataclass(frozen=True)
 class Job:
-    """One training: its name in the table, in how many processes and threads, and by which seed."""
+    """One training: its name in the table, in how many processes, and by which seed."""
 
     name: str
     processes: int = 1
-    threads: int = 1
     seed: int = 0
 
 
-ALONE = (Job("1"), Job("1, two threads", threads=2), Job("1, another seed", seed=1))
-"""How far rounding alone goes, and how far chance goes: what the others are compared with."""
+ALONE = (Job("1"), Job("1, another seed", seed=1))
+"""What the others are compared with, and how far chance goes."""
 SHARED = tuple(Job(str(processes), processes) for processes in WORLDS)
 
 
@@ -107,7 +106,6 @@ def traced(work: Path, part: str, names: list[str]) -> int:
     for job in (job for job in (*ALONE, *SHARED) if job.name in names):
         steps.clear()
         wrote.clear()
-        torch.set_num_threads(job.threads)
         folder = folder_of(work, part, job)
         arguments = [*PARTS[part].options.split(), "--batch-size", str(BATCH), "--seed", str(job.seed)]
         arguments += ["--data", str(work / "data"), "--cache-dir", str(work / "cache"), "--runs", str(folder / "runs")]
