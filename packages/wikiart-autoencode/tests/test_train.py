@@ -179,7 +179,9 @@ def test_two_processes_train_as_one_and_one_of_them_writes(paintings):
     lines = ((runs / name / "metrics.jsonl").read_text().splitlines() for name in ("alone", "two"))
     alone, two = ([json.loads(line) for line in of_one] for of_one in lines)
     assert len(two) == 2
-    print([(a["loss"], b["loss"], a["psnr"], b["psnr"]) for a, b in zip(alone, two, strict=True)])
+    assert two[1]["loss"] == pytest.approx(alone[1]["loss"], rel=0.02)
+    assert two[1]["psnr"] == pytest.approx(alone[1]["psnr"], abs=0.05)
     first, second = (load_file(runs / name / "model.safetensors") for name in ("alone", "two"))
     apart = sum((first[key] - second[key]).square().sum() for key in first).sqrt()
-    print("FAR", apart, sum(first[key].square().sum() for key in first).sqrt())
+    # 0.7 % apart, as codes are standardised over a process's own pictures; 2 % if only half of them were learned from.
+    assert apart < 0.012 * sum(value.square().sum() for value in first.values()).sqrt()
