@@ -27,8 +27,8 @@ from safetensors.torch import load_file
 
 from wikiart_data.sample import build
 
-PICTURES, BATCH, EPOCHS = 144, 16, 3
-"""Training pictures of the sample set, a whole number of batches; in the last epoch none is left over either."""
+PICTURES, STEPS = 144, 27
+"""Training pictures of the sample set, a whole number of batches; and steps of every training."""
 WORLDS = (2, 4)
 
 
@@ -39,25 +39,24 @@ class Part:
     options: str
     loss: str
     measure: str
+    batch: int = 16
+    """Pictures in a step, over all processes."""
+
+    @property
+    def epoch(self) -> int:
+        """Steps in an epoch."""
+        return PICTURES // self.batch
 
 
 SMALL = "--size 32 --ema 0.9 --width 0.25 --blocks 1"
 PARTS = {
-    "classify": Part(f"--model tiny --size 32 --ema 0.9 --epochs {EPOCHS}", "loss", "top1"),
-    "autoencode": Part(f"{SMALL} --epochs {EPOCHS}", "loss", "psnr"),
-    "autoencode-vicreg": Part(
-        f"{SMALL} --code 16 --objective vicreg+texture --epochs {EPOCHS}", "loss", "psnr"
-    ),
-    "stylegen": Part(
-        f"{SMALL} --channels 4 --style 8 --lessons 1 --power 0 --epochs {EPOCHS}", "rebuild", "psnr"
-    ),
-    "lora": Part(
-        f"--base tiny --size 32 --ema 0.9 --rank 4 --power 0 --steps {EPOCHS * PICTURES // BATCH} "
-        f"--every {PICTURES // BATCH} --sampling 1 --score 0",
-        "loss",
-        "valid",
-    ),
-}  # fmt: skip
+    "classify": Part("--model tiny --size 32 --ema 0.9", "loss", "top1"),
+    "classify-48": Part("--model tiny --size 32 --ema 0.9", "loss", "top1", batch=48),
+    "autoencode": Part(SMALL, "loss", "psnr"),
+    "autoencode-vicreg": Part(f"{SMALL} --code 16 --objective vicreg+texture", "loss", "psnr", batch=48),
+    "stylegen": Part(f"{SMALL} --channels 4 --style 8 --lessons 1 --power 0", "rebuild", "psnr"),
+    "lora": Part("--base tiny --size 32 --ema 0.9 --rank 4 --power 0 --sampling 1 --score 0", "loss", "valid"),
+}
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,10 @@ def traced(work: Path, part: str, names: list[str]) -> int:
         steps.clear()
         wrote.clear()
         folder = folder_of(work, part, job)
-        arguments = [*PARTS[part].options.split(), "--batch-size", str(BATCH), "--seed", str(job.seed)]
+        asked = PARTS[part]
+        arguments = [*asked.options.split(), "--batch-size", str(asked.batch), "--seed", str(job.seed)]
+        long = ["--steps", STEPS, "--every", asked.epoch] if part == "lora" else ["--epochs", STEPS // asked.epoch]
+        arguments += map(str, long)
         arguments += ["--data", str(work / "data"), "--cache-dir", str(work / "cache"), "--runs", str(folder / "runs")]
         arguments += ["--device", "cpu", "--precision", "fp32"]
         if status := importlib.import_module(f"wikiart_{part.partition('-')[0]}.cli").main(arguments):
@@ -230,10 +232,9 @@ def dealt_back(shares: list[list[list[int]]]) -> list[list[int]]:
     return [[row for place in zip(*step, strict=True) for row in place] for step in zip(*shares, strict=True)]
 
 
-def twice(steps: list[list[int]]) -> int:
-    """How many pictures are shown more than once in an epoch, over all epochs."""
-    a_epoch = PICTURES // BATCH
-    epochs = [steps[start : start + a_epoch] for start in range(0, len(steps), a_epoch)]
+def twice(steps: list[list[int]], epoch: int) -> int:
+    """How many pictures are shown more than once in an epoch of so many steps, over all epochs."""
+    epochs = [steps[start : start + epoch] for start in range(0, len(steps), epoch)]
     return sum(
         shown > 1 for epoch in epochs for shown in Counter(row for step in epoch for row in step).values()
     )  # fmt: skip
@@ -249,12 +250,12 @@ def rows_of(part: str, runs: dict[str, Trained]) -> Iterator[str]:
         writers = f"{run.writers[0]}" + (f" + {sum(run.writers[1:])}" if len(run.writers) > 1 else "")
         yield (
             f"| {part} | {name} | {run.loss:.4f} | {run.measure:.4f} | {far:.4f} | {other} of {len(run.steps)} | "
-            f"{twice(run.steps)} | {writers} | {run.processes} | {run.lines} |"
+            f"{twice(run.steps, PARTS[part].epoch)} | {writers} | {run.processes} | {run.lines} |"
         )
 
 
 HEAD = """\
-| part | processes | {loss} | {measure} | weights from 1 process ÷ between seeds | steps with other pictures | \
+| part | processes | loss | on valid | weights from 1 process ÷ between seeds | steps with other pictures | \
 pictures twice in an epoch | files written by the first + by others | `processes` in run.json | lines in metrics.jsonl |
 |---|---|---|---|---|---|---|---|---|---|"""
 
@@ -271,8 +272,7 @@ def main(arguments: list[str]) -> int:
         work = (options.work or Path(temporary)).absolute()
         work.mkdir(parents=True, exist_ok=True)
         build(work / "data", size=40, share=PICTURES / 2700, say=lambda text: None)
-        print(f"torch {torch.__version__}, {os.cpu_count()} cores; {PICTURES} pictures, batches of {BATCH} over all "
-              f"processes, {EPOCHS} epochs.\n\n" + HEAD.format(loss="loss", measure="measure on valid"))  # fmt: skip
+        print(f"torch {torch.__version__}, {os.cpu_count()} cores; {PICTURES} pictures, {STEPS} steps.\n\n{HEAD}")
         for part in options.parts:
             runs = train(work, part, *ALONE)
             for job in SHARED:
