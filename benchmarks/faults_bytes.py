@@ -18,7 +18,7 @@ from PIL import Image
 from wikiart_data.decode import BadPictureError, decode
 
 SECONDS = 20
-"""Of a core that one file may take; small pictures take a thousandth. Waiting for a busy machine does not count."""
+"""Of a core that one file may take; small pictures take a thousandth. Waiting for a busy machine counts not."""
 MEMORY = 2 << 30
 """What decoding may ask for beyond what was there before: a picture of the largest size allowed, a few times over."""
 
