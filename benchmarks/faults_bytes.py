@@ -18,7 +18,7 @@ from PIL import Image
 from wikiart_data.decode import BadPictureError, decode
 
 SECONDS = 20
-"""What one file may take; small pictures take a thousandth of it."""
+"""Of a core that one file may take; small pictures take a thousandth. Waiting for a busy machine counts not."""
 MEMORY = 2 << 30
 """What decoding may ask for beyond what was there before: a picture of the largest size allowed, a few times over."""
 
@@ -154,7 +154,9 @@ def mutated(number: int, seed: int, place: Path, tally: Tally) -> None:
         return f"mutated {kinds[at % len(files)].partition('-')[0].upper()}", mutation(files, at, seed)
 
     peak = decoded_all(trial, number, place, tally)
-    tally.notes.append(f"Decoding mutations took at most {peak / 1e6:.0f} MB and {SECONDS} s a file were allowed.")
+    tally.notes.append(
+        f"Decoding mutations took at most {peak / 1e6:.0f} MB; {SECONDS} s of a core were allowed a file."
+    )
 
 
 def odd(folder: Path, place: Path, tally: Tally) -> None:
@@ -185,7 +187,7 @@ def decoded_all(trial, number: int, place: Path, tally: Tally) -> int:
                 tally.lose(what, ending)
         at += len(lines)
         if status != 0:
-            why = "hangs" if status == -signal.SIGALRM else f"ends the process with {status}"
+            why = "hangs" if status == -signal.SIGPROF else f"ends the process with {status}"
             (place / "killer.bin").write_bytes(trial(at)[1])
             tally.lose(trial(at)[0], f"number {at} {why}")
             at += 1
@@ -198,14 +200,14 @@ def _decode_from(trial, at: int, number: int, shared: mmap.mmap, report: Path) -
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff speaks of every fault
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     began = _highest()
     with report.open("w", buffering=1) as lines:
         for place in range(at, number):
             what, content = trial(place)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             lines.write(f"{what}\t{_outcome(content, place)}\n")
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             peak = max(struct.unpack("q", shared[:8])[0], _highest() - began)
             shared[:8] = struct.pack("q", peak)
     os._exit(0)

@@ -56,7 +56,7 @@ def damaged(kept: Kept, flips: int, seed: int) -> list[tuple[str, str, str]]:
         flipped = bytearray(whole)
         is_cut = len(found) >= len(places)
         flipped[place] ^= 1 << dice.randrange(8)
-        kept.file.write_bytes(whole[:place] if is_cut else flipped)
+        put(kept.file, whole[:place] if is_cut else flipped)
         what, where = f"{kept.what}, {'cut' if is_cut else 'bit flipped'}", f"at byte {place} of {len(whole)}"
         try:
             same = kept.read() == truth
@@ -68,9 +68,15 @@ def damaged(kept: Kept, flips: int, seed: int) -> list[tuple[str, str, str]]:
             found.append((what, "refused" if good else "lost", f"not mended {where}: {error}"))
         except Exception as error:
             found.append((what, "lost", f"{type(error).__name__} {where}: {error}"))
-        if kept.file.exists() or kept.file.parent.is_dir():
-            kept.file.write_bytes(whole)
+        put(kept.file, whole)
     return found
+
+
+def put(file: Path, content: bytes) -> None:
+    """Write a file as another one of that name: whoever has the old one mapped into memory keeps it."""
+    file.parent.mkdir(exist_ok=True)
+    file.with_name("put").write_bytes(content)
+    file.with_name("put").replace(file)
 
 
 def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
