@@ -72,7 +72,7 @@ def test_small_multiples_have_a_panel_a_style_with_its_number():
     points, labels, _ = blobs(600)
     figure = small_multiples(points, labels, STYLES)
     panels = [axes for axes in figure.axes if axes.axison]
-    names = ["Mannerism Late Renaissa…" if "Mannerism" in style else readable(style) for style in STYLES]
+    names = ["Mannerism Late Renaiss…" if "Mannerism" in style else readable(style) for style in STYLES]
     assert [axes.get_title(loc="left") for axes in panels] == names
     counts = np.bincount(labels, minlength=27)
     assert [axes.texts[0].get_text() for axes in panels] == [f"{n:,}" for n in counts]
