@@ -100,7 +100,7 @@ def test_what_kills_the_process_hangs_or_takes_all_memory_is_seen(tmp_path, monk
         while content == b"\2":
             pass
         if content == b"\3":
-            np.ones(faults_bytes.MEMORY, dtype=np.uint8)
+            np.ones(2 * faults_bytes.MEMORY, dtype=np.uint8)
         return Image.new("L" if content == b"\4" else "RGB", (2, 2))
 
     monkeypatch.setattr(faults_bytes, "decode", decode_badly)

@@ -116,7 +116,7 @@ def test_what_is_damaged_is_made_again(sd, paintings, tmp_path, monkeypatch, cap
     truth, found = read(), made(monkeypatch)
     (path, *_) = (tmp_path / "cache" / "lora").glob(f"*/{file}")
     whole = path.read_bytes()
-    for damaged in (whole[:-1], whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:], b""):
+    for damaged in (whole[:-2], whole[:-9] + bytes([whole[-9] ^ 4]) + whole[-8:], b""):
         path.write_bytes(damaged)
         found.clear()
         assert read() == truth

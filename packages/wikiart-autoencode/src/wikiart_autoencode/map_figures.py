@@ -21,7 +21,7 @@ RASTER_ABOVE = 2000
 _MOST_ROWS = 60
 _PANEL_COLUMNS = 6
 _LEGEND_COLUMNS = 4
-_LONGEST = 21
+_LONGEST = 23
 """Characters that fit above a small map."""
 
 
