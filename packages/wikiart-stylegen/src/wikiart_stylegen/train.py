@@ -3,11 +3,10 @@
 import copy
 import time
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from accelerate import Accelerator
 from torch import Tensor, nn
 
 from wikiart_autoencode.losses import reconstruction_loss
@@ -38,6 +37,9 @@ from wikiart_stylegen.losses import (
     statistics_distance,
 )
 from wikiart_stylegen.network import StyleAutoencoder
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 EPOCHS, EPOCHS_ON_SAMPLE = 40, 10
 """Where --epochs does not say."""
@@ -278,7 +280,7 @@ TERMS = ("rebuild", "real", "named", "statistics", "content", "edges", "hidden")
 
 
 def teach_namer(
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     watchers: Watchers,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
@@ -316,7 +318,7 @@ def teach_namer(
 
 
 def teach_critic(
-    accelerator: Accelerator,
+    accelerator: "Accelerator",
     watchers: Watchers,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
