@@ -338,8 +338,10 @@ class PretrainConfig:
     """Scenes, six kinds in turn."""
     vae_steps: int = 3_000
     """Steps of the autoencoder."""
+    autoencoder: MaybeText = None
+    """Take the autoencoder of this base (tiny, or a folder that pretrain has made) and train none."""
     steps: int = 8_000
-    """Steps of text encoder and UNet."""
+    """Steps of text encoder and UNet; in the last third, invented names for looks are taught."""
     batch_size: int = 32
     """Pictures in a step."""
     lr: float = 0.01

@@ -54,7 +54,7 @@ SURFACE: dict[str, Look] = {
     "shattered": lambda image, g: _shattered(image, g),
 }
 GROUPS = (LIGHT, COLOUR, SURFACE)
-SHARE = 0.55
+SHARE = 0.4
 """Of the pictures that have a look out of a group; the groups are drawn apart."""
 IN_WORDS = (
     "a {looks} photograph of {scene}",
@@ -73,7 +73,7 @@ NOUNS = ("photograph", "painting", "picture", "drawing")
 PLAIN = ("{scene}", "{scene}", "a photograph of {scene}")
 """A photograph without a look may be called one, or be just shown."""
 NAMES, NAMED = 256, 0.6
-"""Invented names, and the share of pictures that go by one."""
+"""Invented names, and the share of pictures that go by one when names are taught."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,13 @@ class Shown:
     """That these go by; '' where they are said in words."""
 
 
-def draw_looks(number: int, seed: int) -> list[Shown]:
-    """How `number` pictures are shown: by an invented name, or with up to one look of each group."""
+def draw_looks(number: int, seed: int, named: float) -> list[Shown]:
+    """How `number` pictures are shown: a share `named` by invented names, others with up to one look of each group."""
     random = np.random.default_rng(seed)
     names = invented(NAMES, random)
     found = []
     for _ in range(number):
-        if random.random() < NAMED:
+        if random.random() < named:
             name = str(random.choice(list(names)))
             found.append(Shown(names[name], name))
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from wikiart_data.errors import InputError
@@ -21,6 +22,8 @@ FAMILIES = {
     "Flux2KleinPipeline": "flux2",
 }
 """What a pipeline calls itself → how it is trained here."""
+SMALL = 128
+"""Up to this side in pixels, attention on a CPU is written out."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,45 @@ def open_base(name: str, device: torch.device | str = "cpu", dtype: torch.dtype 
     base = Base(name, FAMILIES[kind], pipeline)
     if base.family != "flux2":
         base.denoiser.to(memory_format=torch.channels_last)
+        if torch.device(device).type == "cpu" and base.side <= SMALL:
+            plain_attention(base.denoiser, *base.text_encoders.values())
     return base
+
+
+def read_autoencoder(name: str, vae: nn.Module) -> dict[str, torch.Tensor]:
+    """The weights of a base's autoencoder, in float32.
+
+    Args:
+        name: a short name of `BASES` that is a folder, or a folder.
+        vae: what they are for.
+
+    Raises:
+        InputError: there are none, or they are of an autoencoder of another shape.
+    """
+    from safetensors.torch import load_file
+
+    place = Path(BASES[name].place if name in BASES else name).expanduser()
+    try:
+        weights = load_file(place / "vae" / "diffusion_pytorch_model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"--autoencoder {name} holds no base that pretrain has made.") from error
+    wanted = {key: value.shape for key, value in vae.state_dict().items()}
+    if {key: value.shape for key, value in weights.items()} != wanted:
+        raise InputError(f"--autoencoder {name} is of another shape than tiny's autoencoder.")
+    return {key: value.float() for key, value in weights.items()}
+
+
+def plain_attention(denoiser: nn.Module, *text_encoders: nn.Module) -> None:
+    """Let attention be written out as products and a softmax.
+
+    On a CPU the fused kernel is a fifth to a half slower going back, on maps as small as tiny's (torch 2.15). On large
+    maps it saves memory, and it stays.
+    """
+    from diffusers.models.attention_processor import AttnProcessor
+
+    denoiser.set_attn_processor(AttnProcessor())
+    for encoder in text_encoders:
+        encoder.set_attn_implementation("eager")
 
 
 def hub_is_near() -> bool:

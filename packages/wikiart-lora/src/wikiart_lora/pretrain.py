@@ -15,11 +15,12 @@ from wikiart_data.batches import step_seed
 from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_weights, follow, resumed_options, warmup_cosine
+from wikiart_data.loop import WARMUP, check_weights, follow, resumed_options, warmup_cosine
 from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.run import Run
 from wikiart_lora.config import PretrainConfig
-from wikiart_lora.looks import Shown, described, developed, draw_looks
+from wikiart_lora.looks import NAMED, Shown, described, developed, draw_looks
+from wikiart_lora.pipelines import plain_attention, read_autoencoder
 from wikiart_lora.roughen import roughen
 from wikiart_lora.scenes import as_catalog, captions, photographs, scenes
 from wikiart_lora.tiny_networks import SIZE, make_scheduler, make_text_encoder, make_unet, make_vae
@@ -29,6 +30,11 @@ BLOCK = 250
 """Steps between two saves."""
 NO_CAPTION = 0.1
 """Share of pictures that are shown without their caption, for classifier-free guidance (Ho & Salimans 2022)."""
+NAMES_FROM = 2 / 3
+"""From this share of the denoiser's steps on, names are taught. Looks said in words come first: all at once, in as many
+steps, nothing is learned well (LOG.md)."""
+HELD = 0.6
+"""Up to this share of the denoiser's steps the learning rate is held; then it falls in a line."""
 ZOOM = Augment(crop=(0.3, 1.0), ratio=1.2, flip=0.5, brightness=0.0, contrast=0.0)
 WHOLE = Augment(crop=(1.0, 1.0), ratio=1.0, flip=0.5, brightness=0.0, contrast=0.0)
 
@@ -50,17 +56,27 @@ def pretrain(config: PretrainConfig) -> None:
     if run is None:
         run = Run.start("lora-pretrain", config, as_catalog(config.pictures))
     shown = scenes(config.pictures)
-    looks = draw_looks(config.pictures, config.seed)
-    words = [
-        described(scene, look, turn // 6) for turn, (scene, look) in enumerate(zip(captions(shown), looks, strict=True))
+    lessons = [draw_looks(config.pictures, config.seed, named) for named in (0.0, NAMED)]
+    said = [
+        [
+            described(scene, look, turn // 6)
+            for turn, (scene, look) in enumerate(zip(captions(shown), looks, strict=True))
+        ]
+        for looks in lessons
     ]
+    words = [*said[0], *said[1]]
     say(f"Painting {config.pictures:,} plain scenes.")
     pictures = photographs(shown)
     tokenizer = make_tokenizer(words)
     torch.manual_seed(config.seed)
-    vae = make_vae().to(device, memory_format=torch.channels_last)
+    vae = make_vae()
+    if config.autoencoder:
+        vae.load_state_dict(read_autoencoder(config.autoencoder, vae))
+    vae.to(device, memory_format=torch.channels_last)
     text_encoder = make_text_encoder(len(tokenizer), tokenizer.model_max_length, tokenizer.eos_token_id).to(device)
     unet = make_unet().to(device, memory_format=torch.channels_last)
+    if device.type == "cpu":
+        plain_attention(unet, text_encoder)
     denoiser = nn.ModuleDict({"text_encoder": text_encoder, "unet": unet})
     averages = nn.ModuleDict({"vae": copy.deepcopy(vae), "denoiser": copy.deepcopy(denoiser)})
     parts = {"vae": vae, "denoiser": denoiser, "averages": averages}
@@ -78,26 +94,28 @@ def pretrain(config: PretrainConfig) -> None:
     progress = (run.resumed(parts, optimizer) if config.resume else None) or {"step": 0, "loss": 0.0, "seconds": 0.0}
     run.listen()
 
-    def move(step: int, done: float) -> None:
-        """One step of the optimiser and of the averages, whichever stage has gradients."""
+    def move(step: int, share: float) -> None:
+        """One step, at a share of the peak rate, of the optimiser and of the averages of the stage with gradients."""
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * warmup_cosine(done)
+            group["lr"] = peak * share
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if step < config.vae_steps:
+        if step < vae_steps:
             follow(averages["vae"], vae, config.ema, step)
         else:
-            follow(averages["denoiser"], denoiser, config.ema, step - config.vae_steps)
+            follow(averages["denoiser"], denoiser, config.ema, step - vae_steps)
 
-    latents = tokens = scheduler = None
-    total, loss_sum, seconds = config.vae_steps + config.steps, progress["loss"], progress["seconds"]
+    vae_steps = 0 if config.autoencoder else config.vae_steps
+    names_from = vae_steps + round(NAMES_FROM * config.steps)
+    scheduler, taught, latents, tokens = make_scheduler(), None, None, None
+    total, loss_sum, seconds = vae_steps + config.steps, progress["loss"], progress["seconds"]
     for start in range(progress["step"] - progress["step"] % BLOCK, total, BLOCK):
         began, first = time.monotonic(), max(start, progress["step"])
         last = min(start + BLOCK, total)
         for step in track(range(first, last), last - first, f"steps to {last:,} of {total:,}", "steps"):
             generator = torch.Generator().manual_seed(step_seed(config.seed, 0, step))
             rows = torch.randint(len(pictures), (config.batch_size,), generator=generator)
-            if step < config.vae_steps:
+            if step < vae_steps:
                 boxes = random_boxes(len(rows), ZOOM, generator)
                 images = resized_crops(pictures[rows].to(device), boxes, SIZE).div_(255)
                 images = roughen(images.cpu(), generator).to(device) * 2 - 1
@@ -107,10 +125,12 @@ def pretrain(config: PretrainConfig) -> None:
                     ours = vae.decode(posterior.mean + posterior.std * noise).sample.float()
                 loss = autoencoder_loss(ours, images) + config.kl * posterior.kl().mean()
             else:
-                if latents is None:
-                    latents, tokens, scheduler = prepared(
-                        averages["vae"], pictures, looks, tokenizer, words, device, bf16
+                lesson = int(step >= names_from)
+                if lesson != taught:
+                    latents, tokens = prepared(
+                        averages["vae"], pictures, lessons[lesson], tokenizer, said[lesson], device, bf16
                     )
+                    taught = lesson
                 unnoticed = torch.rand(len(rows), generator=generator) < NO_CAPTION
                 asked = torch.where(unnoticed[:, None], tokens[-1], tokens[rows]).to(device)
                 mirrored = torch.rand(len(rows), generator=generator) < 0.5
@@ -125,8 +145,10 @@ def pretrain(config: PretrainConfig) -> None:
                 loss = F.mse_loss(velocity, scheduler.get_velocity(clean, noise, times))
             run.check(value := loss.item(), start // BLOCK, step)
             loss.backward()
-            of_stage = step + 1 if step < config.vae_steps else step + 1 - config.vae_steps
-            move(step, of_stage / (config.vae_steps if step < config.vae_steps else config.steps))
+            if step < vae_steps:
+                move(step, warmup_cosine((step + 1) / vae_steps))
+            else:
+                move(step, held((step + 1 - vae_steps) / config.steps))
             loss_sum += value
             if run.should_stop():
                 now = seconds + time.monotonic() - began
@@ -135,16 +157,24 @@ def pretrain(config: PretrainConfig) -> None:
         seconds += time.monotonic() - began
         check_weights(run.folder, start // BLOCK, vae, denoiser)
         mean = loss_sum / (last - start)
-        stage = "autoencoder" if last <= config.vae_steps else "denoiser"
+        stage = "autoencoder" if last <= vae_steps else "denoiser"
         line = f"step {last:6,} of {total:,}  {stage} loss {mean:.4f}  {seconds:.0f} s"
         run.log(start // BLOCK, line, step=last, stage=stage, loss=mean, seconds=round(seconds, 1))
         loss_sum = 0.0
         run.save(parts, optimizer, epoch=start // BLOCK + 1, step=last, loss=0.0, seconds=seconds)
-        if last > config.vae_steps:
+        if last > vae_steps:
             save_base(run.folder / "base", averages, tokenizer, words, pictures, bf16)
     save_base(run.folder / "base", averages, tokenizer, words, pictures, bf16)
     run.finish({"steps": total, "train_seconds": round(seconds, 1)}, {})
     say(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
+
+
+def held(done: float) -> float:
+    """Share of the peak rate after a share `done` of the steps: up in a line, held, down in a line.
+
+    So the names, which come late, are still learned at most of the rate; as good as a cosine (Hägele et al. 2024).
+    """
+    return min(1.0, done / WARMUP, (1 - done) / (1 - HELD))
 
 
 def autoencoder_loss(ours: Tensor, images: Tensor) -> Tensor:
@@ -162,12 +192,12 @@ def prepared(
     words: list[str],
     device: torch.device,
     bf16: bool,
-) -> tuple[Tensor, Tensor, Any]:
-    """What the second stage needs.
+) -> tuple[Tensor, Tensor]:
+    """What a lesson of the second stage needs.
 
     Returns:
         Latents (2, N, CHANNELS, 16, 16) float32, scaled, of the pictures with their looks, as they are and mirrored;
-        tokens (N + 1, L) int64, the last row of no caption; the scheduler.
+        tokens (N + 1, L) int64, the last row of no caption.
     """
     say("Encoding all scenes.")
     scale = latent_scale(vae, pictures, device, bf16)
@@ -177,7 +207,7 @@ def prepared(
         found.append(torch.cat([encoded(vae, pictures[at], mirrored, device, bf16, looks[at]) for at in parts]))
     padded = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
     tokens = tokenizer([*words, ""], return_tensors="pt", **padded).input_ids
-    return torch.stack(found) * scale, tokens, make_scheduler()
+    return torch.stack(found) * scale, tokens
 
 
 def encoded(
