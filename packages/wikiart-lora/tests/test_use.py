@@ -14,7 +14,7 @@ from wikiart_lora import evaluate as scoring
 from wikiart_lora.adapter import load_adapter
 from wikiart_lora.cli import main
 from wikiart_lora.config import EvaluateConfig
-from wikiart_lora.measures import diversity, hits, kernel_distance, kid, memorisation, share
+from wikiart_lora.measures import diversity, memorisation
 from wikiart_lora.painting import paint
 from wikiart_lora.pipelines import open_base
 from wikiart_lora.probe import train_probe
@@ -162,17 +162,8 @@ def test_a_push_without_network_is_a_sentence(trained, capsys):
 
 def test_the_measures_on_numbers_known_beforehand():
     torch.manual_seed(0)
-    real, same, other = torch.randn(400, 8), torch.randn(400, 8), torch.randn(400, 8) + 1
-    assert abs(kernel_distance(real, same)) < 0.05
-    assert kernel_distance(real, other) > 1
-    found = kid(real, other, 1.0)
-    assert found["interval"][0] < found["value"] < found["interval"][1]
     assert diversity(torch.ones(5, 3)) == pytest.approx(0, abs=1e-9)
     assert diversity(torch.eye(4)) == pytest.approx(1)
-    answers = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
-    assert hits(answers, torch.tensor([0, 0]), 1).tolist() == [True, False]
-    assert hits(answers, torch.tensor([1, 1]), 2).tolist() == [True, True]
-    assert share(np.array([True] * 9 + [False]))["interval"][1] < 1
     train, held = torch.randn(50, 12), torch.randn(50, 12)
     copied = memorisation(train[:20] + 0.001, train, held)
     assert copied["painted"]["value"] < 0.01

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.measures import PERMUTATIONS, mean_and_std, silhouette, silhouette_permuted
 from wikiart_data.errors import InputError
 from wikiart_data.listing import SPLITS
+from wikiart_data.measures import wilson
 
 NEIGHBOURS = 20
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -166,14 +166,13 @@ def _on_sphere(codes: np.ndarray) -> np.ndarray:
 
 def _scored(name: str, named: np.ndarray, labels: np.ndarray, seed: int) -> dict[str, Any]:
     hits = int((named == labels).sum())
-    interval = binomtest(hits, len(labels)).proportion_ci(method="wilson")
     totals = np.unique(labels, return_counts=True)[1]
     recall = _recall(named, labels)
     # Drawing n pictures of a style anew and counting the right ones is a binomial draw.
     drawn = np.random.default_rng(seed).binomial(totals, recall, size=(BOOTSTRAPS, len(totals))) / totals
     return {
         f"{name}_top1": hits / len(labels),
-        f"{name}_top1_interval": [float(interval.low), float(interval.high)],
+        f"{name}_top1_interval": wilson(hits, len(labels)),
         f"{name}_balanced": float(recall.mean()),
         f"{name}_balanced_interval": [float(value) for value in np.percentile(drawn.mean(axis=1), [2.5, 97.5])],
     }

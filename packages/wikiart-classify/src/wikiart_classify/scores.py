@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix
+
+from wikiart_data.measures import wilson
 
 MANY, MEDIUM = 200, 50
 """A style has many training pictures from MANY on, medium from MEDIUM on, else few (Liu et al. 2019, scaled)."""
@@ -57,9 +58,9 @@ def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str],
     result: dict[str, Any] = {
         "n": number,
         "top1": hits1 / number,
-        "top1_interval": _wilson(hits1, number),
+        "top1_interval": wilson(hits1, number),
         "top3": hits3 / number,
-        "top3_interval": _wilson(hits3, number),
+        "top3_interval": wilson(hits3, number),
         "majority": majority / number,
         "balanced": float(recall[present].mean()),
         "balanced_interval": _percentiles(recalls[:, present].mean(axis=1)),
@@ -113,11 +114,6 @@ def most_confused(result: dict, number: int = 5) -> list[tuple[str, str, int, in
     order = np.argsort(-confusion, axis=None, kind="stable")[:number]
     pairs = [divmod(int(place), len(names)) for place in order]
     return [(names[i], names[j], int(confusion[i, j]), int(totals[i])) for i, j in pairs if confusion[i, j] > 0]
-
-
-def _wilson(hits: int, number: int) -> list[float]:
-    interval = binomtest(hits, number).proportion_ci(method="wilson")
-    return [float(interval.low), float(interval.high)]
 
 
 def _percentiles(values: np.ndarray) -> list[float]:

@@ -18,12 +18,10 @@ import dataclasses
 import io
 import json
 import math
-import re
-import shutil
 import signal
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +37,7 @@ from wikiart_data.metrics import read_metrics
 from wikiart_data.page import write_page
 from wikiart_data.provenance import provenance
 from wikiart_data.results import draw, leave
+from wikiart_data.run_folder import agreed, fresh_folder
 from wikiart_data.weights import load_weights, not_written, read_model, write_bytes, write_model
 
 if TYPE_CHECKING:
@@ -85,7 +84,7 @@ class Run:
         Raises:
             InputError: the folder exists and `overwrite` is not set, or cannot be written.
         """
-        folder = _agreed(lambda: _fresh_folder(Path(config.runs) / part, config.name, config.overwrite), accelerator)
+        folder = agreed(lambda: fresh_folder(Path(config.runs) / part, config.name, config.overwrite), accelerator)
         record = {
             "part": part,
             "config": _plain(config),
@@ -354,61 +353,6 @@ def find_model(model: Path | None, runs: Path, part: str) -> Path:
 def _others(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The first names under which two records hold different values."""
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))[:5]
-
-
-def _fresh_folder(parent: Path, name: str | None, overwrite: bool) -> Path:
-    """The folder of a new run: `name`, or the next free number."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        return _made(parent, name, overwrite)
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or parent} cannot be made or replaced ({error.strerror}); choose another place with "
-            "--runs DIR."
-        ) from error
-
-
-def _made(parent: Path, name: str | None, overwrite: bool) -> Path:
-    if name is None:
-        taken = [int(found.name) for found in parent.glob("*") if found.name.isdecimal()]
-        for number in range(max(taken, default=0) + 1, 1_000_000):
-            try:
-                (parent / f"{number:03d}").mkdir()
-                return parent / f"{number:03d}"
-            except FileExistsError:
-                continue  # another run has just taken it
-    if not re.fullmatch(r"[\w][\w.=+-]*", name or ""):
-        raise InputError(f"--name {name!r} cannot be a folder name: use letters, digits, '_', '-', '.', '='.")
-    folder = parent / str(name)
-    if folder.exists():
-        if not overwrite:
-            raise InputError(
-                f"{folder} exists. Choose another --name, go on with --resume {folder}, or replace it with --overwrite."
-            )
-        shutil.rmtree(folder)
-    folder.mkdir()
-    return folder
-
-
-def _agreed(make: Callable[[], Path], accelerator: "Accelerator | None") -> Path:
-    """What the main process makes, known to all; a mistake there ends the others too, instead of leaving them waiting.
-
-    Raises:
-        InputError: in every process, what the main one met.
-    """
-    answer: list[Any] = [None]
-    if accelerator is None or accelerator.is_main_process:
-        try:
-            answer = [make()]
-        except InputError as error:
-            answer = [error]
-    if accelerator is not None and accelerator.num_processes > 1:
-        from accelerate.utils import broadcast_object_list
-
-        answer = broadcast_object_list(answer)
-    if isinstance(answer[0], InputError):
-        raise answer[0]
-    return answer[0]
 
 
 def _plain(config: Any) -> dict[str, Any]:

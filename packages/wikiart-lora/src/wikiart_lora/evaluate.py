@@ -13,6 +13,7 @@ from wikiart_data.console import say, track
 from wikiart_data.decode import BadPictureError, decode
 from wikiart_data.errors import InputError
 from wikiart_data.judge import Judge
+from wikiart_data.measures import hits, kid, length, mean, share
 from wikiart_data.results import leave
 from wikiart_data.run import read_record
 from wikiart_data.sample.build import MARK
@@ -25,7 +26,7 @@ from wikiart_lora.config import EvaluateConfig
 from wikiart_lora.families import decode_latents, encode_pictures
 from wikiart_lora.figures import pairs_figure, picture_grid, score_figure
 from wikiart_lora.generate import Trained, open_trained
-from wikiart_lora.measures import diversity, hits, kid, mean, memorisation, share, small
+from wikiart_lora.measures import diversity, memorisation, small
 from wikiart_lora.painting import paint
 from wikiart_lora.probe import kept, kinds_of, train_probe
 from wikiart_lora.report import show_score
@@ -206,7 +207,7 @@ def with_judge(
     truth = torch.from_numpy(held_labels)
     for name, answers in (("real", of_real), ("real, encoded and decoded", through)):
         result["rows"][name] = {f"top{k}": share(hits(answers, truth, k)) for k in (1, 3)}
-    scale = features_real.square().mean().sqrt().clamp(min=1e-6).item()
+    scale = length(features_real)
     labels = np.unique(wanted)
     for name, images in made.items():
         answers, features = looked_at(judge, images, device)

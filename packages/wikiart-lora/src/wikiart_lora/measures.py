@@ -5,61 +5,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.stats import binomtest
 from torch import Tensor
 
-DRAWS = 200
-"""Of the bootstrap and of half samples."""
+from wikiart_data.measures import mean, share
+
 SMALL = 16
 """Side of the small pictures that stand for what is where; finer detail is the brush."""
-
-
-def share(hits: np.ndarray) -> dict[str, Any]:
-    """A share of pictures with its 95 % interval (Wilson): (N,) bool → value, interval, n."""
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    return {"value": float(hits.mean()), "interval": [float(interval.low), float(interval.high)], "n": len(hits)}
-
-
-def mean(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """A mean with its 95 % bootstrap interval: (N,) float → value, interval, n."""
-    random = np.random.default_rng(seed)
-    drawn = values[random.integers(len(values), size=(DRAWS * 5, len(values)))].mean(axis=1)
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"value": float(values.mean()), "interval": [float(low), float(high)], "n": len(values)}
-
-
-def hits(probabilities: Tensor, wanted: Tensor, first: int) -> np.ndarray:
-    """(N,) bool: is the wanted style (N,) among the judge's `first` likeliest of (N, C)?"""
-    first = min(first, probabilities.shape[1])
-    return (probabilities.topk(first, dim=1).indices == wanted[:, None]).any(dim=1).numpy()
-
-
-def kernel_distance(real: Tensor, painted: Tensor) -> float:
-    """KID: unbiased MMD² with the kernel (x·y / d + 1)³ (Bińkowski et al. 2018, §4); at least two of each."""
-    x, y = real.double(), painted.double()
-    dimension = x.shape[1]
-    within_x, within_y, between = ((a @ b.T / dimension + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
-    n, m = len(x), len(y)
-    mean_x = (within_x.sum() - within_x.diagonal().sum()) / (n * (n - 1))
-    mean_y = (within_y.sum() - within_y.diagonal().sum()) / (m * (m - 1))
-    return float(mean_x + mean_y - 2 * between.mean())
-
-
-def kid(real: Tensor, painted: Tensor, scale: float, seed: int = 0) -> dict[str, Any]:
-    """KID with a 95 % interval from half samples of the painted pictures (Politis & Romano 1994).
-
-    Args:
-        real: (n, d) features.
-        painted: (m, d) features.
-        scale: features are divided by it, so that judges of other widths can be compared.
-        seed: of the half samples.
-    """
-    real, painted = real / scale, painted / scale
-    value = kernel_distance(real, painted)
-    random, half = np.random.default_rng(seed), max(2, len(painted) // 2)
-    halves = [kernel_distance(real, painted[random.permutation(len(painted))[:half]]) for _ in range(DRAWS)]
-    low, high = np.percentile(np.array(halves) - value, [2.5, 97.5])
-    return {"value": value, "interval": [float(value - high), float(value - low)], "n": len(painted)}
 
 
 def diversity(features: Tensor) -> float:

@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wikiart_data.console import track
+from wikiart_data.measures import share
 from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.sample.build import scene_of
 from wikiart_data.sample.scenes import SCENES
-from wikiart_lora.measures import share
 
 SIDE = 32
 BATCH = 64

@@ -15,6 +15,7 @@ from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
 from wikiart_data.judge import Judge
+from wikiart_data.measures import hits, kid, mean, share
 from wikiart_data.packed import PackedImages, pack
 from wikiart_data.results import leave
 from wikiart_data.run import find_model, read_record
@@ -23,7 +24,7 @@ from wikiart_data.source import find_data
 from wikiart_stylegen.checkpoint import Trained, load_network
 from wikiart_stylegen.config import EvaluateConfig
 from wikiart_stylegen.figures import proof_figure
-from wikiart_stylegen.measures import edge_correlation, found_again, hits, kid, mean, share, wanted_styles
+from wikiart_stylegen.measures import edge_correlation, found_again, wanted_styles
 from wikiart_stylegen.network import StyleAutoencoder
 from wikiart_stylegen.report import show_proof
 
