@@ -13,7 +13,7 @@ from wikiart_classify.network import StyleNet
 from wikiart_data.styles import STYLES
 from wikiart_lora.adapter import ATTENTION
 from wikiart_stylegen.network import StyleAutoencoder
-from wikiart_stylegen.train import Watchers
+from wikiart_stylegen.teaching import Watchers
 
 LINKS = {"1 Gbit/s": 1e9, "25 Gbit/s": 25e9, "400 Gbit/s": 400e9}
 SIDES = (128, 183, 256)

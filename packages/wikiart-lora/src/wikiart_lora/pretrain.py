@@ -20,7 +20,7 @@ from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.run import Run
 from wikiart_lora.config import PretrainConfig
 from wikiart_lora.looks import NAMED, Shown, described, developed, draw_looks
-from wikiart_lora.pipelines import plain_attention, read_autoencoder
+from wikiart_lora.pipelines import plain_attention, quiet_loading, read_autoencoder
 from wikiart_lora.roughen import roughen
 from wikiart_lora.scenes import as_catalog, captions, photographs, scenes
 from wikiart_lora.tiny_networks import SIZE, make_scheduler, make_text_encoder, make_unet, make_vae
@@ -269,4 +269,5 @@ def save_base(
         feature_extractor=None,
         requires_safety_checker=False,
     )
-    pipeline.save_pretrained(folder, safe_serialization=True)
+    with quiet_loading():
+        pipeline.save_pretrained(folder, safe_serialization=True)

@@ -3,11 +3,11 @@
 import copy
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from wikiart_autoencode.losses import reconstruction_loss
 from wikiart_autoencode.quality import psnr
@@ -25,21 +25,18 @@ from wikiart_data.sample.build import MARK
 from wikiart_data.source import find_data
 from wikiart_stylegen.checkpoint import make_network
 from wikiart_stylegen.config import TrainConfig
-from wikiart_stylegen.critic import CodeProbe, Critic, StyleNet, StyleStatistics
+from wikiart_stylegen.critic import StyleNet
 from wikiart_stylegen.figures import learning_curve, style_grid
 from wikiart_stylegen.losses import (
     content_cycle,
     edge_distance,
     hidden,
-    hinge_critic,
     hinge_painter,
     other_styles,
     statistics_distance,
 )
 from wikiart_stylegen.network import StyleAutoencoder
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
+from wikiart_stylegen.teaching import Watchers, teach_critic, teach_namer
 
 EPOCHS, EPOCHS_ON_SAMPLE = 40, 10
 """Where --epochs does not say."""
@@ -48,30 +45,12 @@ CROPS = Augment(crop=(0.6, 1.0), brightness=0.0, contrast=0.0)
 CRITIC_LR = 5e-4
 NAMER_LR, NAMER_DECAY, NAMER_REST = 0.02, 0.1, 0.1
 """Of the style network: peak learning rate, weight decay, and the share of that rate left after its lessons."""
-SMOOTHING = 0.1
-"""Of the style network's labels."""
 STRUCTURE = 0.1
 """Weight of SSIM in reconstruction."""
 NULL = 0.1
 """Share of pictures that are rebuilt under the null style, which so becomes the style of no style."""
 GRID_EVERY, SHOWN = 5, 6
 """A grid of so many pictures of valid is drawn every so many epochs."""
-
-
-class Watchers(nn.Module):
-    """All that looks on while the painter learns, with the optimizers that teach it.
-
-    Args:
-        styles: number of styles.
-        channels: of the content code.
-    """
-
-    def __init__(self, styles: int, channels: int):
-        super().__init__()
-        self.critic = Critic(styles)
-        self.namer = StyleNet(styles)
-        self.probe = CodeProbe(channels, styles)
-        self.known = StyleStatistics(styles, self.namer.length)
 
 
 @dataclass
@@ -277,77 +256,6 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
 
 TERMS = ("rebuild", "real", "named", "statistics", "content", "edges", "hidden")
 """The painter's losses, each with a weight of its name in TrainConfig."""
-
-
-def teach_namer(
-    accelerator: "Accelerator",
-    watchers: Watchers,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    styles: Tensor,
-    painted: Tensor | None,
-) -> float:
-    """Teach the style network a batch of real pictures, and take in their statistics.
-
-    Args:
-        accelerator: of the run; gradients and statistics are those of all processes.
-        watchers: whose style network is taught.
-        optimizer: of the style network.
-        images: (B, 3, S, S) real, of `styles` (B,).
-        styles: (B,) int64.
-        painted: (B, 3, S, S) by the network; half of them are learned as that, beside half of the real ones.
-
-    Returns:
-        The loss.
-    """
-    namer = watchers.namer.requires_grad_(True)
-    half = len(images) if painted is None else max(1, len(images) // 2)
-    shown, names = images[:half], styles[:half]
-    if painted is not None:
-        shown = torch.cat([shown, painted[:half].detach()])
-        names = torch.cat([names, torch.full_like(names, len(watchers.known.means))])
-    statistics = namer.statistics(shown)
-    loss = F.cross_entropy(namer.named(statistics), names, label_smoothing=SMOOTHING)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    mean_gradients(accelerator, namer.parameters())
-    optimizer.step()
-    watchers.known.update(accelerator.gather(statistics[:half].detach()), accelerator.gather(styles[:half]))
-    namer.requires_grad_(False)  # the painter's step, which follows, teaches only the painter
-    return loss.item()
-
-
-def teach_critic(
-    accelerator: "Accelerator",
-    watchers: Watchers,
-    optimizer: torch.optim.Optimizer,
-    images: Tensor,
-    painted: Tensor,
-    code: Tensor,
-    styles: Tensor,
-    wanted: Tensor,
-) -> None:
-    """Teach the patch critic and the probe one batch.
-
-    Args:
-        accelerator: of the run; gradients are those of all processes.
-        watchers: whose critic and probe are taught.
-        optimizer: of both.
-        images: (B, 3, S, S) real, of `styles` (B,).
-        painted: (B, 3, S, S), meant to be in the `wanted` styles (B,).
-        code: (B, K, h, w), content codes of `images`.
-        styles: (B,) int64.
-        wanted: (B,) int64.
-    """
-    critic, probe = watchers.critic.requires_grad_(True), watchers.probe.requires_grad_(True)
-    real, fake = critic(images, styles), critic(painted.detach(), wanted)
-    loss = hinge_critic(real.float(), fake.float()) + F.cross_entropy(probe(code.detach()), styles)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    mean_gradients(accelerator, [*critic.parameters(), *probe.parameters()])
-    optimizer.step()
-    critic.requires_grad_(False)
-    probe.requires_grad_(False)
 
 
 @torch.no_grad()
