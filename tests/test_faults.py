@@ -66,7 +66,7 @@ def test_killed_at_changes_to_files_the_same_command_ends_as_if_unbroken(place, 
     assert nothing_lost(tally).seen[f"kill -9: {command.name}"].total() == 4
 
 
-@pytest.mark.parametrize("place", [0, 2], ids=["pack", "import"])
+@pytest.mark.parametrize("place", range(3), ids=["pack", "download", "import"])
 def test_a_limit_on_the_size_of_files_and_then_none(place, stage, commands, monkeypatch):
     monkeypatch.setattr(faults_disk, "can_mount", lambda _: False)
     tally = Tally()

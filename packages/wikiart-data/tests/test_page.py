@@ -116,6 +116,14 @@ def test_an_unfinished_run_shows_its_progress_and_how_to_go_on(run: Path):
     assert labels == ["loss in training: 3 in epoch 1, 2 in epoch 2", "top-1, %: 25.0 in epoch 1, 37.5 in epoch 2"]
 
 
+def test_a_run_that_counts_steps_is_told_in_steps(run: Path):
+    lines = [{"epoch": place, "step": 150 * (place + 1), "loss": 1.0 - place / 4} for place in (0, 1)]
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    reading = read(write_page(run))
+    assert "not finished, 300 steps so far" in reading.text
+    assert [about["aria-label"] for about in reading.of("svg")] == ["loss in training: 1 in step 150, 0.75 in step 300"]
+
+
 def test_a_finished_run_shows_figures_result_options_styles_and_where_it_came_from(run: Path):
     leave(run, {"valid": SPLIT, "test": SPLIT | {"n": 80}, "train_seconds": 61.0}, {"curve": drawn()})
     reading = read(run / "index.html")
@@ -245,7 +253,7 @@ def test_a_figure_carries_what_it_shows(tmp_path: Path):
 def test_every_epoch_renews_the_page(start: Callable):
     run = start(name="one")
     run.log(0, "", loss=1.0)
-    assert "not finished, 1 epochs so far" in page(run.folder)
+    assert "not finished, 1 epoch so far" in page(run.folder)
     assert read(run.folder / "index.html").of("svg")
     run.finish({"test": SPLIT}, {"curve": drawn()})
     assert "35.0–65.0" in read(run.folder / "index.html").text

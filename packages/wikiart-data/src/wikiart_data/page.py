@@ -131,7 +131,7 @@ def page(folder: Path) -> str:
         _details("Options", _settings(record.get("config") or result.get("options") or {})),
         _details("Styles", _styles(record, result)),
         _details("Data and versions", _provenance(record or result)),
-        _details("All epochs", _epochs(metrics)),
+        _details("All steps" if "step" in (metrics or [{}])[-1] else "All epochs", _epochs(metrics)),
         _details("On the way", pictures.earlier()),
         _details("Files", _files(folder)),
     ]
@@ -156,7 +156,7 @@ def _header(
     if started := str(record.get("started", "")):
         told.append(f"started {started[:10]} {started[11:16]}")
     if record and not result:
-        told.append(f"not finished, {len(metrics)} epochs so far" if metrics else "not finished")
+        told.append(f"not finished, {_went(metrics)} so far" if metrics else "not finished")
     known = facts(result)
     told += [f"{known[key]} {unit}" for key, unit in _LEAD.items() if key in known]
     if device := record.get("device") or result.get("device"):
@@ -201,7 +201,13 @@ def _table(table: Table) -> str:
 
 def _progress(metrics: Sequence[Mapping[str, Any]]) -> str:
     drawn = curves(metrics)
-    return f"<h3>While it learned, {len(metrics)} epochs</h3>\n{drawn}" if drawn else ""
+    return f"<h3>While it learned, {_went(metrics)}</h3>\n{drawn}" if drawn else ""
+
+
+def _went(metrics: Sequence[Mapping[str, Any]]) -> str:
+    """How far it got: in steps where a part counts these, else in epochs, a line each."""
+    last = metrics[-1].get("step")
+    return f"{len(metrics)} epoch{'s' * (len(metrics) != 1)}" if last is None else f"{last:,} steps"
 
 
 def _epochs(metrics: Sequence[Mapping[str, Any]]) -> str:

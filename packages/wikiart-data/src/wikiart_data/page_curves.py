@@ -28,7 +28,9 @@ def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
 
 def curve(key: str, metrics: Sequence[Mapping[str, Any]]) -> str:
     """One figure over the epochs, its first and last value in words; '' if it never is a number."""
-    points = [(line.get("epoch", place), line.get(key)) for place, line in enumerate(metrics)]
+    counted = "step" if "step" in metrics[-1] else "epoch"
+    # Epochs are counted from 0, steps from 1.
+    points = [(line.get(counted, place) + (counted == "epoch"), line.get(key)) for place, line in enumerate(metrics)]
     points = [(float(x), float(y)) for x, y in points if isinstance(y, int | float) and math.isfinite(y)]
     if not points or not all(math.isfinite(x) for x, _ in points):
         return ""
@@ -45,7 +47,7 @@ def curve(key: str, metrics: Sequence[Mapping[str, Any]]) -> str:
         places = [(_WIDTH - _EDGE, _HEIGHT / 2)]
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
     name, told = _name(key), [_text(key, value) for value in (began, ended)]
-    about = f"{name}: {told[0]} in epoch {first + 1:g}, {told[1]} in epoch {last + 1:g}"
+    about = f"{name}: {told[0]} in {counted} {first:g}, {told[1]} in {counted} {last:g}"
     return (
         f'<li><svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{as_html(about)}">'
         f'<path class="ground" d="M0 {_HEIGHT:g}H{_WIDTH:g}"/><polyline class="line" points="{line}"/>'

@@ -187,7 +187,7 @@ def hub_is_near() -> bool:
 
 
 class quiet_loading(warnings.catch_warnings):
-    """While a pipeline is loaded or saved: no bars, and no warnings about what is of no concern to who runs a command."""
+    """While a pipeline is loaded or saved: no bars, and no warnings that are of no concern to who runs a command."""
 
     def __enter__(self) -> None:
         """Silence diffusers and transformers."""
