@@ -56,6 +56,15 @@ def test_captions_are_fixed_by_the_seed_and_differ(paintings):
     assert all("painter" in one[0] for one in first if "by" in one[0])
 
 
+def test_a_share_of_the_captions_names_the_artist(paintings):
+    catalog = scan(paintings)
+    with_all = sum("by painter" in one for several in captions_of(catalog, 4, "", 0) for one in several)
+    assert with_all > 0.7 * 4 * len(catalog.files)
+    assert not any("painter" in one for several in captions_of(catalog, 4, "", 0, 0.0) for one in several)
+    with_half = sum("by painter" in one for several in captions_of(catalog, 4, "", 0, 0.5) for one in several)
+    assert 0.25 < with_half / with_all < 0.75
+
+
 def test_share_of_dropped_captions():
     choices = [["one", "two"]] * 10
     rows = np.arange(10)

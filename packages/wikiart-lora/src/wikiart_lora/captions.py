@@ -67,25 +67,34 @@ def title_of(file: str) -> str:
     return " ".join(word for word in words.split() if not re.search(r"\d", word))[:120] if underscore else ""
 
 
-def captions_of(catalog: Catalog, variants: int, trigger: str, seed: int) -> list[list[str]]:
+def captions_of(catalog: Catalog, variants: int, trigger: str, seed: int, artists: float = 1.0) -> list[list[str]]:
     """`variants` captions of each picture, in different turns of phrase; the same for the same arguments.
 
     Args:
         catalog: all pictures.
         variants: 1 to len(TEMPLATES).
         trigger: a rare word in front of every caption, or ''.
-        seed: which templates a picture gets.
+        seed: which templates a picture gets, and which captions name its artist.
+        artists: share of the captions that may name the artist, if it is known: a name explains the look as well as a
+            style does, and what it explains, the style's words are not taught.
     """
     found = []
     for file, label, artist, title in zip(
         catalog.files, catalog.labels.tolist(), catalog.artists, titles(catalog), strict=True
     ):
         start = zlib.crc32(f"{seed} {Path(file).name}".encode("utf-8", "surrogateescape"))
-        named = re.sub(r"[-_]+", " ", artist) if known_artist(artist) else ""
+        known = re.sub(r"[-_]+", " ", artist) if known_artist(artist) else ""
+        draws = np.random.default_rng(start).random(variants)
         found.append(
             [
-                caption_for(catalog.styles[label], title, named, trigger, TEMPLATES[(start + turn) % len(TEMPLATES)])
-                for turn in range(variants)
+                caption_for(
+                    catalog.styles[label],
+                    title,
+                    known if draw < artists else "",
+                    trigger,
+                    TEMPLATES[(start + turn) % len(TEMPLATES)],
+                )
+                for turn, draw in enumerate(draws)
             ]
         )
     return found

@@ -77,6 +77,8 @@ class TrainConfig:
     """Share of pictures that are shown without their caption."""
     variants: int = 2
     """Captions of each picture, in different turns of phrase."""
+    artists: MaybeReal = None
+    """Share of the captions that name the artist, if known (default: tiny 0, others 0.5)."""
     trigger: str = ""
     """A rare word in front of every caption, such as zwx."""
     flip: bool = False
@@ -134,6 +136,7 @@ _RANGES = (
     ("noise_offset", 0, 1),
     ("dropout", 0, 1),
     ("variants", 1, 4),
+    ("artists", 0, 1),
     ("power", 0, 1),
     ("prior", 0, 1_000_000),
     ("prior_weight", 0, 1000),
@@ -146,12 +149,12 @@ _RANGES = (
 )
 
 TINY = {
-    "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "snr_gamma": 0.0,
+    "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "snr_gamma": 0.0, "artists": 0.0,
     "score": 8, "optimizer": "adamw",
 }  # fmt: skip
 OTHERS = {
     "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention",
-    "snr_gamma": 5.0, "score": 0, "optimizer": "adamw",
+    "snr_gamma": 5.0, "artists": 0.5, "score": 0, "optimizer": "adamw",
 }  # fmt: skip
 """What is left out on the command line, by the kind of base."""
 

@@ -39,10 +39,10 @@ class Supply:
         assert config.batch_size
         self.base, self.catalog, self.config, self.device, self.dtype = base, catalog, config, device, dtype
         self.buckets = make_buckets(config.size, base.multiple, config.aspect)
-        self.captions = captions_of(catalog, config.variants, config.trigger, config.seed)
+        self.captions = captions_of(catalog, config.variants, config.trigger, config.seed, config.artists)
         # The same captions with another style in each: does the network listen to it?
         swapped = replace(catalog, labels=(catalog.labels + len(catalog.styles) // 2) % len(catalog.styles))
-        self.swapped = captions_of(swapped, 1, config.trigger, config.seed)
+        self.swapped = captions_of(swapped, 1, config.trigger, config.seed, config.artists)
         self.label = None if config.style is None else label_of(config.style, catalog)
         self.cached = None
         self.embedded = None
