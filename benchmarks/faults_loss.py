@@ -17,9 +17,10 @@ LOSSES = {
     "classify": [("wikiart_classify.train:partial_cross_entropy", ()), ("wikiart_classify.train:loss_in", ("inner",))],
     "autoencode": [("wikiart_autoencode.train:reconstruction_loss", ())],
     "stylegen": [
-        (f"wikiart_stylegen.train:{name}", ())
-        for name in ("reconstruction_loss", "hinge_painter", "hinge_critic", "statistics_distance", "content_cycle",
-                     "hidden", "edge_distance")
+        ("wikiart_stylegen.teaching:hinge_critic", ()),
+        *((f"wikiart_stylegen.train:{name}", ())
+          for name in ("reconstruction_loss", "hinge_painter", "statistics_distance", "content_cycle", "hidden",
+                       "edge_distance")),
     ],
     "lora": [("wikiart_lora.train:diffusion_loss", ())],
 }  # fmt: skip

@@ -168,7 +168,8 @@ def test_a_loss_that_becomes_nan_stops_in_that_step_and_what_was_saved_is_good(
     from wikiart_data.run import Run
 
     torch.set_num_threads(1)
-    training = importlib.import_module(f"wikiart_{part}.train")
+    module = "teaching" if loss == "hinge_critic" else "train"
+    training = importlib.import_module(f"wikiart_{part}.{module}")
     main = importlib.import_module(f"wikiart_{part}.cli").main
     real, check, steps, told = getattr(training, loss), Run.check, [], []
     first = (0, 1) if loss == "teach_namer" else (1, 1)
