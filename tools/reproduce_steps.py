@@ -91,7 +91,7 @@ STEPS = (
     ),
     Step(
         "3",
-        "wikiart-stylegen --data DIR --name film --epochs 14 --no-grain",
+        "wikiart-stylegen --data DIR --name film --epochs 14",
         "stylegen/film/result.json",
         quick=f"{_REPAINT} --epochs 4 --lessons 1",
     ),

@@ -42,8 +42,9 @@ class TrainConfig:
     """Times the channels of every stage."""
     blocks: int = 2
     """Residual blocks a stage."""
-    grain: bool = True
-    """With film, a style also says how much noise each block gets, for marks that the content code does not place."""
+    grain: bool = False
+    """With film, a style also says how much noise each block gets, for marks that the content code does not place (did
+    not help on the sample set)."""
     epochs: MaybeNumber = None
     """Times through the training pictures (default: 40, on the sample set 10)."""
     lessons: int = 4

@@ -23,7 +23,7 @@ Conditioning = Literal["film", "concat"]
 class StyledBlock(Block):
     """A residual block whose normalised features are scaled and shifted by the style (FiLM, Perez et al. 2018).
 
-    Besides, the style says how much grain each channel gets: noise, out of which marks can be made that the content
+    With `grain` the style also says how much noise each channel gets, out of which marks can be made that the content
     code does not place, such as dots and dabs (a noise input a layer, Karras et al. 2019, §3.2; there not by style).
 
     Args:
@@ -32,7 +32,7 @@ class StyledBlock(Block):
         grain: whether there is any.
     """
 
-    def __init__(self, channels: int, style: int, grain: bool = True):
+    def __init__(self, channels: int, style: int, grain: bool = False):
         super().__init__(channels)
         self.to_scale_shift = nn.Linear(style, 2 * channels)
         nn.init.normal_(self.to_scale_shift.weight, std=0.02)
@@ -88,7 +88,7 @@ class StyleAutoencoder(nn.Module):
         conditioning: Conditioning = "film",
         width: float = 1.0,
         blocks: int = 2,
-        grain: bool = True,
+        grain: bool = False,
     ):
         super().__init__()
         finest, *widths = (max(8, round(width * one / 8) * 8) for one in (FINEST, *WIDTHS))
