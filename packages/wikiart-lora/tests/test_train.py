@@ -95,7 +95,8 @@ def test_out_of_memory_with_one_picture_is_a_sentence(options, monkeypatch, caps
 @pytest.mark.parametrize(
     "more",
     [
-        ["--no-cache", "--text-encoder", "--text-lr", "0.001"],
+        ["--no-cache", "--text-encoder", "attention", "--text-lr", "0.001"],
+        ["--text-encoder", "words", "--dora", "--optimizer", "muon"],
         ["--checkpointing", "--prior", "3", "--rslora", "--plus", "4"],
         ["--dora", "--style", "ukiyo-e", "--trigger", "zwx"],
     ],
@@ -103,6 +104,7 @@ def test_out_of_memory_with_one_picture_is_a_sentence(options, monkeypatch, caps
 def test_options_train(options, more):
     assert main([*options, "--steps", "2", "--name", "one", *more]) == 0
     assert any("text_encoder." in key for key in weights_of("one")) == ("--text-encoder" in more)
+    assert any("lora_embedding_A" in key for key in weights_of("one")) == ("words" in more)
 
 
 def test_without_the_cache_it_is_nearly_the_same(options):

@@ -9,11 +9,13 @@ import torch
 from PIL import Image
 
 from wikiart_data.judge import Judge
+from wikiart_data.weights import read_model
 from wikiart_lora import card as cards
 from wikiart_lora import evaluate as scoring
-from wikiart_lora.adapter import load_adapter
+from wikiart_lora.adapter import load_adapter, set_strength
 from wikiart_lora.cli import main
 from wikiart_lora.config import EvaluateConfig
+from wikiart_lora.families import encode_text
 from wikiart_lora.measures import diversity, memorisation
 from wikiart_lora.painting import paint
 from wikiart_lora.pipelines import open_base
@@ -43,6 +45,7 @@ def trained(sd, paintings, tmp_path_factory) -> Path:
         "--targets",
         "all",
         "--text-encoder",
+        "attention",
         "--rslora",
         "--ema",
         "0",
@@ -82,6 +85,30 @@ def test_exported_files_load_back_and_paint_the_same(trained, sd, kind):
     torch.testing.assert_close(pictures_with(sd, Path("out/styles.safetensors")), ours, rtol=1e-3, atol=2e-3)
     assert "load_lora_weights" in Path("out/styles.md").read_text()
     assert main(["export", str(trained), "--format", kind, "--to", "out/styles.safetensors"]) == 2
+
+
+def test_words_of_their_own_load_back_as_peft_alone(sd, options, capsys):
+    words = ["--text-encoder", "words", "--optimizer", "muon", "--steps", "3", "--ema", "0", "--name", "words"]
+    assert main([*options, *words, "--base", str(sd)]) == 0
+    assert main(["export", "runs/lora/words", "--format", "kohya", "--to", "x.safetensors"]) == 2
+    assert "no place for embeddings" in capsys.readouterr().err
+    assert main(["export", "runs/lora/words", "--format", "peft", "--to", "x.safetensors"]) == 0
+    tensors, _ = read_model(Path("x.safetensors"))
+    name = "text_encoder.text_model.embeddings.token_embedding.lora_embedding_A"
+    assert tensors[name].abs().sum() > 0  # it was 0, and it learned
+    base = open_base(str(sd))
+    load_adapter(base, Path("x.safetensors"))
+    loaded = dict(base.pipeline.text_encoder.named_parameters())
+    assert torch.equal(loaded["embeddings.token_embedding.lora_embedding_A.default"], tensors[name])
+    with torch.no_grad():
+        for strength in (0.0, 1.0):
+            set_strength(base, strength)
+            plain = answer_of(open_base(str(sd)))
+            assert torch.equal(answer_of(base), plain) == (strength == 0)
+
+
+def answer_of(base):
+    return encode_text(base, ["a ukiyo e painting"])["embeds"]
 
 
 def test_kohya_is_for_unets(flux2, options, capsys):

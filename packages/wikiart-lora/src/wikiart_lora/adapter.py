@@ -2,8 +2,9 @@
 
 import copy
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,10 @@ TARGETS = {
 }
 """--targets → the ends of the names of the denoiser's layers; those that a family lacks do not matter."""
 OF_TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
+WORDS = "token_embedding"
+"""With it a word that the base does not know gets a meaning of its own, as in textual inversion (Gal et al. 2022)."""
+SOONER = 3.0
+"""Times the text encoders' learning rate for words: each is in few captions."""
 
 
 class Adapter(nn.Module):
@@ -67,30 +72,33 @@ class Adapter(nn.Module):
             weight.copy_(tensors[name])
 
 
-def add_adapter(base: Base, config: Any) -> Adapter:
+def add_adapter(base: Base, config: Any, words: Sequence[str] = ()) -> Adapter:
     """Put LoRA layers into the denoiser, and into the text encoders if asked; B starts at 0, so nothing changes yet.
 
     Args:
         base: its weights are frozen already.
         config: with rank, alpha, targets, rslora, dora, text_encoder.
+        words: with `text_encoder="words"`, texts whose words' embeddings learn; those of all others stay as they are.
 
     Raises:
         InputError: the base has none of the layers that are to be adapted, or its text encoder cannot be.
     """
     from peft import LoraConfig
 
-    if config.text_encoder and base.family == "flux2":
+    adapts_text = config.text_encoder != "none"
+    if adapts_text and base.family == "flux2":
         raise InputError(
             "--text-encoder: FLUX.2's text encoder is a language model of 4 B, which diffusers adapts nowhere."
         )
     carriers = {base.denoiser_name: (base.denoiser, TARGETS[config.targets])}
-    if config.text_encoder:
-        carriers |= {name: (encoder, OF_TEXT) for name, encoder in base.text_encoders.items()}
+    if adapts_text:
+        ends = (*OF_TEXT, WORDS) if config.text_encoder == "words" else OF_TEXT
+        carriers |= {name: (encoder, ends) for name, encoder in base.text_encoders.items()}
     for carrier, (network, ends) in carriers.items():
         layers = [
             name
             for name, layer in network.named_modules()
-            if isinstance(layer, nn.Linear | nn.Conv2d) and name.endswith(ends)
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding) and name.endswith(ends)
         ]
         if not layers:
             raise InputError(f"--targets {config.targets}: the {carrier} of {base.name} has no such layers.")
@@ -111,6 +119,13 @@ def add_adapter(base: Base, config: Any) -> Adapter:
             if "lora_" in name:
                 weight.data = weight.data.float()  # the adapter is trained in float32, whatever the base is kept in
                 weights[f"{carrier}.{_name_in_files(name)}"] = weight
+    for carrier, encoder in base.text_encoders.items():
+        name = f"{carrier}.text_model.embeddings.{WORDS}.lora_embedding_A"
+        if name in weights:
+            tokenizer = getattr(base.pipeline, carrier.replace("text_encoder", "tokenizer"))
+            learning = torch.zeros(encoder.config.vocab_size, device=weights[name].device)
+            learning[[token for text in words for token in tokenizer(text).input_ids[1:-1]]] = 1
+            weights[name].register_hook(partial(torch.mul, learning))
     return Adapter(weights)
 
 
@@ -118,7 +133,7 @@ def _name_in_files(name: str) -> str:
     """A weight's name as diffusers and peft write it: without the adapter's own name."""
     name = name.replace(".default", "").replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
     # transformers 5 has flattened CLIP's first text encoder; files keep the level, and loading takes it away again.
-    return f"text_model.{name}" if name.startswith("encoder.layers.") else name
+    return f"text_model.{name}" if name.startswith(("encoder.layers.", "embeddings.")) else name
 
 
 def groups(adapter: Adapter, lr: float, text_lr: float, plus: float) -> list[dict[str, Any]]:
@@ -126,6 +141,7 @@ def groups(adapter: Adapter, lr: float, text_lr: float, plus: float) -> list[dic
     found: dict[float, list[nn.Parameter]] = {}
     for name, weight in adapter.named.items():
         rate = (text_lr if name.startswith("text_encoder") else lr) * (plus if "lora_B" in name else 1.0)
+        rate *= SOONER if WORDS in name else 1.0
         found.setdefault(rate, []).append(weight)
     return [{"params": weights, "lr": rate} for rate, weights in found.items()]
 

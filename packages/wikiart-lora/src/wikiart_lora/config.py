@@ -53,8 +53,9 @@ class TrainConfig:
     targets: Literal["auto", "attention", "feed-forward", "all"] = "auto"
     """Layers that are adapted: attention's projections, those and feed-forward, or convolutions too (auto: tiny all,
     others attention)."""
-    text_encoder: bool = False
-    """Adapt the text encoders too; captions are then encoded at every step."""
+    text_encoder: Literal["auto", "none", "attention", "words"] = "auto"
+    """What is adapted of the text encoders: nothing, attention's projections, or the embeddings of the trigger and of
+    the words in styles' names too (auto: tiny words, others none). Captions are then encoded at every step."""
     rslora: bool = False
     """Divide by the square root of the rank instead (rsLoRA, Kalajdzievski 2023)."""
     dora: bool = False
@@ -68,7 +69,8 @@ class TrainConfig:
     weight_decay: float = 0.01
     """Of AdamW."""
     optimizer: Literal["auto", "adamw", "muon", "adamw8bit"] = "auto"
-    """auto: adamw. muon needs fewer steps for small bases. adamw8bit needs the extra `eightbit` and an NVIDIA GPU."""
+    """auto: tiny muon, others adamw. muon needs fewer steps for small bases. adamw8bit needs the extra `eightbit` and
+    an NVIDIA GPU."""
     snr_gamma: MaybeReal = None
     """Of the min-SNR weights; 0 turns them off (default: tiny 0, others 5). Flow matching does not use them."""
     noise_offset: float = 0.0
@@ -150,11 +152,12 @@ _RANGES = (
 
 TINY = {
     "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "snr_gamma": 0.0, "artists": 0.0,
-    "score": 8, "optimizer": "adamw",
+    "score": 8, "optimizer": "muon", "text_encoder": "words",
 }  # fmt: skip
 OTHERS = {
     "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention",
     "snr_gamma": 5.0, "artists": 0.5, "score": 0, "optimizer": "adamw",
+    "text_encoder": "none",
 }  # fmt: skip
 """What is left out on the command line, by the kind of base."""
 
@@ -324,7 +327,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; two to three hours of one core.
+    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; an hour and a half of one core.
 
     Example: wikiart-lora pretrain --name tiny
     """
@@ -339,12 +342,12 @@ class PretrainConfig:
     """Go on with the run in this folder, with the options it was started with."""
     pictures: int = 12_000
     """Scenes, six kinds in turn."""
-    vae_steps: int = 3_000
+    vae_steps: int = 2_000
     """Steps of the autoencoder."""
     autoencoder: MaybeText = None
     """Take the autoencoder of this base (tiny, or a folder that pretrain has made) and train none."""
-    steps: int = 8_000
-    """Steps of text encoder and UNet; in the last third, invented names for looks are taught."""
+    steps: int = 5_000
+    """Steps of text encoder and UNet."""
     batch_size: int = 32
     """Pictures in a step."""
     lr: float = 0.01

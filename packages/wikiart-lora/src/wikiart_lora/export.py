@@ -65,6 +65,11 @@ def to_kohya(tensors: dict[str, Tensor], settings: dict[str, Any]) -> dict[str, 
                 "--format kohya is for UNet families (SD 1.x, 2.x, SDXL): this adapter is a transformer's, and "
                 "programs read those in the format peft."
             )
+        if "lora_embedding" in rest:
+            raise InputError(
+                "--format kohya has no place for embeddings of words: train with --text-encoder attention (or none), "
+                "or export in the format peft."
+            )
         start = "lora_te1" if network == "text_encoder" and two else KOHYA[network]
         for ours, theirs in (
             (".lora_A.weight", ".lora_down.weight"),

@@ -2,7 +2,6 @@
 
 import copy
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,10 @@ from wikiart_data.batches import step_seed
 from wikiart_data.console import say, track
 from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
-from wikiart_data.loop import WARMUP, check_weights, follow, resumed_options, warmup_cosine
+from wikiart_data.loop import check_weights, follow, resumed_options, warmup_cosine
 from wikiart_data.muon import Muon, muon_groups
 from wikiart_data.run import Run
 from wikiart_lora.config import PretrainConfig
-from wikiart_lora.looks import NAMED, Shown, described, developed, draw_looks
 from wikiart_lora.pipelines import plain_attention, quiet_loading, read_autoencoder
 from wikiart_lora.roughen import roughen
 from wikiart_lora.scenes import as_catalog, captions, photographs, scenes
@@ -30,11 +28,6 @@ BLOCK = 250
 """Steps between two saves."""
 NO_CAPTION = 0.1
 """Share of pictures that are shown without their caption, for classifier-free guidance (Ho & Salimans 2022)."""
-NAMES_FROM = 2 / 3
-"""From this share of the denoiser's steps on, names are taught. Looks said in words come first: all at once, in as many
-steps, nothing is learned well (LOG.md)."""
-HELD = 0.6
-"""Up to this share of the denoiser's steps the learning rate is held; then it falls in a line."""
 ZOOM = Augment(crop=(0.3, 1.0), ratio=1.2, flip=0.5, brightness=0.0, contrast=0.0)
 WHOLE = Augment(crop=(1.0, 1.0), ratio=1.0, flip=0.5, brightness=0.0, contrast=0.0)
 
@@ -56,15 +49,7 @@ def pretrain(config: PretrainConfig) -> None:
     if run is None:
         run = Run.start("lora-pretrain", config, as_catalog(config.pictures))
     shown = scenes(config.pictures)
-    lessons = [draw_looks(config.pictures, config.seed, named) for named in (0.0, NAMED)]
-    said = [
-        [
-            described(scene, look, turn // 6)
-            for turn, (scene, look) in enumerate(zip(captions(shown), looks, strict=True))
-        ]
-        for looks in lessons
-    ]
-    words = [*said[0], *said[1]]
+    words = captions(shown)
     say(f"Painting {config.pictures:,} plain scenes.")
     pictures = photographs(shown)
     tokenizer = make_tokenizer(words)
@@ -106,8 +91,7 @@ def pretrain(config: PretrainConfig) -> None:
             follow(averages["denoiser"], denoiser, config.ema, step - vae_steps)
 
     vae_steps = 0 if config.autoencoder else config.vae_steps
-    names_from = vae_steps + round(NAMES_FROM * config.steps)
-    scheduler, taught, latents, tokens = make_scheduler(), None, None, None
+    scheduler, latents, tokens = make_scheduler(), None, None
     total, loss_sum, seconds = vae_steps + config.steps, progress["loss"], progress["seconds"]
     for start in range(progress["step"] - progress["step"] % BLOCK, total, BLOCK):
         began, first = time.monotonic(), max(start, progress["step"])
@@ -125,12 +109,8 @@ def pretrain(config: PretrainConfig) -> None:
                     ours = vae.decode(posterior.mean + posterior.std * noise).sample.float()
                 loss = autoencoder_loss(ours, images) + config.kl * posterior.kl().mean()
             else:
-                lesson = int(step >= names_from)
-                if lesson != taught:
-                    latents, tokens = prepared(
-                        averages["vae"], pictures, lessons[lesson], tokenizer, said[lesson], device, bf16
-                    )
-                    taught = lesson
+                if latents is None:
+                    latents, tokens = prepared(averages["vae"], pictures, tokenizer, words, device, bf16)
                 unnoticed = torch.rand(len(rows), generator=generator) < NO_CAPTION
                 asked = torch.where(unnoticed[:, None], tokens[-1], tokens[rows]).to(device)
                 mirrored = torch.rand(len(rows), generator=generator) < 0.5
@@ -145,10 +125,8 @@ def pretrain(config: PretrainConfig) -> None:
                 loss = F.mse_loss(velocity, scheduler.get_velocity(clean, noise, times))
             run.check(value := loss.item(), start // BLOCK, step)
             loss.backward()
-            if step < vae_steps:
-                move(step, warmup_cosine((step + 1) / vae_steps))
-            else:
-                move(step, held((step + 1 - vae_steps) / config.steps))
+            done, of = (step, vae_steps) if step < vae_steps else (step - vae_steps, config.steps)
+            move(step, warmup_cosine((done + 1) / of))
             loss_sum += value
             if run.should_stop():
                 now = seconds + time.monotonic() - began
@@ -169,14 +147,6 @@ def pretrain(config: PretrainConfig) -> None:
     say(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
 
 
-def held(done: float) -> float:
-    """Share of the peak rate after a share `done` of the steps: up in a line, held, down in a line.
-
-    So the names, which come late, are still learned at most of the rate; as good as a cosine (Hägele et al. 2024).
-    """
-    return min(1.0, done / WARMUP, (1 - done) / (1 - HELD))
-
-
 def autoencoder_loss(ours: Tensor, images: Tensor) -> Tensor:
     """Mean absolute error of pixels, and of the steps between neighbours, which keep edges sharp: (B, 3, S, S) both."""
     across = F.l1_loss(ours.diff(dim=3), images.diff(dim=3)) + F.l1_loss(ours.diff(dim=2), images.diff(dim=2))
@@ -187,16 +157,15 @@ def autoencoder_loss(ours: Tensor, images: Tensor) -> Tensor:
 def prepared(
     vae: nn.Module,
     pictures: Tensor,
-    looks: list[Shown],
     tokenizer: Any,
     words: list[str],
     device: torch.device,
     bf16: bool,
 ) -> tuple[Tensor, Tensor]:
-    """What a lesson of the second stage needs.
+    """What the second stage needs.
 
     Returns:
-        Latents (2, N, CHANNELS, 16, 16) float32, scaled, of the pictures with their looks, as they are and mirrored;
+        Latents (2, N, CHANNELS, 16, 16) float32, scaled, of the pictures as they are and mirrored;
         tokens (N + 1, L) int64, the last row of no caption.
     """
     say("Encoding all scenes.")
@@ -204,7 +173,7 @@ def prepared(
     found = []
     for mirrored in (False, True):
         parts = [slice(at, at + 256) for at in range(0, len(pictures), 256)]
-        found.append(torch.cat([encoded(vae, pictures[at], mirrored, device, bf16, looks[at]) for at in parts]))
+        found.append(torch.cat([encoded(vae, pictures[at], mirrored, device, bf16) for at in parts]))
     padded = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
     tokens = tokenizer([*words, ""], return_tensors="pt", **padded).input_ids
     return torch.stack(found) * scale, tokens
@@ -216,20 +185,10 @@ def encoded(
     mirrored: bool,
     device: torch.device,
     bf16: bool,
-    looks: Sequence[Shown] = (),
 ) -> Tensor:
-    """Pictures (B, S, S, 3) uint8 → means of their latents, not scaled: (B, CHANNELS, 16, 16) float32 on the CPU.
-
-    With `looks`, one entry a picture, they are developed first.
-    """
+    """Pictures (B, S, S, 3) uint8 → means of their latents, not scaled: (B, CHANNELS, 16, 16) float32 on the CPU."""
     box = torch.tensor([[0.0, 0.0, 1.0, 1.0, float(mirrored)]]).expand(len(pictures), 5)
-    images = resized_crops(pictures.to(device), box, SIZE).div_(255)
-    if looks:
-        generator = torch.Generator().manual_seed(int(pictures[0].sum()))
-        images = torch.stack(
-            [developed(image, one.looks, generator) for image, one in zip(images.cpu(), looks, strict=True)]
-        ).to(device)
-    images = images * 2 - 1
+    images = resized_crops(pictures.to(device), box, SIZE).div_(255) * 2 - 1
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         return vae.encode(images).latent_dist.mean.float().cpu()
 

@@ -13,18 +13,20 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
     """AdamW, its 8-bit form, or Muon.
 
     With Muon both factors of a layer's change move along all their directions at once, so that what a rare style needs
-    is learned as soon as what all styles need; vectors, which only DoRA has, take AdamW's step.
+    is learned as soon as what all styles need. Vectors, which only DoRA has, and the embeddings of words, most of which
+    a batch does not use, take AdamW's step.
 
     Raises:
         InputError: 8 bits are asked for and bitsandbytes is missing.
     """
     sharing = groups(adapter, config.lr, config.text_lr, config.plus)
     if config.optimizer == "muon":
+        plain = {id(weight) for name, weight in adapter.named.items() if weight.ndim < 2 or "lora_embedding" in name}
         split = [
             {"params": weights, "kind": kind, "lr": one["lr"] * rate, "weight_decay": config.weight_decay}
             for one in sharing
             for kind, rate in (("muon", 1.0), ("adamw", 0.15))
-            if (weights := [weight for weight in one["params"] if (weight.ndim > 1) == (kind == "muon")])
+            if (weights := [weight for weight in one["params"] if (id(weight) in plain) == (kind == "adamw")])
         ]
         return Muon(split)
     if config.optimizer == "adamw":

@@ -51,7 +51,7 @@ class Supply:
         else:
             self.cached = latents_of(base, catalog, self.buckets, config.flip, config.bad_limit, config.cache_dir)
             self.bucket_of = self.cached.bucket_of
-            if not config.text_encoder:
+            if config.text_encoder == "none":
                 rows = np.concatenate([self.rows("train"), self.readable("valid")])
                 words = [caption for row in rows for caption in self.captions[row]]
                 words += [caption for row in self.readable("valid") for caption in self.swapped[row]]
@@ -93,7 +93,7 @@ class Supply:
         """Embeddings of captions; with gradients where text encoders are adapted."""
         if self.embedded is not None:
             return self.embedded.read(words, self.device, self.dtype)
-        with torch.set_grad_enabled(self.config.text_encoder and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(self.config.text_encoder != "none" and torch.is_grad_enabled()):
             return encode_text(self.base, words)
 
     def first_text(self, rows: np.ndarray, swapped: bool = False) -> Text:
@@ -105,7 +105,7 @@ class Supply:
     def free(self) -> None:
         """Move what the cache replaces off the GPU."""
         if self.cached is not None and self.device.type == "cuda":
-            free_encoders(self.base, keep_text=self.config.text_encoder)
+            free_encoders(self.base, keep_text=self.config.text_encoder != "none")
 
 
 def check_splits(catalog: Catalog, style: str | None) -> None:

@@ -57,25 +57,18 @@ def make_text_encoder(vocabulary: int, length: int, end: int) -> nn.Module:
 
 
 def make_unet() -> nn.Module:
-    """A UNet2DConditionModel of (B, CHANNELS, 16, 16) latents. Attention stands where it is cheap, at 8 × 8 and 4 × 4.
-
-    What is said of the whole picture, such as its style, has a way of its own to every layer: the caption, pooled, is
-    added to the timestep's embedding, which scales and shifts the features (as in DeepFloyd IF, Saharia et al. 2022).
-    """
+    """A UNet2DConditionModel of (B, CHANNELS, 16, 16) latents. Attention stands where it is cheap, at 8 × 8 and 4 × 4."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
         sample_size=LATENT,
         in_channels=CHANNELS,
         out_channels=CHANNELS,
-        block_out_channels=(48, 96, 104),
+        block_out_channels=(48, 96, 112),
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
         layers_per_block=1,
         cross_attention_dim=WORDS,
-        addition_embed_type="text",
-        addition_embed_type_num_heads=4,
-        resnet_time_scale_shift="scale_shift",
         attention_head_dim=4,  # diffusers' old name for the number of heads, kept by it for Stable Diffusion's files
         norm_num_groups=8,
     )

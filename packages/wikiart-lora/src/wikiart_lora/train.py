@@ -20,7 +20,7 @@ from wikiart_data.run import Run
 from wikiart_data.source import find_data
 from wikiart_data.weights import write_model
 from wikiart_lora.adapter import Adapter, add_adapter, peft_metadata
-from wikiart_lora.captions import drawn, titles
+from wikiart_lora.captions import drawn, style_words, titles
 from wikiart_lora.config import EvaluateConfig, TrainConfig, settled
 from wikiart_lora.estimate import describe, dry_run
 from wikiart_lora.evaluate import evaluate, find_judge
@@ -32,7 +32,7 @@ from wikiart_lora.precision import autocast_for, choose_precision, weights_type
 from wikiart_lora.prior import make_prior
 from wikiart_lora.progress import before_and_after
 from wikiart_lora.stepping import halved, make_optimizer
-from wikiart_lora.supply import Supply, check_splits
+from wikiart_lora.supply import Supply, check_splits, label_of
 from wikiart_lora.validation import chosen_rows, make_examples, validation_loss
 
 CLIP = 1.0
@@ -99,7 +99,8 @@ def fit(config: TrainConfig) -> Run | None:
     base = open_base(config.base, device, dtype)
     config = replace(config, data=str(root), size=base.fitting(config.size or base.side))
     torch.manual_seed(config.seed)
-    adapter = add_adapter(base, config)
+    taught = catalog.styles if config.style is None else [catalog.styles[label_of(config.style, catalog)]]
+    adapter = add_adapter(base, config, [config.trigger, *(style_words(style) for style in taught)])
     if config.checkpointing:
         base.denoiser.enable_gradient_checkpointing()
     if accelerator.is_main_process:
