@@ -57,7 +57,7 @@ def make_text_encoder(vocabulary: int, length: int, end: int) -> nn.Module:
 
 
 def make_unet() -> nn.Module:
-    """A UNet2DConditionModel of (B, CHANNELS, 16, 16) latents. Attention stands where it is cheap, at 8 × 8 and 4 × 4."""
+    """A UNet2DConditionModel of (B, CHANNELS, 16, 16) latents. Attention is where it is cheap, at 8 × 8 and 4 × 4."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
