@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
 from wikiart_data.run import Run
@@ -27,6 +28,13 @@ def weights_of(name: str) -> dict[str, torch.Tensor]:
 def same_weights(a: str, b: str) -> bool:
     first, second = weights_of(a), weights_of(b)
     return first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
+
+
+@pytest.fixture(autouse=True)
+def _without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids of pictures take longer than the steps between them; one test looks at what a whole run leaves."""
+    if "whole_run" not in request.node.name:
+        monkeypatch.setattr("wikiart_lora.train.before_and_after", lambda *_: Figure(figsize=(1, 1)))
 
 
 def test_ten_steps_are_five_and_a_resume_and_five(options, monkeypatch):

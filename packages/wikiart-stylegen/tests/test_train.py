@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
 from wikiart_data.run import Run
@@ -15,6 +16,13 @@ from wikiart_stylegen.train import TERMS
 
 QUICK = ["--size", "32", "--width", "0.125", "--blocks", "1", "--channels", "4", "--style", "8"]
 QUICK += ["--batch-size", "16", "--ema", "0.9", "--device", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def _without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids of pictures take longer than the steps between them; one test looks at what a whole run leaves."""
+    if "whole_run" not in request.node.name:
+        monkeypatch.setattr("wikiart_stylegen.train.grid", lambda *_: Figure(figsize=(1, 1)))
 
 
 def train(paintings: Path, *more: str) -> int:
