@@ -286,6 +286,11 @@ def digest(path: Path) -> str:
             picture.load()
             # A learning curve may be drawn over seconds.
             return "a figure" if picture.format == "PNG" else _sum([path.read_bytes()])
+    if path.name == "index.html":
+        page = path.read_text(encoding="utf-8")
+        if not page.rstrip().endswith("</html>"):
+            raise ValueError(f"{path} is cut off")
+        return "a page"  # it tells how long training took
     return _sum([path.read_bytes()])
 
 
