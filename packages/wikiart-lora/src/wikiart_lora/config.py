@@ -327,7 +327,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; an hour and a half of one core.
+    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; about an hour of one core.
 
     Example: wikiart-lora pretrain --name tiny
     """
@@ -346,7 +346,7 @@ class PretrainConfig:
     """Steps of the autoencoder."""
     autoencoder: MaybeText = None
     """Take the autoencoder of this base (tiny, or a folder that pretrain has made) and train none."""
-    steps: int = 5_000
+    steps: int = 3_000
     """Steps of text encoder and UNet."""
     batch_size: int = 32
     """Pictures in a step."""
