@@ -327,7 +327,7 @@ class ExportConfig:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; about an hour of one core.
+    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; an hour and a quarter of one core.
 
     Example: wikiart-lora pretrain --name tiny
     """
@@ -342,17 +342,17 @@ class PretrainConfig:
     """Go on with the run in this folder, with the options it was started with."""
     pictures: int = 12_000
     """Scenes, six kinds in turn."""
-    vae_steps: int = 2_000
+    vae_steps: int = 1_500
     """Steps of the autoencoder."""
     autoencoder: MaybeText = None
     """Take the autoencoder of this base (tiny, or a folder that pretrain has made) and train none."""
-    steps: int = 3_000
+    steps: int = 5_000
     """Steps of text encoder and UNet."""
     batch_size: int = 32
     """Pictures in a step."""
     lr: float = 0.01
     """Peak learning rate of Muon for kernels; everything else takes 0.15 times that, with AdamW."""
-    kl: float = 1e-6
+    kl: float = 1e-5
     """Weight of the latents' pull towards a normal distribution."""
     ema: float = 0.998
     """Decay of the averaged weights that are kept, a step."""

@@ -141,8 +141,8 @@ def pretrain(config: PretrainConfig) -> None:
         loss_sum = 0.0
         run.save(parts, optimizer, epoch=start // BLOCK + 1, step=last, loss=0.0, seconds=seconds)
         if last > vae_steps:
-            save_base(run.folder / "base", averages, tokenizer, words, pictures, bf16)
-    save_base(run.folder / "base", averages, tokenizer, words, pictures, bf16)
+            save_base(run.folder / "base", averages, tokenizer, pictures, bf16)
+    save_base(run.folder / "base", averages, tokenizer, pictures, bf16)
     run.finish({"steps": total, "train_seconds": round(seconds, 1)}, {})
     say(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
 
@@ -199,25 +199,14 @@ def latent_scale(vae: nn.Module, pictures: Tensor, device: torch.device, bf16: b
     return 1 / encoded(vae, pictures[:512], False, device, bf16).std().item()
 
 
-def save_base(
-    folder: Path, averages: nn.ModuleDict, tokenizer: Any, words: list[str], pictures: Tensor, bf16: bool
-) -> None:
-    """Write the averaged weights as an fp16 pipeline that `StableDiffusionPipeline.from_pretrained` loads.
-
-    Tokens that no caption has used still point where chance put them, at a third of the others' length; they get the
-    length of the others, so that a new word is heard as clearly as an old one.
-    """
+def save_base(folder: Path, averages: nn.ModuleDict, tokenizer: Any, pictures: Tensor, bf16: bool) -> None:
+    """Write the averaged weights as an fp16 pipeline that `StableDiffusionPipeline.from_pretrained` loads."""
     from diffusers import StableDiffusionPipeline
 
     vae = copy.deepcopy(averages["vae"])
     device = next(vae.parameters()).device
     vae.register_to_config(scaling_factor=latent_scale(vae, pictures, device, bf16))
     parts = copy.deepcopy(averages["denoiser"])
-    embedding = parts["text_encoder"].get_input_embeddings().weight.data
-    used = torch.zeros(len(embedding), dtype=torch.bool)
-    used[sorted({token for tokens in tokenizer(words).input_ids for token in tokens})] = True
-    lengths = embedding.norm(dim=1, keepdim=True)
-    embedding[~used] *= lengths[used].mean() / lengths[~used].mean()
     pipeline = StableDiffusionPipeline(
         vae=vae.half(),
         text_encoder=parts["text_encoder"].half(),

@@ -8,8 +8,9 @@ SIZE = 64
 """Side of the pictures, in pixels."""
 LATENT = 16
 """Side of the latents: a quarter of the pictures', so that a brush mark survives."""
-CHANNELS = 8
-"""Of the latents. Stable Diffusion has 4, which drop the brush marks at this size."""
+CHANNELS = 4
+"""Of the latents, as Stable Diffusion has it. 8 keep more of the brush marks, and what is painted then keeps less of the
+scene after as many steps (LOG.md)."""
 WORDS = 128
 """Numbers a token of the text encoder."""
 
