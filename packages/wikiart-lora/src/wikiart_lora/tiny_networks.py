@@ -9,8 +9,8 @@ SIZE = 64
 LATENT = 16
 """Side of the latents: a quarter of the pictures', so that a brush mark survives."""
 CHANNELS = 4
-"""Of the latents, as Stable Diffusion has it. 8 keep more of the brush marks, and what is painted then keeps less of the
-scene after as many steps (LOG.md)."""
+"""Of the latents, as Stable Diffusion has it. 8 keep more of the brush marks, but after as many steps less of the scene
+(LOG.md)."""
 WORDS = 128
 """Numbers a token of the text encoder."""
 
