@@ -30,8 +30,9 @@ def describe(
     kinds = [name for name, on in (("rsLoRA", config.rslora), ("DoRA", config.dora)) if on]
     kinds += [f"LoRA+ × {config.plus:g}"] if config.plus != 1 else []
     extra = (", " + ", ".join(kinds)) if kinds else ""
-    texts = {"none": "", "attention": ", text encoders too", "words": ", text encoders and words too"}
-    say(f"Adapter: rank {config.rank}, {config.targets} layers{texts[config.text_encoder]}{extra}: {trained:,} trainable parameters.")
+    of_text = {"none": "", "attention": ", text encoders too", "words": ", text encoders and words too"}
+    what = f"rank {config.rank}, {config.targets} layers{of_text[config.text_encoder]}{extra}"
+    say(f"Adapter: {what}: {trained:,} trainable parameters.")
     where = f"{device}" + (f", {processes} processes" if processes > 1 else "")
     say(f"{config.steps:,} steps of {config.batch_size} pictures at {config.size} px on {where}, in {how}.")
 
