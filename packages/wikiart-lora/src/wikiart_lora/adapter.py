@@ -17,7 +17,7 @@ from wikiart_lora.pipelines import Base
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 JOINT = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "to_qkv_mlp_proj", ".attn.to_out")
 FEED_FORWARD = ("ff.net.0.proj", "ff.net.2", "linear_in", "linear_out")
-CONVOLUTIONS = ("conv1", "conv2", "conv_shortcut", "time_emb_proj", "proj_in", "proj_out", "add_embedding.proj")
+CONVOLUTIONS = ("conv1", "conv2", "conv_shortcut", "time_emb_proj", "proj_in", "proj_out")
 TARGETS = {
     "attention": (*ATTENTION, *JOINT),
     "feed-forward": (*ATTENTION, *JOINT, *FEED_FORWARD),

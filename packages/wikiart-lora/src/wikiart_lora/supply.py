@@ -38,6 +38,7 @@ class Supply:
         assert config.size
         assert config.batch_size
         self.base, self.catalog, self.config, self.device, self.dtype = base, catalog, config, device, dtype
+        self.adapts_text = config.text_encoder != "none"
         self.buckets = make_buckets(config.size, base.multiple, config.aspect)
         self.captions = captions_of(catalog, config.variants, config.trigger, config.seed, config.artists)
         # The same captions with another style in each: does the network listen to it?
@@ -51,7 +52,7 @@ class Supply:
         else:
             self.cached = latents_of(base, catalog, self.buckets, config.flip, config.bad_limit, config.cache_dir)
             self.bucket_of = self.cached.bucket_of
-            if config.text_encoder == "none":
+            if not self.adapts_text:
                 rows = np.concatenate([self.rows("train"), self.readable("valid")])
                 words = [caption for row in rows for caption in self.captions[row]]
                 words += [caption for row in self.readable("valid") for caption in self.swapped[row]]
@@ -93,7 +94,7 @@ class Supply:
         """Embeddings of captions; with gradients where text encoders are adapted."""
         if self.embedded is not None:
             return self.embedded.read(words, self.device, self.dtype)
-        with torch.set_grad_enabled(self.config.text_encoder != "none" and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(self.adapts_text and torch.is_grad_enabled()):
             return encode_text(self.base, words)
 
     def first_text(self, rows: np.ndarray, swapped: bool = False) -> Text:
@@ -105,7 +106,7 @@ class Supply:
     def free(self) -> None:
         """Move what the cache replaces off the GPU."""
         if self.cached is not None and self.device.type == "cuda":
-            free_encoders(self.base, keep_text=self.config.text_encoder != "none")
+            free_encoders(self.base, keep_text=self.adapts_text)
 
 
 def check_splits(catalog: Catalog, style: str | None) -> None:
