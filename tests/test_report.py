@@ -236,3 +236,16 @@ def test_the_proof_shows_every_variant_and_where_it_is_known_the_truth():
     assert "| repainted | 12.50 | 0.250 | 14 of 27 |" in with_truth
     assert "| another painter of the style | 12.50 | 0.250 | 22 of 27 |" in with_truth
     assert "| the input itself | 12.50 | 0.250 |  |" in with_truth
+
+
+def test_every_figure_that_json_alone_makes_is_drawn_again(tmp_path, monkeypatch):
+    committed = {path.name for path in (ROOT / "report" / "figures").glob("*.png")}
+    monkeypatch.setattr(report, "ROOT", tmp_path)
+    (tmp_path / "report" / "figures").mkdir(parents=True)
+    for path in (ROOT / "report").glob("*.json"):
+        (tmp_path / "report" / path.name).write_bytes(path.read_bytes())
+    assert report.main(["draw"]) == 0
+    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("*.png")}
+    assert drawn <= committed
+    endings = {name.rsplit("-", 1)[1] for name in drawn}
+    assert endings == {"confusion.png", "recall.png", "frontier.png", "rates.png", "score.png", "proof.png"}

@@ -6,6 +6,7 @@
     tools/report.py keep NAME COMPARISON       the same for a comparison's folder, whose result.json has a "kind"
     tools/report.py                            render every table of REPORT.md anew
     tools/report.py --check                    fail if a table is not what rendering gives
+    uv run python tools/report.py draw         draw anew, as the code draws today, every figure that its JSON alone makes
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. No number in one is written by hand.
 """
@@ -18,7 +19,10 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
 _TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -70,6 +74,35 @@ _PLACES = ("data", "runs", "name", "config", "cache_dir", "resume", "overwrite")
 
 def _without_places(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if key not in _PLACES}
+
+
+def drawn(kept: Any) -> "dict[str, Figure]":
+    """The figures that a kept JSON alone makes, by the name a run's folder gives them; the others need the run itself."""
+    # Imported here: everything else in this file needs Python alone.
+    from wikiart_autoencode.figures import rate_figure
+    from wikiart_classify.figures import confusion_figure, frontier_figure, recall_figure
+    from wikiart_lora.figures import score_figure
+    from wikiart_stylegen.figures import proof_figure
+
+    if isinstance(kept, list):
+        test = kept[0]["test"]
+        return {"confusion": confusion_figure(test), "recall": recall_figure(test)}
+    draw = {
+        "imbalance": ("frontier", frontier_figure),
+        "lora score": ("score", score_figure),
+        "proof": ("proof", proof_figure),
+        "rates": ("rates", rate_figure),
+    }
+    return {name: figure(kept) for kind, (name, figure) in draw.items() if kind == kept["kind"]}
+
+
+def draw(folder: Path) -> None:
+    """Write `drawn` of every JSON in `folder` over the figures that were kept from its run."""
+    from wikiart_data.figures import png
+
+    for path in sorted(folder.glob("*.json")):
+        for name, figure in drawn(json.loads(path.read_text(encoding="utf-8"))).items():
+            (folder / "figures" / f"{path.stem}-{name}.png").write_bytes(png(figure))
 
 
 def table(kept: Any) -> str:
@@ -355,9 +388,12 @@ def rendered(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Keep, render or check."""
+    """Keep, draw, render or check."""
     if arguments[:1] == ["keep"] and len(arguments) >= 3:
         keep(arguments[1], [Path(run) for run in arguments[2:]])
+    elif arguments == ["draw"]:
+        draw(ROOT / "report")
+        return 0
     elif arguments not in ([], ["--check"]):
         print(__doc__)
         return 2

@@ -31,9 +31,9 @@ class Augment:
 NONE = Augment(crop=(1.0, 1.0), ratio=1.0, flip=0.0, brightness=0.0, contrast=0.0)
 """Only resizes."""
 
-AT_ONCE = 64
+AT_ONCE = 32
 """Pictures that a CPU crops at once. The memory of a large batch's products is new from the system each time, and takes
-as long to get as the products to compute; that of fewer is used again."""
+as long to get as the products to compute; that of fewer is used again (with 64 only now and then)."""
 
 
 def random_boxes(number: int, augment: Augment, generator: torch.Generator) -> Tensor:
