@@ -108,7 +108,16 @@ def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings):
     """One launch: train through the command, then write down what each process was given in an epoch."""
     Path("two.py").write_text(_TWO)
     # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+    ]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "two.py", str(paintings)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [*QUICK, "--data", str(paintings), "--epochs", "6", "--name", "two"]

@@ -129,7 +129,16 @@ def test_two_processes_train_as_one_and_one_of_them_writes(paintings):
     options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32", "--lessons", "1"]
     assert main([*options, "--name", "alone"]) == 0
     # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--main_process_port", "0"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+        "--main_process_port",
+        "0",
+    ]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_stylegen"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [*launch, *options, "--name", "two"]
