@@ -6,7 +6,7 @@
     tools/report.py keep NAME COMPARISON       the same for a comparison's folder, whose result.json has a "kind"
     tools/report.py                            render every table of REPORT.md anew
     tools/report.py --check                    fail if a table is not what rendering gives
-    uv run python tools/report.py draw         draw anew, as the code draws today, every figure that its JSON alone makes
+    uv run python tools/report.py draw         draw anew every figure that its JSON alone makes
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. No number in one is written by hand.
 """
@@ -77,7 +77,7 @@ def _without_places(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def drawn(kept: Any) -> "dict[str, Figure]":
-    """The figures that a kept JSON alone makes, by the name a run's folder gives them; the others need the run itself."""
+    """Figures that a kept JSON alone makes, by the name a run's folder gives them; the others need the run itself."""
     # Imported here: everything else in this file needs Python alone.
     from wikiart_autoencode.figures import rate_figure
     from wikiart_classify.figures import confusion_figure, frontier_figure, recall_figure
