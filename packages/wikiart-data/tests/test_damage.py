@@ -186,3 +186,13 @@ def test_options_that_were_changed_since_are_noticed(start: Callable):
     (run.folder / "run.json").write_text(json.dumps(record | {"config": record["config"] | {"lr": 0.3}}))
     with pytest.raises(InputError, match=r"run\.json names other options than last\.safetensors was saved with \(lr\)"):
         resumed(run)
+
+
+def test_an_option_of_no_value_that_lost_its_name_is_noticed(start: Callable):
+    run = start(name=None)
+    saved(run)
+    record = json.loads((run.folder / "run.json").read_text())
+    assert record["config"].pop("name") is None
+    (run.folder / "run.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"was saved with \(name\)"):
+        resumed(run)

@@ -351,8 +351,9 @@ def find_model(model: Path | None, runs: Path, part: str) -> Path:
 
 
 def _others(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """The first names under which two records hold different values."""
-    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))[:5]
+    """The first names under which two records hold different values, or that only one of them has."""
+    missing = object()  # a name with a value of None is still there
+    return sorted(name for name in one.keys() | other.keys() if one.get(name, missing) != other.get(name, missing))[:5]
 
 
 def _plain(config: Any) -> dict[str, Any]:
