@@ -62,7 +62,7 @@ class Child:
 
 
 class Moments:
-    """Counts a child's changes to files below a folder, and can kill it at one: before it is done.
+    """Counts a child's changes to files below a folder, and can send it a signal at one: before it is done.
 
     A change is a file opened for writing, renamed, removed or cut, a folder made or removed.
     """
@@ -76,8 +76,8 @@ class Moments:
         """Changes so far, of the last child."""
         return struct.unpack("q", self._count[:8])[0]
 
-    def watch(self, die_at: int | None = None) -> None:
-        """Call in the child: count from 0, and die just before change number `die_at`."""
+    def watch(self, at: int | None = None, number: int = signal.SIGKILL) -> None:
+        """Call in the child: count from 0, and send it signal `number` just before its change `at`."""
         self._count[:8] = struct.pack("q", 0)
         me = os.getpid()
 
@@ -89,8 +89,8 @@ class Moments:
                 return
             count = self.number + 1
             self._count[:8] = struct.pack("q", count)
-            if count == die_at:
-                os.kill(me, signal.SIGKILL)
+            if count == at:
+                os.kill(me, number)
 
         sys.addaudithook(seen)
 
@@ -118,6 +118,7 @@ def start(
     status = 1
     try:
         ctypes.CDLL(None).prctl(_PARENT_DIES, signal.SIGKILL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as in a program that was just started
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(descriptor, stream)

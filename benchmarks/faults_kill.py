@@ -84,14 +84,14 @@ def kill(stage: Stage, command: Command, kills: int, dice: random.Random, tally:
 
 
 def stop(stage: Stage, command: Command, times: int, dice: random.Random, tally: Tally) -> None:
-    """Send SIGTERM once in each of some runs; it saves and stops, or it had not begun to train."""
-    truth, seconds, _ = unbroken(stage, command)
-    what = f"SIGTERM: {command.name}"
+    """Send SIGTERM once in each of some runs, at a change to a file; it saves and stops, or had not begun to train."""
+    truth, _, changes = unbroken(stage, command)
+    what, moments = f"SIGTERM: {command.name}", Moments(stage.home)
     for _ in range(times):
         folder = stage.fresh(command)
-        child = begin(command, list(command.arguments), folder)
-        child.wait(dice.uniform(0.3, 1.0) * seconds)
-        status, said = child.end(signal.SIGTERM), child.said
+        at = dice.randint(1, max(1, round(SPREAD * changes)))
+        child = begin(command, list(command.arguments), folder, partial(moments.watch, at, signal.SIGTERM))
+        status, said = child.wait(1800), child.said
         if status == 143 and f"--resume {command.run}" not in said:
             tally.lose(what, "it stopped and did not say how to go on")
         elif status not in (0, 143, -signal.SIGTERM):
