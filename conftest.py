@@ -1,6 +1,10 @@
-"""Tests run two at a time where pytest-xdist is installed, and one after another where it is not."""
+"""For the tests of all packages: two at a time where pytest-xdist is installed; a program started in two processes."""
 
 import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -10,3 +14,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     if importlib.util.find_spec("xdist") is None:
         for option in ("--numprocesses", "--dist"):
             parser.addoption(option, help="needs pytest-xdist, which is not installed: ignored")
+
+
+@pytest.fixture
+def in_two_processes() -> Callable[..., subprocess.CompletedProcess]:
+    """Start `-m package …` or `script.py …` in two processes as a user does, and wait; it must end with 0."""
+
+    def start(*arguments: str) -> subprocess.CompletedProcess:
+        # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
+        # Port 0 is any free one: another test may be doing the same.
+        options = "--multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1 --mixed_precision no"
+        launch = ["-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no"]
+        done = subprocess.run(
+            [sys.executable, *launch, *arguments],
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done
+
+    return start

@@ -104,27 +104,11 @@ def test_killed_for_real_it_resumes_to_the_same_weights(paintings):
     assert same_weights(Path("runs/classify/whole"), Path("runs/classify/killed"))
 
 
-def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings):
+def test_two_processes_see_the_batches_of_one_and_one_of_them_writes(paintings, in_two_processes):
     """One launch: train through the command, then write down what each process was given in an epoch."""
     Path("two.py").write_text(_TWO)
-    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--main_process_port",
-        "0",
-    ]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "two.py", str(paintings)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     arguments = [*QUICK, "--data", str(paintings), "--epochs", "6", "--name", "two"]
-    done = subprocess.run(
-        [*launch, *arguments], env=environment, capture_output=True, text=True, timeout=600, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = in_two_processes("two.py", str(paintings), *arguments)
     assert done.stdout.count("epoch   1/6") == 1
     assert "2 processes" in done.stdout
     assert json.loads(Path("runs/classify/two/result.json").read_text())["test"]["top1"] > 0.8

@@ -1,9 +1,6 @@
 """The command as a user runs it: training, going on after a break, the cache, too little memory, mistakes."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,25 +130,10 @@ def test_other_families_train_save_load_and_paint(request, options, family):
     assert Path("pictures/000.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_two_processes_train_as_one_and_one_of_them_writes(options):
+def test_two_processes_train_as_one_and_one_of_them_writes(options, in_two_processes):
     options = [*options, "--steps", "2", "--prior", "3"]
     assert main([*options, "--name", "alone"]) == 0
-    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--main_process_port",
-        "0",
-    ]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_lora"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [*launch, "train", *options, "--name", "two"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = in_two_processes("-m", "wikiart_lora", "train", *options, "--name", "two")
     assert done.stdout.count("step      2 of 2") == 1
     assert json.loads(Path("runs/lora/two/run.json").read_text())["processes"] == 2
     assert sorted(folder.name for folder in Path("runs/lora").iterdir()) == ["alone", "two"]

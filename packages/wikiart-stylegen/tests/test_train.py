@@ -1,9 +1,6 @@
 """The training loop as a user runs it: it learns, goes on after a break, and refuses what cannot be meant."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -125,25 +122,10 @@ def test_one_style_alone_cannot_be_repainted(paintings, tmp_path, capsys):
     assert "one style only" in capsys.readouterr().err
 
 
-def test_two_processes_train_as_one_and_one_of_them_writes(paintings):
+def test_two_processes_train_as_one_and_one_of_them_writes(paintings, in_two_processes):
     options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32", "--lessons", "1"]
     assert main([*options, "--name", "alone"]) == 0
-    # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
-    launch = [
-        sys.executable,
-        "-m",
-        "accelerate.commands.launch",
-        "--multi_gpu",
-        "--num_processes",
-        "2",
-        "--main_process_port",
-        "0",
-    ]
-    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "-m", "wikiart_stylegen"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [*launch, *options, "--name", "two"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = in_two_processes("-m", "wikiart_stylegen", *options, "--name", "two")
     assert done.stdout.count("epoch   2/2") == 1
     runs = Path("runs/stylegen")
     assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
