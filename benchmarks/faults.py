@@ -126,7 +126,7 @@ def load_all() -> None:
     for name in (
         "accelerate", "datasets", "diffusers", "matplotlib.figure", "peft", "sklearn.manifold", "transformers",
         "wikiart_autoencode.cluster", "wikiart_autoencode.encode", "wikiart_classify.export", "wikiart_classify.train",
-        "wikiart_data.download", "wikiart_data.prepare", "wikiart_lora.generate", "wikiart_lora.train",
+        "wikiart_data.acquire.download", "wikiart_data.cli.prepare", "wikiart_lora.generate", "wikiart_lora.train",
         "wikiart_stylegen.train",
     ):  # fmt: skip
         importlib.import_module(name)

@@ -15,7 +15,7 @@ import numpy as np
 from faults_tally import Tally
 from PIL import Image
 
-from wikiart_data.decode import BadPictureError, decode
+from wikiart_data.images.decode import BadPictureError, decode
 
 SECONDS = 20
 """Of a core that one file may take; small pictures take a thousandth. Waiting for a busy machine counts not."""

@@ -87,8 +87,8 @@ def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def packs(stage: Stage) -> list[Kept]:
     """A pack's two files, and the manifest of a data folder."""
-    from wikiart_data.catalog import scan
-    from wikiart_data.packed import pack
+    from wikiart_data.images.catalog import scan
+    from wikiart_data.images.packed import pack
 
     cache = stage.fresh()
     catalog = scan(stage.data, cache_dir=cache)
@@ -149,8 +149,8 @@ def standing(folder: Path) -> Callable[[], Any]:
     import torch
     from torch import nn
 
-    from wikiart_data.run import Run
-    from wikiart_data.weights import read_model
+    from wikiart_data.training.checkpoints import read_model
+    from wikiart_data.training.run import Run
 
     tensors, _ = read_model(folder / "last.safetensors")
     models = sorted({name.partition("/")[0] for name in tensors})
@@ -230,7 +230,7 @@ def caches(stage: Stage) -> list[Kept]:
     import numpy as np
 
     from wikiart_autoencode.reduce import reduce
-    from wikiart_data.catalog import scan
+    from wikiart_data.images.catalog import scan
     from wikiart_lora.buckets import make_buckets
 
     cache = stage.fresh()
@@ -272,7 +272,7 @@ def caches(stage: Stage) -> list[Kept]:
 
 def download(stage: Stage) -> list[Kept]:
     """The file that says how far a download got, of one that was broken off."""
-    from wikiart_data import download as module
+    from wikiart_data.acquire import download as module
 
     made, whole = stage.fresh() / "data", stage.fresh() / "data"
     options = {"source": str(stage.place / "hub"), "size": 40, "limit": 0}

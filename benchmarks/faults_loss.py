@@ -64,7 +64,7 @@ def poisoned(command: Command, folder: Path, place: str, inner: bool, dice: rand
     turn = dice.randint(1, 4)
 
     def run() -> int:
-        from wikiart_data.run import Run
+        from wikiart_data.training.run import Run
 
         training, saves = importlib.import_module(module), 0
         real, check, save, calls, armed = getattr(training, name), Run.check, Run.save, 0, False
@@ -111,7 +111,7 @@ def other_styles(stage: Stage, command: Command, tally: Tally) -> None:
     before = {file: (folder / command.run / file).read_bytes() for file in ("last.safetensors", "run.json")}
 
     def renamed(change: Callable[[list[str]], list[str]]) -> None:
-        from wikiart_data.weights import read_model, write_model
+        from wikiart_data.training.checkpoints import read_model, write_model
 
         path = folder / command.run / "last.safetensors"
         tensors, about = read_model(path)

@@ -69,7 +69,7 @@ def _imported(
     whole: dict[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """Import an archive of these entries, or these bytes, and look where it wrote; what it wrote is returned."""
-    from wikiart_data.roboflow import ImportOptions, import_zip
+    from wikiart_data.acquire.roboflow import ImportOptions, import_zip
 
     room = place / "names"
     (room / "deep" / "er").mkdir(parents=True)
@@ -130,7 +130,7 @@ def _downloaded(place: Path, tally: Tally) -> None:
     """A data set whose artists and styles are such names: none becomes a path."""
     import datasets
 
-    from wikiart_data.download import DownloadOptions, download
+    from wikiart_data.acquire.download import DownloadOptions, download
 
     datasets.disable_progress_bars()
     names = [name for name in (*OUT, *ODD) if "\0" not in name]

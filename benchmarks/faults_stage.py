@@ -97,7 +97,7 @@ class Stage:
 
     def without_torch(self) -> list[Command]:
         """Those that only read and write pictures."""
-        from wikiart_data.cli import main
+        from wikiart_data.cli.main import main
 
         ask(hub_files, self.place / "hub", self.data)
         export(self.place / "export.zip", self.data)
@@ -268,14 +268,14 @@ def digest(path: Path) -> str:
     if path.name == "last.safetensors":
         return _sum(checkpoint(path.parent))
     if path.suffix == ".safetensors":
-        from wikiart_data.weights import read_model
+        from wikiart_data.training.checkpoints import read_model
 
         tensors, about = read_model(path)
         return _sum([about, {name: value.numpy() for name, value in tensors.items()}])
     if path.suffix == ".json":
         return _sum(json.loads(path.read_text()))
     if path.suffix == ".jsonl":
-        from wikiart_data.run import Run
+        from wikiart_data.training.run import Run
 
         return _sum(Run(path.parent, {}).metrics())
     if path.suffix == ".npz":
@@ -298,11 +298,11 @@ def checkpoint(folder: Path) -> list[Any]:
     """Where training stands, as --resume reads it: weights, optimiser and progress."""
     import torch
 
-    from wikiart_data.run import Run, read_record
-    from wikiart_data.weights import read_model
+    from wikiart_data.training.checkpoints import read_model
+    from wikiart_data.training.run import Run, read_run_record
 
     tensors, about = read_model(folder / "last.safetensors")
-    state = Run(folder, read_record(folder))._state_of(about["state_crc32"])
+    state = Run(folder, read_run_record(folder))._state_of(about["state_crc32"])
 
     def plain(value: Any) -> Any:
         if isinstance(value, torch.Tensor):

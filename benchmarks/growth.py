@@ -34,7 +34,7 @@ from wikiart_data.styles import STYLES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from wikiart_data.catalog import Catalog
+    from wikiart_data.images.catalog import Catalog
 
 STATUS = Path("/proc/self/status")
 FILES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
@@ -73,14 +73,14 @@ def make_folder(root: Path, number: int) -> None:
 
 def scan_step(root: Path, cache: Path) -> Callable[[], object]:
     """List the folder, or reuse the manifest if there is one."""
-    from wikiart_data.catalog import scan
+    from wikiart_data.images.catalog import scan
 
     return lambda: scan(root, cache_dir=cache)
 
 
 def pack_step(root: Path, cache: Path) -> Callable[[], object]:
     """Make the pack, all but decoding and writing pixels, or open and check it if there is one."""
-    from wikiart_data import packed
+    from wikiart_data.images import packed
 
     catalog = _scanned(root, cache)
     black = (zlib.crc32(bytes(SMALL * SMALL * 3)), "")
@@ -97,7 +97,7 @@ def pack_step(root: Path, cache: Path) -> Callable[[], object]:
 
 def epoch_step(root: Path, cache: Path) -> Callable[[], object]:
     """Draw an epoch of the training rows at power ½."""
-    from wikiart_data.sampler import BalancedSampler
+    from wikiart_data.images.sampler import BalancedSampler
 
     catalog = _scanned(root, cache)
     labels = catalog.labels[catalog.rows("train")]
@@ -106,9 +106,9 @@ def epoch_step(root: Path, cache: Path) -> Callable[[], object]:
 
 def batch_step(root: Path, cache: Path) -> Callable[[], object]:
     """The first training batch: 128 crops of 112 pixels from a sparse memory map of 128."""
-    from wikiart_data.augment import Augment
-    from wikiart_data.batches import Batches
-    from wikiart_data.packed import PackedImages
+    from wikiart_data.images.augment import Augment
+    from wikiart_data.images.batches import Batches
+    from wikiart_data.images.packed import PackedImages
 
     catalog = _scanned(root, cache)
     sparse = cache / "sparse.u8"
@@ -120,16 +120,16 @@ def batch_step(root: Path, cache: Path) -> Callable[[], object]:
 
 
 def _scanned(root: Path, cache: Path) -> "Catalog":
-    from wikiart_data.catalog import scan
+    from wikiart_data.images.catalog import scan
 
     return scan(root, cache_dir=cache)
 
 
 STEPS = {
-    "scan": ("catalog", scan_step),
-    "scan again": ("catalog", scan_step),
-    "pack": ("packed", pack_step),
-    "open the pack": ("packed", pack_step),
+    "scan": ("images.catalog", scan_step),
+    "scan again": ("images.catalog", scan_step),
+    "pack": ("images.packed", pack_step),
+    "open the pack": ("images.packed", pack_step),
     "draw an epoch": ("sampler", epoch_step),
     "first batch": ("batches", batch_step),
 }
@@ -217,13 +217,13 @@ def tables(grown: dict[int, dict[str, Any]]) -> str:
 
 def growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
     """Processor time and peak memory over the number of files, both logarithmic, with n log n as a guide."""
-    from wikiart_data.figures import styled
+    from wikiart_data.results.figures import styled
 
     return styled(_growth_figure)(grown)
 
 
 def _growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
-    from wikiart_data.figures import ACCENT, FAINT, GREY, INK, NOISE, PALE, SECOND, THIRD, canvas
+    from wikiart_data.results.figures import ACCENT, FAINT, GREY, INK, NOISE, PALE, SECOND, THIRD, canvas
 
     colours = (ACCENT, FAINT, SECOND, THIRD, GREY, INK, NOISE)
     markers = "ooss^D."

@@ -30,13 +30,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from wikiart_data.augment import Augment, mix
 from wikiart_data.console import console
+from wikiart_data.images.augment import Augment, mixup_cutmix
 from wikiart_data.styles import STYLES
 
 # What only one way needs is imported where it is used: no way pays for another's memory.
 if TYPE_CHECKING:
-    from wikiart_data.batches import Batches
+    from wikiart_data.images.batches import Batches
 
 AUGMENT = Augment(crop=(0.2, 1.0))
 """As `wikiart-classify` trains."""
@@ -54,10 +54,10 @@ def side_packed(size: int) -> int:
 
 def our_batches(root: Path, size: int) -> "Batches":
     """Of the pack in `root`/../cache, made there if it is not."""
-    from wikiart_data.batches import Batches
-    from wikiart_data.catalog import scan
-    from wikiart_data.engine import use_bf16
-    from wikiart_data.packed import pack
+    from wikiart_data.images.batches import Batches
+    from wikiart_data.images.catalog import scan
+    from wikiart_data.images.packed import pack
+    from wikiart_data.training.device import use_bf16
 
     cache = root.parent / "cache"
     packed = pack(scan(root, cache_dir=cache), side_packed(size), cache_dir=cache)
@@ -154,13 +154,13 @@ def measure(way: str, root: Path, size: int, number: int, seconds: float) -> dic
 
 def rate(steps: Iterable[Batch], network: nn.Module, optimizer: torch.optim.Optimizer, mixing: float) -> float:
     """Pictures a second over STEPS training steps, of which a share is mixed."""
-    from wikiart_data.engine import use_bf16
+    from wikiart_data.training.device import use_bf16
 
     seen, began = 0, time.perf_counter()
     for number, (images, labels) in enumerate(itertools.islice(steps, STEPS)):
         targets: Tensor = labels
         if mixing:
-            images, targets = mix(images, labels, len(STYLES), number, share=mixing)
+            images, targets = mixup_cutmix(images, labels, len(STYLES), number, share=mixing)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(images.device)):
             loss = nn.functional.cross_entropy(network(images), targets)
         optimizer.zero_grad(set_to_none=True)
@@ -174,7 +174,7 @@ def training(root: Path, size: int, rounds: int) -> dict[str, float]:
     """Train with our batches and on one fixed batch in turn: medians of both rates and of their ratio."""
     from wikiart_classify.network import StyleNet
     from wikiart_classify.recipes import OURS
-    from wikiart_data.muon import Muon, muon_groups
+    from wikiart_data.training.muon import Muon, muon_groups
 
     torch.manual_seed(0)
     batches = our_batches(root, size)

@@ -20,10 +20,10 @@ import numpy as np
 from paintings import make_folder
 from PIL import Image
 
-from wikiart_data.catalog import Catalog, scan
 from wikiart_data.console import console
-from wikiart_data.cores import cores
-from wikiart_data.packed import pack
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.decode import available_cores
+from wikiart_data.images.packed import pack
 
 SIDES = {416: 300, 1_500: 20}
 """Side of the JPEG files, in pixels → how many distinct ones are painted."""
@@ -62,7 +62,7 @@ WAYS: dict[str, Callable[[Catalog, int], None]] = {
     "ours, to disk": by_pack,
     "Pillow, a loop": in_a_loop,
     "Pillow, a loop with draft mode": lambda catalog, size: in_a_loop(catalog, size, draft=True),
-    "Pillow, as many threads as cores": lambda catalog, size: in_a_loop(catalog, size, workers=cores()),
+    "Pillow, as many threads as cores": lambda catalog, size: in_a_loop(catalog, size, workers=available_cores()),
 }
 
 

@@ -127,12 +127,12 @@ def folder_of(work: Path, part: str, job: Job) -> Path:
 
 def _trace_batches(steps: list[list[int]]) -> None:
     """Each step of `Batches.epoch` appends the rows that it read from the pack."""
-    from wikiart_data.batches import Batches, Pictures
+    from wikiart_data.images.batches import Batches, DeviceImages
 
-    epoch, read = Batches.epoch, Pictures.bytes
+    epoch, read = Batches.epoch, DeviceImages.bytes
     reading = threading.local()
 
-    def traced_read(self: Pictures, rows: Any) -> torch.Tensor:
+    def traced_read(self: DeviceImages, rows: Any) -> torch.Tensor:
         if getattr(reading, "rows", None) is not None:  # not when valid is measured
             reading.rows += rows.tolist()
         return read(self, rows)
@@ -150,7 +150,7 @@ def _trace_batches(steps: list[list[int]]) -> None:
             steps.append(found)
             yield batch
 
-    Pictures.bytes, Batches.epoch = traced_read, traced_epoch  # type: ignore[method-assign]
+    DeviceImages.bytes, Batches.epoch = traced_read, traced_epoch  # type: ignore[method-assign]
 
 
 def _trace_latents(steps: list[list[int]]) -> None:

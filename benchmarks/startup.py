@@ -15,7 +15,7 @@ import sys
 import time
 
 PROGRAMS = {
-    "wikiart-data": "wikiart_data.cli",
+    "wikiart-data": "wikiart_data.cli.main",
     "wikiart-classify": "wikiart_classify.cli",
     "wikiart-autoencode": "wikiart_autoencode.cli",
     "wikiart-cluster": "wikiart_autoencode.cluster_cli",

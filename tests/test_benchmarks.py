@@ -13,8 +13,8 @@ import pytest
 
 from wikiart_classify.network import StyleNet
 from wikiart_classify.train import CROP
-from wikiart_data.augment import Augment
-from wikiart_data.catalog import scan
+from wikiart_data.images.augment import Augment
+from wikiart_data.images.catalog import scan
 
 ROOT = Path(__file__).resolve().parent.parent
 

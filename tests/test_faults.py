@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_data.decode import BadPictureError, decode
 from wikiart_data.errors import InputError
+from wikiart_data.images.decode import BadPictureError, decode
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
 import faults_bytes
@@ -42,7 +42,7 @@ def commands(stage: Stage) -> list[Command]:
     pytest.importorskip("datasets")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        importlib.import_module("wikiart_data.download")
+        importlib.import_module("wikiart_data.acquire.download")
         return stage.without_torch()
 
 
@@ -165,7 +165,7 @@ def test_a_loss_that_becomes_nan_stops_in_that_step_and_what_was_saved_is_good(
     """Of classify and lora the same is tested there."""
     import torch
 
-    from wikiart_data.run import Run
+    from wikiart_data.training.run import Run
 
     torch.set_num_threads(1)
     module = "teaching" if loss == "hinge_critic" else "train"

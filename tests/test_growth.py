@@ -20,7 +20,7 @@ def test_the_exponent_is_that_of_the_growth():
 
 
 def test_every_step_at_a_few_hundred_files(tmp_path: Path):
-    from wikiart_data.catalog import scan
+    from wikiart_data.images.catalog import scan
 
     seen = {}
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wikiart_data import figures
-from wikiart_data.styles import STYLES, look
+from wikiart_data.results import figures
+from wikiart_data.styles import STYLES, colour_and_marker
 
 ROOT = Path(__file__).resolve().parent.parent
 DRAWING = [
@@ -71,7 +71,10 @@ def lab(colour: str, kind: str | None) -> np.ndarray:
 @pytest.mark.parametrize("kind", [None, *BLIND])
 def test_colours_differ_for_every_reader(kind: str | None):
     series = {"ink", "grey", "pale", "accent", "second", "third"}
-    palettes = [[getattr(figures, name.upper()) for name in series], sorted({look(style)[0] for style in STYLES})]
+    palettes = [
+        [getattr(figures, name.upper()) for name in series],
+        sorted({colour_and_marker(style)[0] for style in STYLES}),
+    ]
     for palette in palettes:
         for one, other in itertools.combinations(palette, 2):
             distance = np.linalg.norm(lab(one, kind) - lab(other, kind))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from wikiart_data.page import page, write_page
-from wikiart_data.page_tables import tables
+from wikiart_data.results.page import page, write_page
+from wikiart_data.results.tables import tables
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -102,7 +102,7 @@ def test_the_page_stands_on_its_own(browser: Any, tmp_path: Path, width: int, sc
 
 @in_chromium
 def test_figures_beside_the_page_are_drawn_too(browser: Any, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("wikiart_data.page_figures.EMBEDDED_BYTES", 0)
+    monkeypatch.setattr("wikiart_data.results.gallery.EMBEDDED_BYTES", 0)
     kept(tmp_path / "one", ROOT / "report" / "rates-realart.json")
     sheet = browser.new_page()
     complaints: list[str] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import main as run_command
 from wikiart_data.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent

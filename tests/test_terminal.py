@@ -68,7 +68,7 @@ def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize(
     ("program", "arguments", "page"),
     [
-        ("wikiart_data.cli", "stats --data art", None),
+        ("wikiart_data.cli.main", "stats --data art", None),
         ("wikiart_classify.cli", "--data art --model tiny --size 16 --epochs 2 --name one", "classify/one"),
         (
             "wikiart_autoencode.cli",

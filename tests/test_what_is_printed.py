@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import main as run_command
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", ROOT / "REPORT.md", *sorted(ROOT.glob("packages/*/README.md"))]
 PROGRAMS = {
-    "wikiart-data": "wikiart_data.cli",
+    "wikiart-data": "wikiart_data.cli.main",
     "wikiart-classify": "wikiart_classify.cli",
     "wikiart-autoencode": "wikiart_autoencode.cli",
     "wikiart-cluster": "wikiart_autoencode.cluster_cli",

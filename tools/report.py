@@ -98,7 +98,7 @@ def drawn(kept: Any) -> "dict[str, Figure]":
 
 def draw(folder: Path) -> None:
     """Write `drawn` of every JSON in `folder` over the figures that were kept from its run."""
-    from wikiart_data.figures import png
+    from wikiart_data.results.figures import png
 
     for path in sorted(folder.glob("*.json")):
         for name, figure in drawn(json.loads(path.read_text(encoding="utf-8"))).items():

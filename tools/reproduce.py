@@ -28,7 +28,7 @@ from pathlib import Path
 
 import report as tables
 from reproduce_steps import FURTHER, KEPT, PARTS, STEPS, Step
-from wikiart_data.commands import course_root
+from wikiart_data.cli.commands import course_root
 from wikiart_data.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent

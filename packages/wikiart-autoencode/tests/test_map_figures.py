@@ -6,7 +6,7 @@ import pytest
 from wikiart_autoencode.map_centres import centre, small_last
 from wikiart_autoencode.map_figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
 from wikiart_data.errors import InputError
-from wikiart_data.styles import STYLES, readable
+from wikiart_data.styles import STYLES, display_name
 
 
 def blobs(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -36,14 +36,14 @@ def test_the_map_names_every_style_once_and_no_name_covers_another():
     points, labels, clusters = blobs(600)
     figure = map_figure(points, labels, STYLES, clusters, "Codes")
     by_style, by_cluster = figure.axes
-    assert sorted(text.get_text() for text in by_style.texts) == sorted(map(readable, STYLES))
+    assert sorted(text.get_text() for text in by_style.texts) == sorted(map(display_name, STYLES))
     assert [text.get_text() for text in by_cluster.texts] == [str(cluster) for cluster in range(14)]
     assert by_style.get_title(loc="left") == "Codes, by style"
     assert f"{np.mean(clusters < 0):.0%} noise" in by_cluster.get_title(loc="left")
     (legend,) = figure.legends
     counts = np.bincount(labels, minlength=27)
     assert [text.get_text() for text in legend.get_texts()] == [
-        f"{readable(style)} · {n:,}" for style, n in zip(STYLES, counts, strict=True)
+        f"{display_name(style)} · {n:,}" for style, n in zip(STYLES, counts, strict=True)
     ]
     figure.draw_without_rendering()
     assert figure.get_size_inches()[0] == pytest.approx(7.2)
@@ -72,7 +72,7 @@ def test_small_multiples_have_a_panel_a_style_with_its_number():
     points, labels, _ = blobs(600)
     figure = small_multiples(points, labels, STYLES)
     panels = [axes for axes in figure.axes if axes.axison]
-    names = ["Mannerism Late Renaiss…" if "Mannerism" in style else readable(style) for style in STYLES]
+    names = ["Mannerism Late Renaiss…" if "Mannerism" in style else display_name(style) for style in STYLES]
     assert [axes.get_title(loc="left") for axes in panels] == names
     counts = np.bincount(labels, minlength=27)
     assert [axes.texts[0].get_text() for axes in panels] == [f"{n:,}" for n in counts]

@@ -15,9 +15,9 @@ from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import load_network
 from wikiart_classify.cli import main
 from wikiart_classify.network import StyleNet
-from wikiart_data.batches import Batches
-from wikiart_data.catalog import scan
-from wikiart_data.packed import PackedImages, pack
+from wikiart_data.images.batches import Batches
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import PackedImages, pack
 
 COUNTS = torch.tensor([500.0, 40.0, 3.0])
 QUICK = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--epochs", "6", "--device", "cpu", "--ema", "0.9"]
@@ -133,10 +133,10 @@ def test_styles_missing_from_valid_are_left_out_of_the_balance():
 
 
 def test_views_are_a_picture_and_its_mirror_image(network, packed):
-    from wikiart_data.batches import Pictures
+    from wikiart_data.images.batches import DeviceImages
 
-    found = views(network, Pictures(packed), "test", 32, bf16=False)
-    images = torch.cat(list(Pictures(packed).in_order(packed.rows("test"), 100, 32)))
+    found = views(network, DeviceImages(packed), "test", 32, bf16=False)
+    images = torch.cat(list(DeviceImages(packed).in_order(packed.rows("test"), 100, 32)))
     with torch.no_grad():
         torch.testing.assert_close(found, torch.stack([network(images), network(images.flip(3))]), rtol=0, atol=1e-4)
 

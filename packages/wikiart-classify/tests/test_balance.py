@@ -15,10 +15,10 @@ from wikiart_classify.cli import main
 from wikiart_classify.config import TrainConfig
 from wikiart_classify.methods import LATE, METHODS, Balance, check_balance, power_in
 from wikiart_classify.network import CosineHead
-from wikiart_data.batches import Batches
-from wikiart_data.catalog import scan
 from wikiart_data.errors import InputError
-from wikiart_data.packed import PackedImages, pack
+from wikiart_data.images.batches import Batches
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import PackedImages, pack
 
 COUNTS = torch.tensor([500.0, 40.0, 3.0])
 EPOCHS = 10

@@ -19,8 +19,8 @@ from wikiart_classify.checkpoint import load_network
 from wikiart_classify.cli import main
 from wikiart_classify.explain import choose, grad_cam, sheet, shortened, style_meant
 from wikiart_classify.network import CosineHead, StyleNet
-from wikiart_data.engine import use_bf16
 from wikiart_data.errors import InputError
+from wikiart_data.training.device import use_bf16
 
 STYLES = ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
 

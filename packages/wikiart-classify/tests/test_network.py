@@ -6,7 +6,7 @@ import torch
 from wikiart_classify.config import TrainConfig
 from wikiart_classify.network import PRESETS, ChannelGate, Residual, StyleNet
 from wikiart_classify.train import size_at
-from wikiart_data.muon import muon_groups
+from wikiart_data.training.muon import muon_groups
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 
 from wikiart_classify.cli import main
-from wikiart_data.augment import Augment
-from wikiart_data.batches import Batches
-from wikiart_data.catalog import scan
-from wikiart_data.packed import pack
-from wikiart_data.run import Run
+from wikiart_data.images.augment import Augment
+from wikiart_data.images.batches import Batches
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import pack
+from wikiart_data.training.run import Run
 
 QUICK = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
 
@@ -128,14 +128,14 @@ _TWO = """
 import json, sys
 from pathlib import Path
 from wikiart_classify.cli import main
-from wikiart_data.augment import Augment
-from wikiart_data.batches import Batches
-from wikiart_data.catalog import scan
-from wikiart_data.engine import start_engine
-from wikiart_data.packed import pack
+from wikiart_data.images.augment import Augment
+from wikiart_data.images.batches import Batches
+from wikiart_data.images.catalog import scan
+from wikiart_data.training.device import create_accelerator
+from wikiart_data.images.packed import pack
 
 assert main(sys.argv[2:]) == 0
-engine = start_engine("cpu")
+engine = create_accelerator("cpu")
 packed = pack(scan(sys.argv[1]), 37)
 rank, world = engine.process_index, engine.num_processes
 batches = Batches(packed, packed.rows("train"), 16, augment=Augment(), rank=rank, world=world)

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_data import packed as packed_module
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.decode import decode
+from wikiart_data.images import packed as packed_module
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.decode import decode
 
 # What needs torch imports it where it is used: most tests here do without, and start sooner.
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from wikiart_data.run import Run
+    from wikiart_data.training.run import Run
 
 # Uneven on purpose: Rococo has no test pictures, and four styles differ in number.
 SMALL = {
@@ -136,7 +136,7 @@ class Config:
 @pytest.fixture
 def git(monkeypatch: pytest.MonkeyPatch) -> None:
     """Asking git takes longer than all else that a test does here."""
-    from wikiart_data import provenance as provenance_module
+    from wikiart_data.training import provenance as provenance_module
 
     monkeypatch.setattr(provenance_module, "git_commit", lambda: "0123abc+")
 
@@ -144,7 +144,7 @@ def git(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def start(folder: Callable[..., Path], git: None, tmp_path: Path) -> Callable[..., "Run"]:
     """Start a run of a `Config` with these options."""
-    from wikiart_data.run import Run
+    from wikiart_data.training.run import Run
 
     catalog = scan(folder(real=False))
 
@@ -192,7 +192,7 @@ def saved(run: "Run", seed: int = 0, steps: int = 3, **progress: Any) -> tuple["
 
 def resumed(run: "Run") -> tuple["nn.Module", "torch.optim.Optimizer", dict[str, Any] | None]:
     """Go on from the folder, in another process for all it knows."""
-    from wikiart_data.run import Run
+    from wikiart_data.training.run import Run
 
     model = net(99)
     optimizer = optimizer_of(model)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from wikiart_data.artists import _deal, _keep_styles_in_train, known_artist, split_by_artist
-from wikiart_data.catalog import Catalog
 from wikiart_data.errors import InputError
+from wikiart_data.images.artists import _deal, _keep_styles_in_train, known_artist, split_by_artist
+from wikiart_data.images.catalog import Catalog
 from wikiart_data.styles import STYLES
 
 NOWHERE = Path("/nowhere")
@@ -170,8 +170,8 @@ def test_seeds_differ_in_their_great_artists_too():
 def test_the_split_is_the_same_in_another_process(gallery: Catalog):
     # Strings hash differently in every process: an order taken from a set would show here.
     code = (
-        "import numpy as np; from pathlib import Path; from wikiart_data.catalog import Catalog;"
-        "from wikiart_data.artists import split_by_artist;"
+        "import numpy as np; from pathlib import Path; from wikiart_data.images.catalog import Catalog;"
+        "from wikiart_data.images.artists import split_by_artist;"
         "n = 60; files = tuple(f'train/Baroque/painter-{i % 13}_{i}.jpg' for i in range(n));"
         "splits = np.array(['train', 'train', 'valid', 'test'])[np.arange(n) % 4]; one = np.ones(n, int);"
         "c = Catalog(Path('/nowhere'), ('Baroque',), files, 0 * one, splits, one, one);"
@@ -304,6 +304,8 @@ def test_a_hostile_folder_name_is_shown_as_escapes():
 
 
 def test_importing_is_light():
-    code = "import sys, wikiart_data.artists; print([m for m in ('sklearn', 'scipy', 'torch') if m in sys.modules])"
+    code = (
+        "import sys, wikiart_data.images.artists; print([m for m in ('sklearn', 'scipy', 'torch') if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -4,7 +4,14 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as tv
 
-from wikiart_data.augment import NONE, Augment, mix, random_boxes, relight, resized_crops
+from wikiart_data.images.augment import (
+    NO_AUGMENTATION,
+    Augment,
+    colour_jitter,
+    mixup_cutmix,
+    random_boxes,
+    resized_crops,
+)
 
 torch.set_num_threads(2)
 
@@ -93,7 +100,7 @@ def test_how_many_are_cropped_at_once_changes_nothing(products: torch.dtype, mon
     images, boxes = noise(7, 30, 26), random_boxes(7, Augment(), seeded())
     whole = resized_crops(images, boxes, 12, products)
     for number in (1, 3, 7):
-        monkeypatch.setattr("wikiart_data.augment.AT_ONCE", number)
+        monkeypatch.setattr("wikiart_data.images.augment.AT_ONCE", number)
         torch.testing.assert_close(resized_crops(images, boxes, 12, products), whole, rtol=0, atol=1e-3)
 
 
@@ -141,7 +148,7 @@ def test_none_or_all_are_mirrored(flip: float):
 
 
 def test_no_augmentation_is_the_whole_picture():
-    torch.testing.assert_close(random_boxes(50, NONE, seeded()), WHOLE.expand(50, 5), rtol=0, atol=1e-6)
+    torch.testing.assert_close(random_boxes(50, NO_AUGMENTATION, seeded()), WHOLE.expand(50, 5), rtol=0, atol=1e-6)
 
 
 # -- light ---------------------------------------------------------------------------------------------------------
@@ -155,12 +162,12 @@ def pictures(number: int = 8, size: int = 10) -> torch.Tensor:
 def test_no_change_of_light_changes_nothing():
     images = pictures()
     # Taking the mean off and adding it again rounds, in the last place.
-    torch.testing.assert_close(relight(images.clone(), NONE, seeded()), images, rtol=0, atol=3e-7)
+    torch.testing.assert_close(colour_jitter(images.clone(), NO_AUGMENTATION, seeded()), images, rtol=0, atol=3e-7)
 
 
 def test_light_stays_in_range_and_in_place():
     images = pictures()
-    changed = relight(images, Augment(brightness=0.9, contrast=0.9), seeded())
+    changed = colour_jitter(images, Augment(brightness=0.9, contrast=0.9), seeded())
     assert changed is images
     assert changed.min() >= 0
     assert changed.max() <= 1
@@ -169,13 +176,13 @@ def test_light_stays_in_range_and_in_place():
 def test_brightness_moves_the_mean_and_contrast_the_spread():
     images = pictures(64).mul(0.2).add(0.4)  # far from 0 and 1: nothing is clamped
     before = images.clone()
-    brighter = relight(images.clone(), Augment(brightness=0.1, contrast=0.0), seeded())
+    brighter = colour_jitter(images.clone(), Augment(brightness=0.1, contrast=0.0), seeded())
     moved = (brighter - before).flatten(1)
     assert moved.std(dim=1).max() < 1e-5, "brightness is one number for a picture"
     assert moved[:, 0].abs().max() <= 0.1 + 1e-6
     assert moved[:, 0].abs().max() > 0.08
     assert abs(moved[:, 0].mean()) < 0.03
-    stronger = relight(images.clone(), Augment(brightness=0.0, contrast=0.5), seeded())
+    stronger = colour_jitter(images.clone(), Augment(brightness=0.0, contrast=0.5), seeded())
     torch.testing.assert_close(stronger.mean(dim=(1, 2, 3)), before.mean(dim=(1, 2, 3)), rtol=0, atol=1e-5)
     spread = stronger.std(dim=(1, 2, 3)) / before.std(dim=(1, 2, 3))
     assert 0.5 - 1e-4 <= spread.min() < 0.6
@@ -185,10 +192,10 @@ def test_brightness_moves_the_mean_and_contrast_the_spread():
 @pytest.mark.parametrize("world", [2, 4])
 def test_shares_get_the_numbers_of_the_whole_batch(world: int):
     images, augment = pictures(), Augment(brightness=0.3, contrast=0.3)
-    whole = relight(images.clone(), augment, seeded(5))
+    whole = colour_jitter(images.clone(), augment, seeded(5))
     for rank in range(world):
         share = slice(rank, None, world)
-        assert torch.equal(relight(images[share].clone(), augment, seeded(5), share), whole[share])
+        assert torch.equal(colour_jitter(images[share].clone(), augment, seeded(5), share), whole[share])
 
 
 # -- mixing --------------------------------------------------------------------------------------------------------
@@ -197,7 +204,7 @@ LABELS = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2])
 
 
 def mixed(seed: int, share: float = 1.0, **more: float) -> tuple[torch.Tensor, torch.Tensor]:
-    return mix(pictures(), LABELS, 5, seed, share=share, **more)
+    return mixup_cutmix(pictures(), LABELS, 5, seed, share=share, **more)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -281,7 +288,7 @@ def test_the_gpus_generators_are_left_alone(monkeypatch: pytest.MonkeyPatch):
 def test_the_pictures_given_are_not_changed():
     images = pictures()
     for seed in range(4):
-        mix(images, LABELS, 5, seed, mixup=1.0, share=1.0)
+        mixup_cutmix(images, LABELS, 5, seed, mixup=1.0, share=1.0)
     assert torch.equal(images, pictures())
 
 

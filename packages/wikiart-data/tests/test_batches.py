@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
-from wikiart_data.augment import Augment
-from wikiart_data.batches import Batches, Pictures, step_seed
-from wikiart_data.catalog import scan
-from wikiart_data.packed import PackedImages, pack
-from wikiart_data.sampler import BalancedSampler
+from wikiart_data.images.augment import Augment
+from wikiart_data.images.batches import Batches, DeviceImages, step_seed
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.images.sampler import BalancedSampler
 
 torch.set_num_threads(2)
 
@@ -125,7 +125,7 @@ def test_the_batches_are_ones_own(packed: PackedImages):
     before = packed.images.copy()
     for images, _ in Batches(packed, packed.rows("train"), 5).epoch(0, SIZE):
         images.zero_()
-    for images in Pictures(packed).in_order(packed.rows("train"), 5, SIZE):
+    for images in DeviceImages(packed).in_order(packed.rows("train"), 5, SIZE):
         images.zero_()
     assert np.array_equal(packed.images, before)
 
@@ -147,7 +147,7 @@ def test_in_order_gives_every_picture_once(side: int, packed: PackedImages):
     from torchvision.transforms.v2 import functional as tv
 
     rows = packed.rows("train")[::-1].copy()
-    found = list(Pictures(packed).in_order(rows, 7, side))
+    found = list(DeviceImages(packed).in_order(rows, 7, side))
     assert [len(images) for images in found] == [7, 7, 7, 4]
     assert all(images.is_contiguous(memory_format=torch.channels_last) for images in found)
     pixels = torch.from_numpy(packed.images[rows]).permute(0, 3, 1, 2).float() / 255
@@ -155,7 +155,7 @@ def test_in_order_gives_every_picture_once(side: int, packed: PackedImages):
 
 
 def test_in_order_of_nothing_is_nothing(packed: PackedImages):
-    assert list(Pictures(packed).in_order(np.array([], dtype=np.int64), 7, SIZE)) == []
+    assert list(DeviceImages(packed).in_order(np.array([], dtype=np.int64), 7, SIZE)) == []
 
 
 def test_step_seeds_are_all_different():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wikiart_data.catalog import Catalog, artist_of, artwork_of, scan
+from wikiart_data.images.catalog import Catalog, artist_of, artwork_of, scan
 from wikiart_data.styles import STYLES
 
 Folder = Callable[..., Path]
@@ -100,9 +100,7 @@ def test_linked_folders_are_followed(folder: Folder, tmp_path: Path):
 
 def test_the_order_does_not_depend_on_the_hash_seed(folder: Folder):
     root = folder({"train": dict.fromkeys(STYLES, 1), "test": {"Rococo": 1, "art nouveau": 1}}, real=False)
-    program = (
-        "import sys; from wikiart_data.catalog import scan; c = scan(sys.argv[1]); print(c.styles, c.files, c.labels)"
-    )
+    program = "import sys; from wikiart_data import scan; c = scan(sys.argv[1]); print(c.styles, c.files, c.labels)"
     told = [
         subprocess.run(
             [sys.executable, "-c", program, str(root)],

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from wikiart_data import run as run_module
 from wikiart_data.errors import InputError
-from wikiart_data.run import Run
-from wikiart_data.weights import write_bytes
+from wikiart_data.files import write_bytes
+from wikiart_data.training import run as run_module
+from wikiart_data.training.run import Run
 
 from .conftest import equal, net, optimizer_of, resumed, saved, train
 

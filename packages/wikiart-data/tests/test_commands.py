@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from wikiart_data.commands import Command, main, options_from
+from wikiart_data.cli.commands import Command, main, options_from
 from wikiart_data.errors import InputError
 
 
@@ -295,9 +295,10 @@ def test_options_from():
 
 PROGRAM = """
 import sys
-from wikiart_data.commands import Command, main
-from wikiart_data.config import PackOptions
-status = main("program", "About.", [Command("pack", PackOptions, "wikiart_data.prepare:pack_now", "x")], sys.argv[1:])
+from wikiart_data.cli.commands import Command, main
+from wikiart_data.cli.options import PackOptions
+commands = [Command("pack", PackOptions, "wikiart_data.cli.prepare:pack_now", "x")]
+status = main("program", "About.", commands, sys.argv[1:])
 print("torch" in sys.modules, file=sys.stderr)
 raise SystemExit(status)
 """
@@ -313,8 +314,8 @@ def test_help_and_mistakes_do_not_wait_for_torch(arguments: list[str]):
 
 PRINTS = """
 import dataclasses, sys, types
-from wikiart_data.commands import Command, main
-from wikiart_data.console import say
+from wikiart_data.cli.commands import Command, main
+from wikiart_data.console import echo
 @dataclasses.dataclass(frozen=True)
 class Options:
     '''Print.'''
@@ -349,7 +350,7 @@ def test_a_reader_that_has_gone_is_no_matter(lines: str):
 def test_a_reader_that_leaves_what_rich_prints():
     reading, writing = os.pipe()
     os.close(reading)
-    program = PRINTS.replace("print(", "say(")
+    program = PRINTS.replace("print(", "echo(")
     done = subprocess.run([sys.executable, "-c", program], stdout=writing, stderr=subprocess.PIPE, text=True)
     os.close(writing)
     assert done.stderr == ""  # rich itself ends such a program, with status 1
@@ -357,7 +358,7 @@ def test_a_reader_that_leaves_what_rich_prints():
 
 
 def test_names_that_the_terminal_cannot_show_are_escaped():
-    program = PRINTS.replace('print("x" * 79)', 'say("é \\udcff →")')
+    program = PRINTS.replace('print("x" * 79)', 'echo("é \\udcff →")')
     for encoding, shown in (("utf-8", "é \\udcff →\n"), ("ascii", "\\xe9 \\udcff \\u2192\n")):
         done = subprocess.run(
             [sys.executable, "-c", program], capture_output=True, env={**os.environ, "PYTHONIOENCODING": encoding}

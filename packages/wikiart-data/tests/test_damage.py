@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from wikiart_data.errors import InputError
-from wikiart_data.run import Run
-from wikiart_data.weights import load_weights, read_model, write_model
+from wikiart_data.training.checkpoints import load_weights, read_model, write_model
+from wikiart_data.training.run import Run
 
 from .conftest import equal, net, optimizer_of, resumed, saved
 

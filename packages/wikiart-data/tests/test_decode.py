@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from wikiart_data.decode import MAX_PIXELS, BadPictureError, decode, square
+from wikiart_data.images.decode import MAX_PIXELS, BadPictureError, decode, square
 
 RED, GREEN, BLUE, YELLOW, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (255, 255, 255)
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_data.console import talking_on_stderr
-from wikiart_data.doctor import DoctorOptions, doctor
-from wikiart_data.duplicates import alike, artwork_key, look_of
-from wikiart_data.findings import KNOWN_BAD
+from wikiart_data.console import echo_to_stderr
+from wikiart_data.doctor.doctor import DoctorOptions, doctor
+from wikiart_data.doctor.duplicates import artwork_key, perceptual_hash, similar_pairs
+from wikiart_data.doctor.findings import KNOWN_BAD
 
 EXIF_ORIENTATION = 0x0112
 
@@ -47,7 +47,7 @@ def data(tmp_path):
 
 
 def run(data, capsys, **options):
-    with talking_on_stderr():  # as the command line does for --json
+    with echo_to_stderr():  # as the command line does for --json
         status = doctor(DoctorOptions(data=str(data), json=True, **options))
     out = capsys.readouterr().out
     report = json.loads(out)
@@ -245,13 +245,13 @@ def test_what_the_hash_forgives_and_what_not():
     small = io.BytesIO()
     original.resize((150, 150)).convert("L").save(small, "JPEG", quality=40)
     pictures = [original, Image.open(small), painting(2, (400, 300))]
-    hashes, thumbnails = (np.array(part) for part in zip(*map(look_of, pictures), strict=True))
-    assert list(alike(hashes, thumbnails)) == [(0, 1)]
-    assert look_of(Image.new("RGB", (80, 80), "red")) is None
+    hashes, thumbnails = (np.array(part) for part in zip(*map(perceptual_hash, pictures), strict=True))
+    assert list(similar_pairs(hashes, thumbnails)) == [(0, 1)]
+    assert perceptual_hash(Image.new("RGB", (80, 80), "red")) is None
 
 
 def test_pairs_are_found_over_block_borders_and_quickly(monkeypatch):
-    monkeypatch.setattr("wikiart_data.duplicates._BLOCK", 512)
+    monkeypatch.setattr("wikiart_data.doctor.duplicates._BLOCK", 512)
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 256, (3000, 32), dtype=np.uint8)
     thumbnails = rng.integers(0, 256, (3000, 256), dtype=np.uint8)
@@ -260,10 +260,14 @@ def test_pairs_are_found_over_block_borders_and_quickly(monkeypatch):
         hashes[other, :flipped] ^= 0xFF  # 0, 8, 24 bits apart
     hashes[7] = hashes[8]  # same hash, unrelated thumbnails: no pair
     start = time.monotonic()
-    assert sorted(tuple(sorted(pair)) for pair in alike(hashes, thumbnails)) == [(3, 2999), (100, 2000), (511, 512)]
+    assert sorted(tuple(sorted(pair)) for pair in similar_pairs(hashes, thumbnails)) == [
+        (3, 2999),
+        (100, 2000),
+        (511, 512),
+    ]
     assert time.monotonic() - start < 5
     hashes[:], thumbnails[:] = hashes[0], thumbnails[0]
-    assert sum(1 for _ in alike(hashes, thumbnails)) == 2999  # each with the first, not millions of pairs
+    assert sum(1 for _ in similar_pairs(hashes, thumbnails)) == 2999  # each with the first, not millions of pairs
 
 
 @pytest.mark.parametrize(

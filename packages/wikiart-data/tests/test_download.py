@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_data import download as module
-from wikiart_data.catalog import artist_of, scan
-from wikiart_data.download import PROGRESS, DownloadOptions, download, picture_name, reduced, split_of
+from wikiart_data.acquire import download as module
+from wikiart_data.acquire.download import PROGRESS, DownloadOptions, download, picture_name, reduced, split_of
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import artist_of, scan
 
 datasets = pytest.importorskip("datasets")
 
@@ -138,7 +138,7 @@ def test_killed_in_the_middle_of_a_write(tmp_path, source):
     code = f"""
 import os, signal
 from pathlib import Path
-from wikiart_data import download as module
+from wikiart_data.acquire import download as module
 replace, count = Path.replace, 0
 def dying(self, target):
     global count

@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from wikiart_data.console import console
-from wikiart_data.engine import start_engine, use_bf16
 from wikiart_data.errors import InputError
+from wikiart_data.training.device import create_accelerator, use_bf16
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:1", "cuda:99", ""])
 def test_a_device_that_is_not_there_is_a_sentence(device):
     with pytest.raises(InputError, match=f"--device {device}"):
-        start_engine(device)
+        create_accelerator(device)
 
 
 def test_the_cpu_is_always_there():
-    engine = start_engine("cpu")
+    engine = create_accelerator("cpu")
     assert engine.device.type == "cpu"
     assert engine.is_main_process
     assert not console.quiet

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from wikiart_data.label_places import label_places
+from wikiart_data.results.label_placement import place_labels
 
 
 def test_labels_stand_apart_and_inside_even_when_points_crowd():
@@ -10,16 +10,16 @@ def test_labels_stand_apart_and_inside_even_when_points_crowd():
     points = random.normal((500, 300), 25, (14, 2))
     sizes = np.stack([random.uniform(60, 180, 14), np.full(14, 14.0)], axis=1)
     frame = (0.0, 0.0, 1000.0, 600.0)
-    corners = label_places(points, sizes, points, frame)
+    corners = place_labels(points, sizes, points, frame)
     assert apart(corners, sizes)
     assert (corners >= 0).all()
     assert (corners + sizes <= (1000, 600)).all()
-    assert (corners == label_places(points, sizes, points, frame)).all()
+    assert (corners == place_labels(points, sizes, points, frame)).all()
 
 
 def test_a_label_alone_stands_beside_its_point():
     point, size = np.array([[300.0, 200.0]]), np.array([[80.0, 14.0]])
-    corner = label_places(point, size, point, (0.0, 0.0, 600.0, 400.0))
+    corner = place_labels(point, size, point, (0.0, 0.0, 600.0, 400.0))
     gap = np.linalg.norm(np.clip(point, corner, corner + size) - point)
     assert 3 < gap < 10
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wikiart_data.catalog import scan
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
 
 Folder = Callable[..., Path]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wikiart_data import catalog as catalog_module
-from wikiart_data.catalog import Catalog, scan
+from wikiart_data.images import catalog as catalog_module
+from wikiart_data.images.catalog import Catalog, scan
 
 Folder = Callable[..., Path]
 
@@ -19,13 +19,13 @@ Folder = Callable[..., Path]
 @pytest.fixture
 def walks(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The folders that were walked, in order."""
-    walked, walk = [], catalog_module.walk
+    walked, walk = [], catalog_module.walk_folder
 
     def counted(root: Path, cache_dir: Path | None) -> object:
         walked.append(root)
         return walk(root, cache_dir)
 
-    monkeypatch.setattr(catalog_module, "walk", counted)
+    monkeypatch.setattr(catalog_module, "walk_folder", counted)
     return walked
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wikiart_data.loop import follow, warmup_cosine
+from wikiart_data.training.loop import update_ema, warmup_cosine
 
 
 def test_schedule_rises_then_falls_to_zero():
@@ -18,7 +18,7 @@ def test_schedule_rises_then_falls_to_zero():
 def test_average_follows_at_its_decay():
     average, network = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     before, target = average.weight.clone(), network.weight.clone()
-    follow(average, network, 0.9, step=10_000)
+    update_ema(average, network, 0.9, step=10_000)
     assert torch.allclose(average.weight, 0.9 * before + 0.1 * target, atol=1e-6)
-    follow(average, network, 0.999, step=0)  # at the first step the average all but jumps
+    update_ema(average, network, 0.999, step=0)  # at the first step the average all but jumps
     assert torch.allclose(average.weight, 0.1 * (0.9 * before + 0.1 * target) + 0.9 * target, atol=1e-6)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wikiart_data.muon import Muon, orthogonalised
+from wikiart_data.training.muon import Muon, orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(8, 72), (72, 8), (16, 16)])

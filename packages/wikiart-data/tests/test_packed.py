@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wikiart_data import packed as packed_module
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.decode import decode, square
 from wikiart_data.errors import InputError
-from wikiart_data.packed import PackedImages, pack
+from wikiart_data.images import packed as packed_module
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.decode import decode, square
+from wikiart_data.images.packed import PackedImages, pack
 
 SIZE = 12
 Folder = Callable[..., Path]
@@ -99,7 +99,7 @@ def test_a_finished_pack_needs_no_writable_cache(catalog: Catalog, monkeypatch: 
     def denied(folder: Path) -> Path:
         pytest.fail(f"{folder} was to be written")
 
-    monkeypatch.setattr(packed_module, "writable", denied)
+    monkeypatch.setattr(packed_module, "writable_folder", denied)
     assert np.array_equal(pack(catalog, SIZE).images, expected)
 
 
@@ -133,8 +133,8 @@ def test_a_pack_beyond_mending_is_made_anew(damage: str, catalog: Catalog):
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
-from wikiart_data import packed
-from wikiart_data.catalog import scan
+from wikiart_data.images import packed
+from wikiart_data.images.catalog import scan
 real, written = os.pwrite, []
 def pwrite(descriptor, data, offset):
     if len(written) == 20:

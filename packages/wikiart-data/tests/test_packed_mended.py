@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.decode import decode, square
 from wikiart_data.errors import InputError
-from wikiart_data.packed import pack
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.decode import decode, square
+from wikiart_data.images.packed import pack
 
 SIZE = 12
 Folder = Callable[..., Path]

@@ -7,10 +7,10 @@ import pytest
 from filelock import FileLock
 from PIL import Image
 
-from wikiart_data import roboflow
-from wikiart_data.catalog import artwork_of, scan
+from wikiart_data.acquire import roboflow
+from wikiart_data.acquire.roboflow import ImportOptions, import_zip
 from wikiart_data.errors import InputError
-from wikiart_data.roboflow import ImportOptions, import_zip
+from wikiart_data.images.catalog import artwork_of, scan
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from filelock import FileLock
 
-from wikiart_data.catalog import Catalog, scan
 from wikiart_data.errors import InputError
-from wikiart_data.run import Run, read_record
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.training.run import Run, read_run_record
 
 from .conftest import Config, net, optimizer_of, resumed, saved
 
@@ -59,7 +59,7 @@ def test_run_json_says_what_was_asked(catalog: Catalog, tmp_path: Path):
     assert record["device"].startswith("cpu (")
     assert record["git_commit"] == "0123abc+"
     assert {"python", "command", "started"} <= record.keys()
-    assert read_record(run.folder) == record
+    assert read_run_record(run.folder) == record
 
 
 def test_an_existing_run_is_not_overwritten(start: Callable):

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from wikiart_data.sampler import BalancedSampler
+from wikiart_data.images.sampler import BalancedSampler
 
 # Labels of up to seven styles with 1 to 60 pictures each, in any order, with gaps between the labels.
 counts = some.lists(some.integers(1, 60), min_size=1, max_size=7)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_data.catalog import scan
-from wikiart_data.cli import main
-from wikiart_data.config import PackOptions, ShowOptions, StatsOptions
-from wikiart_data.decode import decode
+from wikiart_data.cli.main import main
+from wikiart_data.cli.options import PackOptions, ShowOptions, StatsOptions
+from wikiart_data.cli.prepare import pack_now
+from wikiart_data.cli.show import show
+from wikiart_data.cli.stats import expected_draws, stats
 from wikiart_data.errors import InputError
-from wikiart_data.packed import pack
-from wikiart_data.prepare import pack_now
-from wikiart_data.show import show
-from wikiart_data.stats import expected_draws, stats
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.decode import decode
+from wikiart_data.images.packed import pack
 
 Folder = Callable[..., Path]
 Said = pytest.CaptureFixture

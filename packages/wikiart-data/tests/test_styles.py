@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from wikiart_data.styles import ALIASES, STYLES, canonical, look, readable
+from wikiart_data.styles import ALIASES, STYLES, canonical_name, colour_and_marker, display_name
 
 
 def test_the_27_styles_in_sorted_order():
@@ -27,16 +27,16 @@ def test_the_27_styles_in_sorted_order():
     ],
 )
 def test_canonical_spellings(spelling: str, style: str):
-    assert canonical(spelling) == style
+    assert canonical_name(spelling) == style
 
 
 def test_every_canonical_name_is_a_style_and_stays_itself():
     assert set(ALIASES.values()) <= set(STYLES)
-    assert [canonical(style) for style in STYLES] == list(STYLES)
+    assert [canonical_name(style) for style in STYLES] == list(STYLES)
 
 
 def test_no_two_styles_look_alike():
-    looks = [look(style) for style in STYLES]
+    looks = [colour_and_marker(style) for style in STYLES]
     assert len(set(looks)) == 27
     colours = [colour for colour, _ in looks]
     assert all(one != other for one, other in itertools.pairwise(colours)), "neighbours share a colour"
@@ -44,11 +44,11 @@ def test_no_two_styles_look_alike():
 
 def test_unknown_styles_take_the_look_of_their_place():
     mine = ("dogs", "cats")
-    assert look("cats", mine) == look(STYLES[1])
-    assert look("Baroque", mine) == look("Baroque")
+    assert colour_and_marker("cats", mine) == colour_and_marker(STYLES[1])
+    assert colour_and_marker("Baroque", mine) == colour_and_marker("Baroque")
 
 
 def test_readable_is_one_printable_line():
-    assert readable("Naive_Art_Primitivism") == "Naive Art Primitivism"
-    assert readable("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
-    assert readable("Café_<b>") == "Café <b>"
+    assert display_name("Naive_Art_Primitivism") == "Naive Art Primitivism"
+    assert display_name("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
+    assert display_name("Café_<b>") == "Café <b>"

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from wikiart_data.catalog import scan
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
 from wikiart_lora import cache
 from wikiart_lora.cache import embeddings_of, latents_of
 from wikiart_lora.families import encode_pictures, encode_text
@@ -147,5 +147,5 @@ def test_a_disk_that_is_full_is_a_sentence_and_no_end_of_the_process(sd, paintin
 def test_a_whole_cache_need_not_be_writable(sd, paintings, monkeypatch):
     base = open_base(str(sd))
     truth = embeddings_of(base, ["a lake"], None).maps["embeds"]
-    monkeypatch.setattr(cache, "writable", lambda folder: pytest.fail("nothing is to be written"))
+    monkeypatch.setattr(cache, "writable_folder", lambda folder: pytest.fail("nothing is to be written"))
     assert torch.equal(embeddings_of(base, ["a lake"], None).maps["embeds"], truth)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_data.catalog import scan
-from wikiart_data.sampler import BalancedSampler
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.sampler import BalancedSampler
 from wikiart_data.styles import STYLES
 from wikiart_lora.buckets import epoch_batches, fitted, make_buckets, nearest
 from wikiart_lora.captions import TEMPLATES, caption_for, captions_of, drawn, title_of

@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
-from wikiart_data.run import Run
+from wikiart_data.training.run import Run
 from wikiart_lora import cache, train
 from wikiart_lora.cli import main
 
@@ -146,7 +146,7 @@ def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd, paintings):
     """Everything that `fit` puts together, put together again from the parts of diffusers."""
     import diffusers
 
-    from wikiart_data.batches import step_seed
+    from wikiart_data.images.batches import step_seed
 
     seen: dict[str, object] = {}
     monkeypatch.setattr(Run, "check", lambda run, loss, epoch, step: seen.setdefault("loss", loss))

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from wikiart_data.judge import Judge
-from wikiart_data.weights import read_model
+from wikiart_data.training.checkpoints import read_model
 from wikiart_lora import card as cards
 from wikiart_lora import evaluate as scoring
 from wikiart_lora.adapter import load_adapter, set_strength

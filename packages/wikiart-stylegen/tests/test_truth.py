@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from wikiart_data.batches import Pictures
-from wikiart_data.catalog import scan
-from wikiart_data.decode import square
-from wikiart_data.packed import pack
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.decode import square
+from wikiart_data.images.packed import pack
 from wikiart_data.sample import paint, scene_of
 from wikiart_data.sample.build import SIZE, build
 from wikiart_stylegen.measures import wanted_styles
@@ -26,7 +26,7 @@ def packed(tmp_path_factory):
 
 def test_the_truth_is_the_same_scene_in_the_wanted_style(packed):
     rows = packed.rows("valid")[::9]
-    images = torch.cat(list(Pictures(packed).in_order(rows, 64, 32)))
+    images = torch.cat(list(DeviceImages(packed).in_order(rows, 64, 32)))
     own = packed.catalog.labels[rows]
     in_own, in_other = (against_truth(packed, rows, images, styles, 0.5 * images) for styles in (own, (own + 9) % 27))
     assert in_own["unchanged"]["psnr"] > in_other["unchanged"]["psnr"] + 2  # a painter of that style has painted it
@@ -39,7 +39,7 @@ def test_the_truth_is_the_same_scene_in_the_wanted_style(packed):
 
 def test_a_painter_of_the_wanted_style_is_closer_than_the_input(packed):
     rows = packed.rows("valid")
-    images = torch.cat(list(Pictures(packed).in_order(rows, 64, 32)))
+    images = torch.cat(list(DeviceImages(packed).in_order(rows, 64, 32)))
     styles = wanted_styles(packed.catalog.labels[rows], list(range(27)))
     scenes = [scene_of(Path(packed.catalog.files[row])) for row in rows]
     by_hand = [paint(scene, packed.catalog.styles[style], SIZE) for scene, style in zip(scenes, styles, strict=True)]

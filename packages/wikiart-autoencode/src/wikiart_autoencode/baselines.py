@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_data.batches import Pictures
-from wikiart_data.packed import PackedImages
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.packed import PackedImages
 
 FITTED = 6_500
 """Most training pictures that PCA is fitted on, drawn by seed: more change little and cost memory."""
@@ -49,7 +49,7 @@ def fit_pca(packed: PackedImages, components: int, size: int, seed: int = 0) -> 
     rows = packed.rows("train")
     if len(rows) > FITTED:
         rows = np.sort(np.random.default_rng(seed).choice(rows, FITTED, replace=False))
-    pixels = torch.cat([images.flatten(1) for images in Pictures(packed).in_order(rows, 256, size)]).numpy()
+    pixels = torch.cat([images.flatten(1) for images in DeviceImages(packed).in_order(rows, 256, size)]).numpy()
     found = PCA(min(components, *pixels.shape), svd_solver="randomized", random_state=seed).fit(pixels)
     parts = (found.mean_, found.components_, np.sqrt(found.explained_variance_))
     return PixelPCA(*(torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in parts))

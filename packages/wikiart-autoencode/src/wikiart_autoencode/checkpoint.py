@@ -8,7 +8,7 @@ from typing import Any
 
 from wikiart_autoencode.network import Autoencoder
 from wikiart_data.errors import InputError
-from wikiart_data.weights import load_weights, read_model
+from wikiart_data.training.checkpoints import load_weights, read_model
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from wikiart_autoencode.config import EncodeConfig, InterpolateConfig, MeasureConfig, ReconstructConfig, TrainConfig
-from wikiart_data.commands import Command
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import Command
+from wikiart_data.cli.commands import main as run_command
 
 ABOUT = "Paintings as a few numbers: train an autoencoder, save its codes, look at what they keep."
 

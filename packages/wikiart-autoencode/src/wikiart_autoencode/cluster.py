@@ -18,13 +18,12 @@ from wikiart_autoencode.map_page import write_map
 from wikiart_autoencode.measures import with_permutations
 from wikiart_autoencode.reduce import reduce
 from wikiart_autoencode.train import fit
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.console import say
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.packed import pack
-from wikiart_data.run import Run, read_record
-from wikiart_data.source import find_data
-from wikiart_data.weights import write_bytes
+from wikiart_data.files import write_bytes
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.packed import pack
+from wikiart_data.training.run import Run, read_run_record
 
 CODE = 256
 """Numbers of the vector code that is trained where there is none."""
@@ -48,7 +47,7 @@ def cluster_codes(config: ClusterConfig) -> None:
         raise InputError(f"{path} has {len(rows)} codes in {config.split}: too few for {config.clusters} clusters.")
     run = Run.start("cluster", config, catalog, codes=codes.fingerprint)
     some, labels = codes.codes[rows], codes.labels[rows]
-    say(f"{len(rows):,} codes of {some.shape[1]:,} numbers, {config.method} …")
+    echo(f"{len(rows):,} codes of {some.shape[1]:,} numbers, {config.method} …")
     found = cluster(some, config.method, config.clusters, config.seed)
     figures = with_permutations(some, found.labels, labels, seed=config.seed)
     result: dict[str, Any] = {
@@ -68,7 +67,7 @@ def cluster_codes(config: ClusterConfig) -> None:
         result["kmeans"] = with_permutations(some, beside.labels, labels, seed=config.seed)
         tell(f"beside it, kmeans with {config.clusters}", beside, result["kmeans"])
 
-    say(f"The map, by {config.reduce} …")
+    echo(f"The map, by {config.reduce} …")
     points = reduce(some, config.reduce, 2, config.seed, config.cache_dir)
     title = f"{len(rows):,} paintings by {config.reduce}"
     write_figures(
@@ -87,8 +86,8 @@ def cluster_codes(config: ClusterConfig) -> None:
     run.write_arrays("clusters.npz", clusters=found.labels, points=points, rows=rows)
     write_bytes(run.folder / "clusters.csv", table(files, codes.styles[labels].tolist(), found.labels).encode())
     run.finish(result, {})
-    say(f"\nEverything is in {run.folder}/ (open index.html; clusters.csv, figures/).")
-    say(f"The map to explore, with pictures of {side} pixels: open {run.folder / 'map.html'} in a browser.")
+    echo(f"\nEverything is in {run.folder}/ (open index.html; clusters.csv, figures/).")
+    echo(f"The map to explore, with pictures of {side} pixels: open {run.folder / 'map.html'} in a browser.")
 
 
 def find_codes(config: ClusterConfig) -> Path:
@@ -104,12 +103,12 @@ def find_codes(config: ClusterConfig) -> Path:
     runs = sorted(
         (config.runs / "autoencode").glob("*/result.json"), key=lambda found: found.stat().st_mtime, reverse=True
     )
-    fitting = [one.parent for one in runs if data is None or read_record(one.parent)["data"]["root"] == str(data)]
+    fitting = [one.parent for one in runs if data is None or read_run_record(one.parent)["data"]["root"] == str(data)]
     if fitting:
         folder = fitting[0]
-        say(f"Codes of the newest autoencoder in {config.runs}: {folder}")
+        echo(f"Codes of the newest autoencoder in {config.runs}: {folder}")
     else:
-        say(f"No autoencoder is trained yet in {config.runs}: that is done first (a vector code of {CODE} numbers).")
+        echo(f"No autoencoder is trained yet in {config.runs}: that is done first (a vector code of {CODE} numbers).")
         run, _ = fit(TrainConfig(code=CODE, data=config.data, bad_limit=config.bad_limit, **FRESH, **places))
         folder = run.folder
     if not (folder / "codes.npz").exists():
@@ -125,7 +124,7 @@ def catalog_of(path: Path, config: ClusterConfig, codes: Codes) -> Catalog:
     """
     root: str | None = config.data
     if root is None and (path.parent / "run.json").exists():
-        root = read_record(path.parent)["data"]["root"]
+        root = read_run_record(path.parent)["data"]["root"]
     catalog = scan(find_data(root, config.cache_dir), cache_dir=config.cache_dir)
     if missing := set(codes.files.tolist()) - set(catalog.files):
         raise InputError(
@@ -154,15 +153,15 @@ def table(files: list[str], styles: list[str], clusters: np.ndarray) -> str:
 
 def tell(name: str, found: Clustering, figures: dict[str, Any]) -> None:
     """Print the measures of a clustering beside those of permuted labels."""
-    say(f"{name}: {found.clusters} clusters, {100 * found.noise:.0f} % noise, {json.dumps(found.parameters)}")
+    echo(f"{name}: {found.clusters} clusters, {100 * found.noise:.0f} % noise, {json.dumps(found.parameters)}")
     if found.note:
-        say(found.note)
+        echo(found.note)
     for key, label in MEASURES:
         if figures[key] is None:
             continue
         chance = figures.get(f"{key}_permuted")
         beside = f"   permuted {chance[0]:.3f} ± {chance[1]:.3f}" if chance else ""
-        say(f"  {label:<22} {figures[key]:6.3f}{beside}")
+        echo(f"  {label:<22} {figures[key]:6.3f}{beside}")
 
 
 MEASURES = (

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from wikiart_autoencode.cluster_config import ClusterConfig, CompareConfig
-from wikiart_data.commands import Command
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import Command
+from wikiart_data.cli.commands import main as run_command
 
 ABOUT = "Do styles cluster? Cluster the codes of paintings, measure what clusters have to do with styles, draw the map."
 

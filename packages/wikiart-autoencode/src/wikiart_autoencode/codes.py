@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wikiart_data.errors import InputError
-from wikiart_data.listing import SPLITS
+from wikiart_data.images.manifest import SPLITS
 
 ARRAYS = ("codes", "labels", "files", "styles", "split")
 
@@ -99,7 +99,7 @@ class Codes:
         Raises:
             InputError: the disk is full or the folder cannot be written.
         """
-        from wikiart_data.weights import write_bytes  # imports torch, which reading codes does without
+        from wikiart_data.files import write_bytes  # imports torch, which reading codes does without
 
         content = io.BytesIO()
         np.savez(content, **{name: getattr(self, name) for name in ARRAYS})

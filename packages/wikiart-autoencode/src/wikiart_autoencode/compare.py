@@ -12,12 +12,12 @@ from wikiart_autoencode.comparison import show_comparison
 from wikiart_autoencode.measures import with_permutations
 from wikiart_autoencode.probes import space_measures
 from wikiart_autoencode.spaces import baseline_spaces, judge_space
-from wikiart_data.console import say
-from wikiart_data.engine import start_engine
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.packed import pack
-from wikiart_data.results import leave
-from wikiart_data.run import read_record
+from wikiart_data.images.packed import pack
+from wikiart_data.results.folder import write_results
+from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.run import read_run_record
 
 
 def compare(config: CompareConfig) -> None:
@@ -34,7 +34,7 @@ def compare(config: CompareConfig) -> None:
     catalog = catalog_of(paths[0], wanted, given[0])
     if odd := [path for path, codes in zip(paths, given, strict=True) if set(codes.files) != set(given[0].files)]:
         raise InputError(f"{odd[0]} was made of other pictures than {paths[0]}: they cannot stand in one table.")
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     size = _size(paths[0])
     packed = pack(catalog, size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
 
@@ -47,7 +47,7 @@ def compare(config: CompareConfig) -> None:
 
     rows = []
     for name, codes in spaces():
-        say(f"{name} …")
+        echo(f"{name} …")
         # Test has its own clusters beside those of train: a judge, and it alone, knows train's labels by heart.
         clusters = {
             split: {method: clusters_of(codes, split, method, config) for method in config.methods}
@@ -64,10 +64,10 @@ def compare(config: CompareConfig) -> None:
         "rows": rows,
     }
     folder = config.runs / "compare-codes"
-    leave(folder, result, {})
-    say()
+    write_results(folder, result, {})
+    echo()
     show_comparison(result)
-    say(f"\nEverything is in {folder}/ (open index.html).")
+    echo(f"\nEverything is in {folder}/ (open index.html).")
 
 
 def clusters_of(codes: Codes, split: str, method: Method, config: CompareConfig) -> dict[str, Any]:
@@ -83,13 +83,13 @@ def clusters_of(codes: Codes, split: str, method: Method, config: CompareConfig)
 
 def _size(path: Path) -> int:
     """Side of the pictures that codes were made of, if a run beside them tells; 128 else."""
-    return read_record(path.parent)["config"]["size"] if (path.parent / "run.json").exists() else 128
+    return read_run_record(path.parent)["config"]["size"] if (path.parent / "run.json").exists() else 128
 
 
 def _name(path: Path) -> str:
     """What made the codes, if a run beside them tells: its form and its second objective."""
     if not (path.parent / "run.json").exists():
         return path.stem
-    options = read_record(path.parent)["config"]
+    options = read_run_record(path.parent)["config"]
     form = f"vector code ({options['code']})" if options["code"] else "spatial code"
     return form if options["objective"] == "none" else f"{form}, {options['objective']}"

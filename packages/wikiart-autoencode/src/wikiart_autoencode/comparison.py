@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from wikiart_data.console import console, say
+from wikiart_data.console import console, echo
 
 
 def show_comparison(result: dict[str, Any]) -> None:
@@ -12,7 +12,7 @@ def show_comparison(result: dict[str, Any]) -> None:
     n = result["n"]
     methods = list(result["rows"][0]["clusters"]["train"])
     for method in methods:
-        say(f"Clusters by {method}, {n['train']:,} training pictures (±: std of AMI with permuted labels)")
+        echo(f"Clusters by {method}, {n['train']:,} training pictures (±: std of AMI with permuted labels)")
         table = Table(box=None, pad_edge=False)
         for heading in ("codes", "AMI", "±", "on test", "ARI", "purity", "silhouette"):
             _add_column(table, heading)
@@ -22,9 +22,9 @@ def show_comparison(result: dict[str, Any]) -> None:
             amis = (found["ami"], found["ami_permuted"][1], of_test["ami"])
             table.add_row(row["space"], *map(_three, amis), *figures)
         console.print(table, markup=False)
-        say()
+        echo()
     first = result["rows"][0]["space_measures"]
-    say(f"Style read from codes, {n['test']:,} test pictures, % (majority {100 * first['majority']:.1f})")
+    echo(f"Style read from codes, {n['test']:,} test pictures, % (majority {100 * first['majority']:.1f})")
     table = Table(box=None, pad_edge=False)
     for heading in ("codes", "kNN-20", "balanced", "linear probe", "balanced"):
         _add_column(table, heading)

@@ -6,8 +6,8 @@ from typing import Literal
 
 import tyro
 
+from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
 
 
 @dataclass(frozen=True)

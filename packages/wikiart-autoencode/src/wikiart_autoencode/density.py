@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wikiart_autoencode.measures import silhouette
-from wikiart_data.cores import cores
+from wikiart_data.images.decode import available_cores
 
 XIS = (0.01, 0.02, 0.05, 0.1)
 """Steepness of the valleys that OPTICS takes for clusters; the paper's figures show 0.05 and less."""
@@ -110,7 +110,7 @@ def hdbscan(codes: np.ndarray, noise: float) -> tuple[np.ndarray, dict[str, Any]
                     min_cluster_size=size,
                     min_samples=min(samples, len(codes) - 1),
                     gen_min_span_tree=True,
-                    core_dist_n_jobs=cores(),
+                    core_dist_n_jobs=available_cores(),
                     memory=memory,
                 ).fit(codes)
                 with np.errstate(divide="ignore", invalid="ignore"):  # equal codes: no distance over no distance

@@ -7,15 +7,14 @@ from torch import nn
 from wikiart_autoencode.checkpoint import load_network
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.config import EncodeConfig
-from wikiart_data.batches import Pictures
-from wikiart_data.catalog import scan
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.packed import PackedImages, pack
-from wikiart_data.page import renew_page
-from wikiart_data.run import find_model
-from wikiart_data.source import find_data
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.results.page import renew_page
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model
 
 
 def encode(config: EncodeConfig) -> None:
@@ -31,14 +30,14 @@ def encode(config: EncodeConfig) -> None:
         odd = sorted(set(catalog.styles) ^ set(trained.styles))
         raise InputError(f"{path} was trained on other styles than {catalog.root} has: {', '.join(odd[:5])} differ.")
     packed = pack(catalog, trained.config["size"], cache_dir=config.cache_dir, bad_limit=config.bad_limit)
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
     codes = encoded(network.encoder, packed, device, use_bf16(device, trained.config["precision"]))
     target = config.to or path.parent / "codes.npz"
     codes.save(target)
     renew_page(target.parent)
-    say(f"{len(codes.codes):,} codes of {codes.codes.shape[1]:,} numbers written to {target}.")
-    say(f"Do styles cluster in them? wikiart-cluster --codes {target}")
+    echo(f"{len(codes.codes):,} codes of {codes.codes.shape[1]:,} numbers written to {target}.")
+    echo(f"Do styles cluster in them? wikiart-cluster --codes {target}")
 
 
 @torch.no_grad()
@@ -55,7 +54,7 @@ def encoded(encoder: nn.Module, packed: PackedImages, device: torch.device, bf16
     catalog = packed.catalog
     rows = np.sort(np.concatenate([packed.rows(split) for split in ("train", "valid", "test")]))
     found = []
-    batches = Pictures(packed, device).in_order(rows, 256, packed.size)
+    batches = DeviceImages(packed, device).in_order(rows, 256, packed.size)
     for images in track(batches, -(-len(rows) // 256), "encoding", "batches"):
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             found.append(encoder(images).float().flatten(1).cpu())

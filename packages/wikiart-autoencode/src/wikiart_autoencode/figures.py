@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.figures import ACCENT, INK, SECOND, SMALL, THIRD, WIDTH, canvas, styled
+from wikiart_data.results.figures import ACCENT, INK, SECOND, SMALL, THIRD, WIDTH, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wikiart_autoencode.map_centres import centre, small_last
-from wikiart_data.figures import INK, NOISE, PALE, SMALL, TINY, WIDTH, canvas, png, styled
-from wikiart_data.label_places import label_places, nearest_edge
-from wikiart_data.styles import look, readable
+from wikiart_data.results.figures import INK, NOISE, PALE, SMALL, TINY, WIDTH, canvas, png, styled
+from wikiart_data.results.label_placement import nearest_edge, place_labels
+from wikiart_data.styles import colour_and_marker, display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,8 +40,8 @@ def map_figure(
     """
     from matplotlib.lines import Line2D
 
-    names = {place: readable(styles[place]) for place in np.unique(labels)}
-    looks = {place: look(styles[place], tuple(styles)) for place in names}
+    names = {place: display_name(styles[place]) for place in np.unique(labels)}
+    looks = {place: colour_and_marker(styles[place], tuple(styles)) for place in names}
     panels = 1 if clusters is None else 2
     legend_rows = -(-len(names) // _LEGEND_COLUMNS)
     figure, (axes,) = canvas((WIDTH / panels if panels > 1 else 5.6) + 0.45 + 0.14 * legend_rows, columns=panels)
@@ -49,7 +49,7 @@ def map_figure(
     if clusters is not None:
         found = [int(cluster) for cluster in np.unique(clusters)]
         kinds = tuple(f"cluster {cluster}" for cluster in found if cluster >= 0)
-        cluster_looks = {c: look(f"cluster {c}", kinds) if c >= 0 else (NOISE, "o") for c in found}
+        cluster_looks = {c: colour_and_marker(f"cluster {c}", kinds) if c >= 0 else (NOISE, "o") for c in found}
         noise = float(np.mean(clusters < 0))
         heading = f"by cluster: {len(kinds)}" + (f", and {noise:.0%} noise (grey)" if noise else "")
         _scatter(axes[1], points, clusters, cluster_looks, heading)
@@ -93,12 +93,12 @@ def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str
             axes.axis("off")
             continue
         own = points[labels == place]
-        colour, marker = look(styles[place], tuple(styles))
+        colour, marker = colour_and_marker(styles[place], tuple(styles))
         axes.imshow(np.full_like(shade, 0.45), cmap="Greys", vmin=0, vmax=1, alpha=shade, origin="lower", extent=edges)
         size = float(np.clip(64 / np.sqrt(len(own) + 1), 1.0, 8))
         axes.scatter(*own.T, s=size, c=colour, marker=marker, linewidths=0, zorder=1, alpha=0.9)
         _bare(axes, low, high, raster=len(points) > RASTER_ABOVE)
-        name = readable(styles[place])
+        name = display_name(styles[place])
         shown = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
         axes.set_title(shown, fontsize=TINY, weight="normal", pad=2)
         axes.text(0.97, 0.03, f"{len(own):,}", transform=axes.transAxes, ha="right", va="bottom", fontsize=TINY)
@@ -127,7 +127,7 @@ def cluster_style_heatmap(clusters: np.ndarray, labels: np.ndarray, styles: Sequ
     names = [f"cluster {found[row]}" if found[row] >= 0 else "noise" for row in rows]
     figure, ((axes,),) = canvas(1.9 + 0.165 * len(rows))
     axes.imshow(shares[rows], cmap="Blues", vmin=0, vmax=100, aspect="auto")
-    axes.set_xticks(range(len(styles)), [readable(style) for style in styles], rotation=90)
+    axes.set_xticks(range(len(styles)), [display_name(style) for style in styles], rotation=90)
     axes.set_yticks(range(len(rows)), [f"{name} ({int(totals[row]):,})" for name, row in zip(names, rows, strict=True)])
     axes.tick_params(labelsize=SMALL, length=2)
     axes.set(ylabel="cluster (pictures)")
@@ -147,7 +147,7 @@ def write_figures(folder: Path, figures: "Mapping[str, Figure]") -> None:
     """
     import matplotlib
 
-    from wikiart_data.weights import not_written, write_bytes  # imports torch
+    from wikiart_data.files import not_written, write_bytes  # imports torch
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +206,7 @@ def _name(axes: "Axes", points: np.ndarray, groups: np.ndarray, names: Mapping[i
     show: Callable[[np.ndarray], np.ndarray] = axes.transData.transform
     back = axes.transData.inverted().transform
     sizes = np.array([text.get_window_extent().size for text in texts])
-    corners = label_places(show(middles), sizes, np.zeros((0, 2)), tuple(axes.get_window_extent().padded(-2).extents))
+    corners = place_labels(show(middles), sizes, np.zeros((0, 2)), tuple(axes.get_window_extent().padded(-2).extents))
     for text, middle, corner, size in zip(texts, show(middles), corners, sizes, strict=True):
         text.set_verticalalignment("bottom")
         text.set_position(back(corner))

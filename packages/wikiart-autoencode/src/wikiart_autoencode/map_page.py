@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from wikiart_autoencode.map_centres import centre, small_last
-from wikiart_data.catalog import artwork_of
-from wikiart_data.console import as_html, printable
-from wikiart_data.figures import GREY
-from wikiart_data.page import filled
-from wikiart_data.styles import look, readable
+from wikiart_data.console import escape_html, printable
+from wikiart_data.images.catalog import artwork_of
+from wikiart_data.results.figures import GREY
+from wikiart_data.results.page import filled
+from wikiart_data.styles import colour_and_marker, display_name
 
 THUMBNAIL_BYTES = 17_000_000
 """Room in the page for the thumbnails; with 15,000 pictures it stays below 25 MB."""
@@ -63,7 +63,7 @@ def write_map(
     Raises:
         InputError: the file cannot be written.
     """
-    from wikiart_data.weights import write_bytes  # imports torch
+    from wikiart_data.files import write_bytes  # imports torch
 
     side, head, scans = embed_thumbnails(thumbnails)
     names = sorted(set(map(artist_shown, artists)))
@@ -71,7 +71,7 @@ def write_map(
     data = {
         "points": _base64(points.astype("<f4")),
         "order": _base64(small_last(labels).astype("<i4")),
-        "colourings": [_colouring("style", points, labels, [readable(style) for style in styles], tuple(styles))],
+        "colourings": [_colouring("style", points, labels, [display_name(style) for style in styles], tuple(styles))],
         "artists": names,
         "artist": [place[artist_shown(artist)] for artist in artists],
         "titles": [title_shown(file) for file in files],
@@ -84,7 +84,7 @@ def write_map(
     scripts = [_bokeh(), f"const PLOT = {_safe_json(_plot(len(points)))};", _beside("map.js")]
     allowed = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
     parts = {
-        "TITLE": as_html(title),
+        "TITLE": escape_html(title),
         "POLICY": f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:",
         "CSS": _beside("map.css"),
         "DATA": _safe_json(data),
@@ -168,7 +168,7 @@ def _colouring(
     entries = []
     for group, name in enumerate(names):
         own = points[groups == group]
-        colour, marker = look(order[group], order)
+        colour, marker = colour_and_marker(order[group], order)
         middle = centre(own).tolist() if len(own) else None
         entries.append({"name": name, "colour": colour, "marker": _MARKERS[marker], "n": len(own), "middle": middle})
     if (groups < 0).any():

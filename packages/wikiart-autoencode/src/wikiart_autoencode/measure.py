@@ -13,15 +13,14 @@ from wikiart_autoencode.config import MeasureConfig
 from wikiart_autoencode.figures import rate_figure
 from wikiart_autoencode.rates import NAMES, file_curve, in_8_bits, measured
 from wikiart_autoencode.scores import mean_scores
-from wikiart_data.batches import Pictures
-from wikiart_data.catalog import scan
-from wikiart_data.console import say
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.packed import PackedImages, pack
-from wikiart_data.results import leave
-from wikiart_data.run import find_model, read_record
-from wikiart_data.source import find_data
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.results.folder import write_results
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model, read_run_record
 
 COMPONENTS = (16, 32, 64, 128, 256, 512, 1024)
 """Of PCA, a byte each."""
@@ -44,23 +43,26 @@ def measure(config: MeasureConfig) -> None:
     rows = packed.rows(config.split)
     if not len(rows):
         raise InputError(f"{catalog.root} has no pictures in {config.split}.")
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
 
     points = []
     for path, one in zip(paths, trained, strict=True):
-        record, result = read_record(path.parent), json.loads((path.parent / "result.json").read_text(encoding="utf-8"))
+        record, result = (
+            read_run_record(path.parent),
+            json.loads((path.parent / "result.json").read_text(encoding="utf-8")),
+        )
         about = {key: one.config[key] for key in ("code", "channels", "objective", "epochs", "seed", "width")}
         about |= {"train_seconds": result["train_seconds"], "parameters": result["parameters"]}
         points.append({**about, "git_commit": record["git_commit"], **codes_in_8_bits(one, packed, rows, device)})
-        say(f"{path.parent}: {points[-1]['bytes']} bytes, {points[-1]['psnr']:.2f} dB, SSIM {points[-1]['ssim']:.3f}")
-    say(f"PCA of {len(packed.rows('train')):,} training pictures …")
+        echo(f"{path.parent}: {points[-1]['bytes']} bytes, {points[-1]['psnr']:.2f} dB, SSIM {points[-1]['ssim']:.3f}")
+    echo(f"PCA of {len(packed.rows('train')):,} training pictures …")
     pca = fit_pca(packed, max(COMPONENTS), size)
     curves = {"PCA": pca_curve(pca, packed, rows, size)}
-    pictures = Pictures(packed)
+    pictures = DeviceImages(packed)
     few = rows if len(rows) <= FILES else np.sort(np.random.default_rng(0).choice(rows, FILES, replace=False))
     images = torch.cat(list(pictures.in_order(few, 256, size)))
     for kind in ("JPEG", "WebP"):
-        say(f"{kind} …")
+        echo(f"{kind} …")
         curves[kind] = file_curve(images, kind)
     result = {
         "kind": "rates",
@@ -73,8 +75,8 @@ def measure(config: MeasureConfig) -> None:
         "codes": points,
         "curves": curves,
     }
-    leave(config.to, result, {"rates": rate_figure(result)})
-    say(f"Everything is in {config.to}/ (open index.html).")
+    write_results(config.to, result, {"rates": rate_figure(result)})
+    echo(f"Everything is in {config.to}/ (open index.html).")
 
 
 FILES = 400
@@ -88,7 +90,7 @@ def codes_in_8_bits(one: Trained, packed: PackedImages, rows: np.ndarray, device
     bf16 = use_bf16(device, one.config["precision"])
     exact: list[Tensor] = []
     rounded: list[Tensor] = []
-    for images in Pictures(packed, device).in_order(rows, 128, packed.size):
+    for images in DeviceImages(packed, device).in_order(rows, 128, packed.size):
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             code = network.encoder(images)
             for found, kept in ((exact, code), (rounded, in_8_bits(code))):
@@ -105,7 +107,7 @@ def pca_curve(pca: PixelPCA, packed: PackedImages, rows: np.ndarray, size: int) 
     """PCA with a byte a component, for each number of components that there are."""
     numbers = [number for number in COMPONENTS if number <= len(pca.directions)]
     found: dict[int, list[Tensor]] = {number: [] for number in numbers}
-    for images in Pictures(packed).in_order(rows, 256, size):
+    for images in DeviceImages(packed).in_order(rows, 256, size):
         code = in_8_bits(pca.encode(images), pca.deviations)
         for number in numbers:
             found[number].append(measured(pca.decode(code[:, :number], size), images))

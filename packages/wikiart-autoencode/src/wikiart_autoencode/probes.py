@@ -13,8 +13,8 @@ import numpy as np
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.measures import PERMUTATIONS, mean_and_std, silhouette, silhouette_permuted
 from wikiart_data.errors import InputError
-from wikiart_data.listing import SPLITS
-from wikiart_data.measures import wilson
+from wikiart_data.images.manifest import SPLITS
+from wikiart_data.results.statistics import wilson
 
 NEIGHBOURS = 20
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -12,13 +12,13 @@ from wikiart_autoencode.config import ReconstructConfig
 from wikiart_autoencode.figures import reconstruction_grid
 from wikiart_autoencode.quality import psnr, ssim
 from wikiart_autoencode.train import reconstructed
-from wikiart_data.console import printable, say
-from wikiart_data.decode import BadPictureError, decode, square
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.listing import pictures_in
-from wikiart_data.results import write_figure
-from wikiart_data.run import find_model
+from wikiart_data.images.decode import BadPictureError, decode, square
+from wikiart_data.images.manifest import pictures_in
+from wikiart_data.results.folder import write_figure
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model
 
 SHOWN = 16
 """Most pictures of a grid."""
@@ -34,16 +34,16 @@ def reconstruct(config: ReconstructConfig) -> None:
     trained = load_network(find_model(config.model, config.runs, "autoencode"))
     files = pictures_in(config.pictures)
     if len(files) > SHOWN:
-        say(f"The first {SHOWN} of {len(files):,} pictures are drawn.")
+        echo(f"The first {SHOWN} of {len(files):,} pictures are drawn.")
     images = read(files[:SHOWN], trained.config["size"])
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, trained.config["precision"])
     ours = reconstructed(network, images.to(device), bf16).cpu()
     for path, decibels, similar in zip(files, psnr(ours, images).tolist(), ssim(ours, images).tolist(), strict=False):
-        say(f"{printable(str(path))}: {decibels:.2f} dB, SSIM {similar:.3f}")
+        echo(f"{printable(str(path))}: {decibels:.2f} dB, SSIM {similar:.3f}")
     write_figure(config.to, reconstruction_grid(images, ours))
-    say(f"Grid written to {config.to}.")
+    echo(f"Grid written to {config.to}.")
 
 
 def read(files: Sequence[Path], size: int) -> Tensor:

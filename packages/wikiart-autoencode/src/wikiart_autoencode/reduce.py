@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from wikiart_data.cache import cache_root
-from wikiart_data.console import say
-from wikiart_data.cores import cores
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
+from wikiart_data.files import cache_root
+from wikiart_data.images.decode import available_cores
 
 Reduction = Literal["pca", "svd", "tsne", "umap"]
 
@@ -109,7 +109,7 @@ def _tsne(codes: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
         perplexity=min(PERPLEXITY, (len(codes) - 1) / 3),
         initialization=rescale(components[:, :dimensions]),
         neighbors="exact" if len(codes) <= EXACT_UP_TO else "approx",
-        n_jobs=cores() if len(codes) > ALONE_UP_TO else 1,
+        n_jobs=available_cores() if len(codes) > ALONE_UP_TO else 1,
         random_state=seed,
     )
     return np.asarray(tsne.fit(components), dtype=np.float32)
@@ -146,5 +146,5 @@ def _kept(codes: np.ndarray, settings: tuple, cache_dir: Path | None, make: Call
     except OSError as error:
         with suppress(OSError):
             part.unlink()
-        say(f"The map could not be kept in {path.parent} ({error.strerror}); another plot will make it again.")
+        echo(f"The map could not be kept in {path.parent} ({error.strerror}); another plot will make it again.")
     return made

@@ -11,10 +11,10 @@ from wikiart_autoencode.baselines import colour_histogram, fit_pca
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.encode import encoded
 from wikiart_autoencode.network import Autoencoder
-from wikiart_data.batches import Pictures
 from wikiart_data.errors import InputError
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.packed import PackedImages
 from wikiart_data.judge import Judge
-from wikiart_data.packed import PackedImages
 
 COMPONENTS = 128
 """Of pixel-PCA."""
@@ -32,7 +32,7 @@ def baseline_spaces(packed: PackedImages, code: int, device: torch.device, seed:
         seed: of PCA's pictures and of the encoder's weights.
     """
     rows = _rows(packed)
-    pictures = Pictures(packed)
+    pictures = DeviceImages(packed)
     pca = fit_pca(packed, COMPONENTS, SIDE, seed)
     small = [pca.encode(images) for images in pictures.in_order(rows, 256, SIDE)]
     yield f"pixel-PCA ({COMPONENTS})", _codes(packed, torch.cat(small).numpy())
@@ -48,7 +48,7 @@ def untrained(packed: PackedImages, code: int) -> nn.Module:
     encoder = Autoencoder(code=code, size=packed.size).encoder.train()
     encoder(
         next(
-            Pictures(packed).in_order(
+            DeviceImages(packed).in_order(
                 packed.rows("train")[:: max(1, len(packed.rows("train")) // 256)], 256, packed.size
             )
         )
@@ -65,7 +65,7 @@ def judge_space(folder: Path, packed: PackedImages, device: torch.device) -> Cod
     judge = Judge.load(folder, device)
     if judge.styles != packed.catalog.styles:
         raise InputError(f"The judge in {folder} knows other styles than {packed.catalog.root} has.")
-    batches = Pictures(packed, device).in_order(_rows(packed), 128, packed.size)
+    batches = DeviceImages(packed, device).in_order(_rows(packed), 128, packed.size)
     return _codes(packed, torch.cat([judge.look(images)[1].cpu() for images in batches]).numpy())
 
 

@@ -15,18 +15,17 @@ from wikiart_autoencode.losses import reconstruction_loss
 from wikiart_autoencode.objectives import TWO_VIEWS, SecondObjective, noisy
 from wikiart_autoencode.quality import mse, psnr, ssim
 from wikiart_autoencode.scores import mean_scores
-from wikiart_data.augment import Augment
-from wikiart_data.batches import Batches, Pictures, step_seed
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_data, check_weights, follow, resumed_options, warmup_cosine
-from wikiart_data.muon import Muon, muon_groups
-from wikiart_data.packed import PackedImages, pack
-from wikiart_data.run import Run
+from wikiart_data.images.augment import Augment
+from wikiart_data.images.batches import Batches, DeviceImages, step_seed
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.sample.build import MARK
-from wikiart_data.source import find_data
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.loop import check_finite, check_training_data, options_for_resume, update_ema, warmup_cosine
+from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.run import Run
 
 EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
 """Where --epochs does not say."""
@@ -53,18 +52,18 @@ def train(config: TrainConfig) -> None:
     if result is None:
         return
     last = "test" if "test" in result else "valid"
-    say()
+    echo()
     for split in ("valid", "test"):
         if split in result:
             found = result[split]
-            say(
+            echo(
                 f"{split}: PSNR {found['psnr']:.2f} dB, SSIM {found['ssim']:.3f}, MSE {found['mse']:.5f} "
                 f"(mean over {found['n']:,} pictures)"
             )
     low, high = result[last]["psnr_interval"]
-    say(f"95 % interval of the PSNR on {last}: {low:.2f} to {high:.2f} dB.")
-    say(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
-    say(f"Save the codes of all pictures: wikiart-autoencode encode {run.folder}")
+    echo(f"95 % interval of the PSNR on {last}: {low:.2f} to {high:.2f} dB.")
+    echo(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
+    echo(f"Save the codes of all pictures: wikiart-autoencode encode {run.folder}")
 
 
 def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
@@ -76,11 +75,11 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     Raises:
         InputError: the data, the options or the run folder cannot be used.
     """
-    accelerator = start_engine(config.device)
+    accelerator = create_accelerator(config.device)
     run = None
     if config.resume:
         run = Run.resume(config.resume, "autoencode", accelerator=accelerator)
-        config = resumed_options(config, run.record)
+        config = options_for_resume(config, run.record)
     root = find_data(config.data, config.cache_dir)
     epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
     # Where the data lies and how long to train are settled here, so that run.json tells it to `encode` and --resume.
@@ -89,7 +88,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     catalog = scan(root, cache_dir=config.cache_dir)
     packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
     larger = pack(catalog, round(LARGER * config.size), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
-    check_data(packed, batch_size, accelerator.num_processes)
+    check_training_data(packed, batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("autoencode", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
@@ -97,7 +96,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
 
     device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     torch.manual_seed(config.seed)
-    pictures = Pictures(packed, device)
+    pictures = DeviceImages(packed, device)
     batches = Batches(
         larger,
         larger.rows("train"),
@@ -147,17 +146,17 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * warmup_cosine(done)
             optimizer.step()
-            follow(average, network, config.ema, epoch * len(batches) + step)
+            update_ema(average, network, config.ema, epoch * len(batches) + step)
             loss_sum += value
             if run.should_stop():
-                check_weights(run.folder, epoch, learned, average)
+                check_finite(run.folder, epoch, learned, average)
                 progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum}
                 progress["seconds"] = seconds + time.monotonic() - began
                 run.save({"learned": learned, "average": average}, optimizer, **progress)
                 accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 raise run.stop("wikiart-autoencode")
         seconds += time.monotonic() - began
-        check_weights(run.folder, epoch, learned, average)
+        check_finite(run.folder, epoch, learned, average)
         valid = evaluate(average, pictures, "valid", config.size, bf16)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
         run.keep(average)
@@ -193,7 +192,7 @@ def finish(
 ) -> dict[str, Any]:
     """Measure on valid and test, write the weights, result.json and the learning curve."""
     run.keep(network)
-    pictures = Pictures(packed, device)
+    pictures = DeviceImages(packed, device)
     splits = [split for split in ("valid", "test") if len(packed.rows(split))]
     result: dict[str, Any] = {split: evaluate(network, pictures, split, config.size, bf16) for split in splits}
     result |= {
@@ -207,7 +206,7 @@ def finish(
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> dict[str, Any]:
+def evaluate(network: nn.Module, pictures: DeviceImages, split: str, size: int, bf16: bool) -> dict[str, Any]:
     """MSE, PSNR and SSIM of a split's reconstructions: mean over pictures, with intervals."""
     network.eval()
     found: list[Tensor] = []
@@ -224,7 +223,7 @@ def reconstructed(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
 
 
 @torch.no_grad()
-def grid(network: nn.Module, pictures: Pictures, size: int, bf16: bool) -> Any:
+def grid(network: nn.Module, pictures: DeviceImages, size: int, bf16: bool) -> Any:
     """The figure original | reconstruction | error, for pictures spread evenly over valid."""
     rows = pictures.packed.rows("valid")
     chosen = rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long().numpy()]
@@ -238,14 +237,14 @@ def describe(
 ) -> None:
     """Say what is about to happen."""
     numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}
-    say(f"{numbers['train']:,} train, {numbers['valid']:,} valid, {numbers['test']:,} test pictures.")
+    echo(f"{numbers['train']:,} train, {numbers['valid']:,} valid, {numbers['test']:,} test pictures.")
     if catalog.valid_was_cut:
-        say("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
+        echo("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
     side = config.size // 8
     code = f"{config.code} numbers" if config.code else f"{side} × {side} × {config.channels} numbers"
     fewer = 3 * config.size**2 / (config.code or config.channels * side**2)
     weights = sum(p.numel() for p in network.parameters())
     where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
     beside = "" if config.objective == "none" else f", beside it {config.objective}"
-    say(f"A code of {code}, {fewer:.0f} times fewer than the picture's{beside}.")
-    say(f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {where}.")
+    echo(f"A code of {code}, {fewer:.0f} times fewer than the picture's{beside}.")
+    echo(f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {where}.")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from wikiart_classify.losses import cross_entropy
 from wikiart_classify.network import StyleNet
-from wikiart_data.batches import Batches, Pictures
+from wikiart_data.images.batches import Batches, DeviceImages
 
 PRICE = 0.02
 """Share of top-1 accuracy on valid that balance may cost."""
@@ -103,7 +103,7 @@ def chosen_tau(answers: list[Tensor], labels: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def views(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> Tensor:
+def views(network: nn.Module, pictures: DeviceImages, split: str, size: int, bf16: bool) -> Tensor:
     """(2, N, C) float32 on the CPU: logits of a split's pictures and of their mirror images."""
     network.eval()
     found = []

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from wikiart_classify.scores import scores
-from wikiart_data.batches import Pictures
-from wikiart_data.packed import PackedImages
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.packed import PackedImages
 
 
-def evaluate(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> dict[str, Any]:
+def evaluate(network: nn.Module, pictures: DeviceImages, split: str, size: int, bf16: bool) -> dict[str, Any]:
     """All figures of `scores` on one split."""
     return scores_on(answers_on(network, pictures, split, size, bf16), pictures.packed, split)
 
 
 @torch.no_grad()
-def answers_on(network: nn.Module, pictures: Pictures, split: str, size: int, bf16: bool) -> np.ndarray:
+def answers_on(network: nn.Module, pictures: DeviceImages, split: str, size: int, bf16: bool) -> np.ndarray:
     """(n, styles) float32: the network's probabilities for a split's pictures."""
     network.eval()
     rows = pictures.packed.rows(split)

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wikiart_data.artists import known_artist
-from wikiart_data.catalog import Catalog
+from wikiart_data.images.artists import known_artist
+from wikiart_data.images.catalog import Catalog
 
 LEAST = 5
 """Training pictures from which on an artist is one to be named."""

@@ -10,7 +10,7 @@ from wikiart_classify.baselines import InClass, ThreeBlock
 from wikiart_classify.methods import METHODS
 from wikiart_classify.network import PRESETS, StyleNet
 from wikiart_data.errors import InputError
-from wikiart_data.weights import load_weights, read_model
+from wikiart_data.training.checkpoints import load_weights, read_model
 
 
 @dataclass(frozen=True)

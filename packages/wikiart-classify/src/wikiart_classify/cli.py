@@ -10,8 +10,8 @@ from wikiart_classify.config import (
     TestConfig,
     TrainConfig,
 )
-from wikiart_data.commands import Command
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import Command
+from wikiart_data.cli.commands import main as run_command
 
 ABOUT = "Painting styles from scratch: train a network on 27 styles, test it honestly, name the style of a picture."
 

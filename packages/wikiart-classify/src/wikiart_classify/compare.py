@@ -23,16 +23,15 @@ from wikiart_classify.rebalance import rebalanced
 from wikiart_classify.report import show_comparison
 from wikiart_classify.scores import scores
 from wikiart_classify.train import fit, open_pack
-from wikiart_data.artists import known_artist
-from wikiart_data.batches import Pictures
-from wikiart_data.catalog import scan
-from wikiart_data.commands import options_from
-from wikiart_data.console import say
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.cli.commands import options_from
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.results import leave
-from wikiart_data.run import read_record
-from wikiart_data.source import find_data
+from wikiart_data.images.artists import known_artist
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.results.folder import write_results
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import read_run_record
 
 MODELS = {
     "inclass": "the course's in-class network",
@@ -64,13 +63,13 @@ def compare(config: CompareConfig) -> None:
     total = len(names) * len(seeds)
     for number, (seed, name) in enumerate(((seed, name) for seed in seeds for name in names), 1):
         path = folder / "classify" / f"{name}-{seed}"
-        say(f"[{number}/{total}] {name}, seed {seed}: {path}")
+        echo(f"[{number}/{total}] {name}, seed {seed}: {path}")
         one_run(config, name, seed, path, fingerprint)
     result = collect(config, folder, names, list(seeds))
-    leave(folder, result, {"frontier": frontier_figure(result)} if config.what == "imbalance" else {})
-    say()
+    write_results(folder, result, {"frontier": frontier_figure(result)} if config.what == "imbalance" else {})
+    echo()
     show_comparison(result)
-    say(f"\nEverything is in {folder}/ (open index.html; result.json, a folder a run).")
+    echo(f"\nEverything is in {folder}/ (open index.html; result.json, a folder a run).")
 
 
 def chosen(config: CompareConfig) -> list[str]:
@@ -106,7 +105,7 @@ def one_run(config: CompareConfig, name: str, seed: int, path: Path, fingerprint
     """Make sure that one run is finished, on the data with this fingerprint."""
     options = options_of(config, name, seed, path)
     if (path / "run.json").exists():
-        record = read_record(path)
+        record = read_run_record(path)
         before = record["config"]
         if record["data"]["fingerprint"] != fingerprint:
             raise InputError(f"{path} was run on other data: remove it, or compare in another folder with --runs.")
@@ -134,7 +133,7 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
     """What result.json holds."""
     paths = {name: [folder / "classify" / f"{name}-{seed}" for seed in seeds] for name in names}
     results = {name: [_read(path) for path in paths[name]] for name in names}
-    record = read_record(paths[names[0]][0])
+    record = read_run_record(paths[names[0]][0])
     split = "test" if "test" in results[names[0]][0] else "valid"
     first = results[names[0]][0][split]
     shared = () if config.what == "models" else ("size", "epochs", "model")
@@ -155,7 +154,7 @@ def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[i
                 "label": labels[name],
                 "paper": METHODS[name].source if config.what == "imbalance" else "",
                 "runs": [
-                    _row(seed, one, read_record(path), split)
+                    _row(seed, one, read_run_record(path), split)
                     for seed, one, path in zip(seeds, results[name], paths[name], strict=True)
                 ],
                 "versus": None,
@@ -195,7 +194,7 @@ def known_row(config: CompareConfig, given: dict[str, Any], paths: list[Path]) -
 
     The others never leave train when a split goes by artist, so only this is a fair partner.
     """
-    catalog = scan(read_record(paths[0])["data"]["root"], cache_dir=config.cache_dir)
+    catalog = scan(read_run_record(paths[0])["data"]["root"], cache_dir=config.cache_dir)
     artists = dict(zip(catalog.files, catalog.artists, strict=True))
     runs = []
     for run, path in zip(given["runs"], paths, strict=True):
@@ -235,11 +234,13 @@ def _hits(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
 
 def sweep(config: CompareConfig, paths: list[Path], split: str) -> list[dict[str, float]]:
     """Top-1 and balanced accuracy of the unbalanced networks at every strength of logit adjustment."""
-    device = start_engine(config.device).device
-    packed = open_pack(replace(options_from(TrainConfig, read_record(paths[0])["config"]), cache_dir=config.cache_dir))
+    device = create_accelerator(config.device).device
+    packed = open_pack(
+        replace(options_from(TrainConfig, read_run_record(paths[0])["config"]), cache_dir=config.cache_dir)
+    )
     counts = torch.from_numpy(packed.catalog.counts("train")).float()
     labels = packed.catalog.labels[packed.rows(split)]
-    pictures, weights = Pictures(packed, device), style_weights(labels)
+    pictures, weights = DeviceImages(packed, device), style_weights(labels)
     found: dict[float, list[tuple[float, float]]] = {tau: [] for tau in TAUS}
     for path in paths:
         trained = load_network(path / "model.safetensors")

@@ -7,8 +7,8 @@ from typing import Literal
 import tyro
 
 from wikiart_classify.methods import METHODS, Balance, check_balance
+from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 
 SMALLEST = {"inclass": 16, "threeblock": 127}
 """Side of the smallest pictures that each baseline can take."""

@@ -17,14 +17,14 @@ from wikiart_classify.answers import probabilities
 from wikiart_classify.checkpoint import Trained
 from wikiart_classify.network import StyleNet
 from wikiart_classify.recipes import side_to_pack
-from wikiart_data.augment import resized_crops
-from wikiart_data.batches import Pictures
 from wikiart_data.console import printable
-from wikiart_data.decode import BadPictureError, decode, square
 from wikiart_data.errors import InputError
-from wikiart_data.figures import TEXT, canvas, png, styled
-from wikiart_data.styles import canonical, readable
-from wikiart_data.weights import not_written, write_bytes
+from wikiart_data.files import not_written, write_bytes
+from wikiart_data.images.augment import resized_crops
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.decode import BadPictureError, decode, square
+from wikiart_data.results.figures import TEXT, canvas, png, styled
+from wikiart_data.styles import canonical_name, display_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +93,7 @@ def style_meant(name: str, styles: Sequence[str]) -> int:
     Raises:
         InputError: the list has no such style.
     """
-    style = name if name in styles else canonical(name)
+    style = name if name in styles else canonical_name(name)
     if style not in styles:
         near = difflib.get_close_matches(style, styles, n=1)
         hint = f" Did you mean {printable(near[0])}?" if near else f" It knows {', '.join(map(printable, styles))}."
@@ -115,7 +115,7 @@ def check_target(target: Path) -> None:
 
 
 def explain_split(
-    trained: Trained, pictures: Pictures, split: str, style: int, bf16: bool, folder: Path
+    trained: Trained, pictures: DeviceImages, split: str, style: int, bf16: bool, folder: Path
 ) -> tuple[Path, int]:
     """Write the sheet of one style: up to OF_A_STYLE of its pictures, half of them wrongly named where there are such.
 
@@ -273,7 +273,7 @@ def shortened(name: str, longest: int = _LONGEST) -> str:
 
 
 def _name(styles: Sequence[str], place: int) -> str:
-    return shortened(readable(styles[place]))
+    return shortened(display_name(styles[place]))
 
 
 def _decoded(file: Path, side: int) -> Image.Image:

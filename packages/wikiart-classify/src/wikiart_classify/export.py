@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import ExportConfig
 from wikiart_classify.network import StyleNet
-from wikiart_data.console import say
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.judge import checksum
-from wikiart_data.run import find_model, read_record
+from wikiart_data.training.run import find_model, read_run_record
 
 
 class Answer(nn.Module):
@@ -71,7 +71,7 @@ def export(config: ExportConfig) -> None:
             "width": trained.config.get("width", 1.0),
             "parameters": result["parameters"],
             "split": split,
-            "data_fingerprint": read_record(path.parent)["data"]["fingerprint"],
+            "data_fingerprint": read_run_record(path.parent)["data"]["fingerprint"],
             **{key: tested[key] for key in ("n", "top1", "top3", "majority", "balanced", "per_style")},
         }
         about["crc32"] = checksum((whole / "model.pt2").read_bytes(), about)
@@ -79,7 +79,7 @@ def export(config: ExportConfig) -> None:
         if config.to.exists():
             config.to.rename(Path(part) / "old")
         whole.rename(config.to)
-    say(f"Judge written to {config.to}: top-1 {100 * tested['top1']:.1f} % on {tested['n']:,} {split} pictures.")
+    echo(f"Judge written to {config.to}: top-1 {100 * tested['top1']:.1f} % on {tested['n']:,} {split} pictures.")
 
 
 def check_target(folder: Path, overwrite: bool) -> None:

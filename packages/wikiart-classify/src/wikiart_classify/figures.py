@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wikiart_classify.comparison import frontier, spread
-from wikiart_data.figures import ACCENT, FAINT, GREY, INK, LINES, PALE, SECOND, SMALL, TINY, canvas, styled
-from wikiart_data.label_places import label_places, nearest_edge
-from wikiart_data.styles import readable
+from wikiart_data.results.figures import ACCENT, FAINT, GREY, INK, LINES, PALE, SECOND, SMALL, TINY, canvas, styled
+from wikiart_data.results.label_placement import nearest_edge, place_labels
+from wikiart_data.styles import display_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def confusion_figure(result: dict[str, Any]) -> "Figure":
     counts = np.array(result["confusion"], dtype=float)
     totals = counts.sum(axis=1)
     shares = 100 * counts / np.maximum(totals, 1)[:, None]
-    names = [readable(row["style"]) for row in result["per_style"]]
+    names = [display_name(row["style"]) for row in result["per_style"]]
     figure, ((axes,),) = canvas(6.9)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(names)), names, rotation=90)
@@ -59,7 +59,7 @@ def recall_figure(result: dict[str, Any]) -> "Figure":
     for place, row in zip(places, rows, strict=True):
         axes.text(place, 100 * row["recall"] + 1.5, f"{row['n']}", ha="center", fontsize=TINY, color=INK)
     axes.axhline(100 * result["balanced"], color=SECOND, linewidth=1, label=f"mean {100 * result['balanced']:.1f} %")
-    axes.set_xticks(places, [f"{readable(row['style'])} · {row['train']}" for row in rows], rotation=90)
+    axes.set_xticks(places, [f"{display_name(row['style'])} · {row['train']}" for row in rows], rotation=90)
     axes.set(ylabel="recall, %", ylim=(0, 105), xlim=(-0.6, len(rows) - 0.4))
     axes.set_title("Recall by style, most training pictures first (above the bars: pictures scored)")
     axes.legend(loc="upper right")
@@ -150,7 +150,7 @@ def _name(
     discs = [show(means) + offset for offset in ((4, 0), (-4, 0), (0, 4), (0, -4))]
     ink = np.concatenate([show(arm) for arm in arms] + discs + [_dense(show(line)) for line in lines if len(line)])
     frame = axes.get_window_extent().padded(-4).extents
-    corners = label_places(show(points), sizes, ink, tuple(frame))
+    corners = place_labels(show(points), sizes, ink, tuple(frame))
     for text, point, corner, size in zip(texts, show(points), corners, sizes, strict=True):
         # The box of a text starts below its baseline.
         text.set_verticalalignment("bottom")

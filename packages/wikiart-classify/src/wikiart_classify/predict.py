@@ -15,15 +15,14 @@ from wikiart_classify.checkpoint import load_network
 from wikiart_classify.config import PredictConfig
 from wikiart_classify.explain import OF_PICTURES, check_target, explainable, sheet, write_figure
 from wikiart_classify.recipes import side_to_pack
-from wikiart_data.augment import resized_crops
-from wikiart_data.console import console, printable, say, track
-from wikiart_data.cores import cores
-from wikiart_data.decode import BadPictureError, decode, square
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import console, echo, printable, track
 from wikiart_data.errors import InputError
-from wikiart_data.listing import pictures_in
-from wikiart_data.run import find_model
-from wikiart_data.styles import readable
+from wikiart_data.images.augment import resized_crops
+from wikiart_data.images.decode import BadPictureError, available_cores, decode, square
+from wikiart_data.images.manifest import pictures_in
+from wikiart_data.styles import display_name
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model
 
 _BATCH = 128
 _SHOWN = 40
@@ -45,7 +44,7 @@ def predict(config: PredictConfig) -> int:
         check_target(config.explain)
         explainable(trained.network)
     files = pictures_in(config.pictures)
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, trained.config["precision"])
     size, top = trained.config["size"], min(config.top, len(trained.styles))
@@ -77,7 +76,7 @@ def predict(config: PredictConfig) -> int:
     if config.explain is not None:
         shown = [path for path, _ in rows[:OF_PICTURES]]
         write_figure(sheet(trained, shown, [None] * len(shown), bf16), config.explain)
-        say(f"What speaks for the styles of {len(shown)} of {len(rows):,} pictures: {printable(str(config.explain))}")
+        echo(f"What speaks for the styles of {len(shown)} of {len(rows):,} pictures: {printable(str(config.explain))}")
     return 1 if refused else 0
 
 
@@ -90,7 +89,7 @@ def _decoded(files: list[Path], side: int) -> Iterator[tuple[list[Path], np.ndar
         except BadPictureError as error:
             return str(error)
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         for start in range(0, len(files), _BATCH):
             paths = files[start : start + _BATCH]
             read = list(zip(paths, pool.map(one, paths), strict=True))
@@ -106,11 +105,11 @@ def _print_table(rows: list[tuple[Path, list[tuple[str, float]]]]) -> None:
         table.add_column(justify="right")
         table.add_column()
         for style, share in likeliest:
-            table.add_row(f"{100 * share:.1f} %", readable(style))
-        say(printable(str(path)))
+            table.add_row(f"{100 * share:.1f} %", display_name(style))
+        echo(printable(str(path)))
         console.print(table)
     if len(rows) > _SHOWN:
-        say(f"… and {len(rows) - _SHOWN:,} more pictures; --csv FILE writes them all.")
+        echo(f"… and {len(rows) - _SHOWN:,} more pictures; --csv FILE writes them all.")
 
 
 def _write_csv(target: Path, rows: list[tuple[Path, list[tuple[str, float]]]], top: int) -> None:
@@ -124,4 +123,4 @@ def _write_csv(target: Path, rows: list[tuple[Path, list[tuple[str, float]]]], t
             csv.writer(file).writerows([header, *table])
     except OSError as error:
         raise InputError(f"--csv {target} cannot be written ({error.strerror}).") from error
-    say(f"{len(rows):,} pictures written to {target}.")
+    echo(f"{len(rows):,} pictures written to {target}.")

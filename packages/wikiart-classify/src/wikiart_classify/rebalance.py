@@ -12,10 +12,10 @@ from wikiart_classify.config import RebalanceConfig, TrainConfig
 from wikiart_classify.methods import METHODS
 from wikiart_classify.recipes import RECIPES
 from wikiart_classify.train import finish, open_pack, tell
-from wikiart_data.commands import options_from
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.cli.commands import options_from
 from wikiart_data.errors import InputError
-from wikiart_data.run import Run, find_model, read_record
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import Run, find_model, read_run_record
 
 
 def rebalance(config: RebalanceConfig) -> None:
@@ -41,7 +41,7 @@ def rebalanced(folder: Path, balance: str, changes: dict[str, Any]) -> tuple[Run
         InputError: as in `rebalance`.
     """
     trained = load_network(folder / "model.safetensors")
-    before = options_from(TrainConfig, read_record(folder)["config"])
+    before = options_from(TrainConfig, read_run_record(folder)["config"])
     if before.balance != "none" or before.power > 0:
         how = METHODS[before.balance].label if before.balance != "none" else f"--power {before.power:g}"
         raise InputError(f"{folder} was trained with {how}: balancing it again would balance twice.")
@@ -55,9 +55,9 @@ def rebalanced(folder: Path, balance: str, changes: dict[str, Any]) -> tuple[Run
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder} has no result.json: finish the run first.") from error
     packed = open_pack(config)
-    if packed.catalog.fingerprint != read_record(folder)["data"]["fingerprint"]:
+    if packed.catalog.fingerprint != read_run_record(folder)["data"]["fingerprint"]:
         raise InputError(f"{packed.catalog.root} has changed since {folder} was trained on it: train anew.")
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     run = Run.start("classify", config, packed.catalog, balanced_from=str(folder))
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, config.precision)

@@ -8,8 +8,8 @@ from rich.table import Table
 
 from wikiart_classify.comparison import spread
 from wikiart_classify.scores import MANY, MEDIUM, most_confused
-from wikiart_data.console import console, say, say_in_lines
-from wikiart_data.styles import readable
+from wikiart_data.console import console, echo, echo_wrapped
+from wikiart_data.styles import display_name
 
 
 def show(result: dict[str, Any], split: str) -> None:
@@ -32,21 +32,21 @@ def show(result: dict[str, Any], split: str) -> None:
         if result[key] is not None:
             table.add_row(label, f"{100 * result[key]:.1f}", _interval(result.get(f"{key}_interval")))
     console.print(table)
-    say()
+    echo()
 
     styles = Table(box=None, pad_edge=False)
     for heading in ("style", "train", split, "recall", "precision", "F1"):
         styles.add_column(heading, justify="left" if heading == "style" else "right", no_wrap=True)
     for row in sorted(result["per_style"], key=lambda row: -row["train"]):
         figures = [_percent(row[key]) for key in ("recall", "precision", "f1")]
-        styles.add_row(readable(row["style"]), str(row["train"]), str(row["n"]), *figures)
+        styles.add_row(display_name(row["style"]), str(row["train"]), str(row["n"]), *figures)
     console.print(styles)
     confused = most_confused(result)
     if confused:
-        say()
-        say("Most often taken for one another:")
+        echo()
+        echo("Most often taken for one another:")
         for true, named, times, total in confused:
-            say(f"  {readable(true)} named {readable(named)}: {times} of {total}")
+            echo(f"  {display_name(true)} named {display_name(named)}: {times} of {total}")
 
 
 _WIDTH = 80
@@ -72,23 +72,23 @@ def show_comparison(result: dict[str, Any]) -> None:
             [f"{row['label']} ({_pictures(row)})", *(_mean_of(row, key, with_std=True) for key in keys)]
             for row in result["rows"]
         ]
-        say(f"{result['split']} pictures, {over}, in %.")
-        say()
+        echo(f"{result['split']} pictures, {over}, in %.")
+        echo()
         _print_table(["split", *headings], rows)
         return
-    say(f"{result['n']:,} {result['split']} pictures, {over}, in %.")
-    say(f"Always answering the most frequent style gives top-1 {100 * result['majority']:.1f}.")
-    say("ECE is the expected calibration error.")
-    say()
+    echo(f"{result['n']:,} {result['split']} pictures, {over}, in %.")
+    echo(f"Always answering the most frequent style gives top-1 {100 * result['majority']:.1f}.")
+    echo("ECE is the expected calibration error.")
+    echo()
     _print_table(["method", *headings, *(["train\ns"] if models else [])], rows)
 
     compared = [row for row in result["rows"] if row.get("versus")]
     if not compared:
         return
-    say()
+    echo()
     told = f"Difference to {result['rows'][0]['label']} in points, with its 95 % interval, and p after Holm:"
-    say_in_lines(told)
-    say()
+    echo_wrapped(told)
+    echo()
     rows = []
     for row in compared:
         pairs = [row["versus"][key] for key in ("top1", "balanced")]

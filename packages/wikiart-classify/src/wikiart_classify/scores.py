@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from wikiart_data.measures import wilson
+from wikiart_data.results.statistics import wilson
 
 MANY, MEDIUM = 200, 50
 """A style has many training pictures from MANY on, medium from MEDIUM on, else few (Liu et al. 2019, scaled)."""

@@ -11,16 +11,15 @@ from wikiart_classify.config import TestConfig
 from wikiart_classify.explain import explain_split, explainable, style_meant
 from wikiart_classify.recipes import side_to_pack
 from wikiart_classify.report import show
-from wikiart_data.artists import split_by_artist
-from wikiart_data.batches import Pictures
-from wikiart_data.catalog import scan
-from wikiart_data.console import printable, say
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.packed import pack
-from wikiart_data.page import renew_page
-from wikiart_data.run import find_model
-from wikiart_data.source import find_data
+from wikiart_data.images.artists import split_by_artist
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.packed import pack
+from wikiart_data.results.page import renew_page
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model
 
 
 def test(config: TestConfig) -> None:
@@ -46,20 +45,20 @@ def test(config: TestConfig) -> None:
     )
     if not len(packed.rows(config.split)):
         raise InputError(f"{catalog.root} has no pictures in {config.split}.")
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     network = trained.network.to(device, memory_format=torch.channels_last)
     bf16 = use_bf16(device, trained.config["precision"])
-    pictures = Pictures(packed, device)
+    pictures = DeviceImages(packed, device)
     result = evaluate(network, pictures, config.split, size, bf16)
     if config.json:
         print(json.dumps({"model": str(path), "split": config.split, "data": str(Path(catalog.root)), **result}))
     else:
-        say(f"Model: {path}")
+        echo(f"Model: {path}")
         show(result, config.split)
     if config.explain is not None:
         target, number = explain_split(trained, pictures, config.split, style, bf16, path.parent / "figures")
         renew_page(path.parent)
-        say(f"What speaks for {printable(trained.styles[style])} in {number} pictures: {printable(str(target))}")
+        echo(f"What speaks for {printable(trained.styles[style])} in {number} pictures: {printable(str(target))}")
 
 
 test.__test__ = False  # type: ignore[attr-defined]  (pytest would take the verb for a test)

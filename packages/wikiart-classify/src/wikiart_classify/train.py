@@ -21,19 +21,18 @@ from wikiart_classify.losses import partial_cross_entropy
 from wikiart_classify.methods import METHODS, power_in
 from wikiart_classify.recipes import RECIPES, settled, side_to_pack
 from wikiart_classify.report import show
-from wikiart_data.artists import split_by_artist
-from wikiart_data.augment import NONE, Augment, mix
-from wikiart_data.batches import Batches, Pictures, step_seed
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_data, check_weights, follow, resumed_options, warmup_cosine
-from wikiart_data.muon import Muon, muon_groups
-from wikiart_data.packed import PackedImages, pack
-from wikiart_data.run import Run
+from wikiart_data.images.artists import split_by_artist
+from wikiart_data.images.augment import NO_AUGMENTATION, Augment, mixup_cutmix
+from wikiart_data.images.batches import Batches, DeviceImages, step_seed
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.sample.build import MARK
-from wikiart_data.source import find_data
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.loop import check_finite, check_training_data, options_for_resume, update_ema, warmup_cosine
+from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.run import Run
 
 SMALLEST_SHARE, GROWTH = 0.4, 0.8
 """Pictures grow from this share of their full size to all of it, over this share of the epochs."""
@@ -67,11 +66,11 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     Raises:
         InputError: the data, the options or the run folder cannot be used.
     """
-    accelerator = start_engine(config.device)
+    accelerator = create_accelerator(config.device)
     run = None
     if config.resume:
         run = Run.resume(config.resume, "classify", accelerator=accelerator)
-        config = resumed_options(config, run.record)
+        config = options_for_resume(config, run.record)
     root = find_data(config.data, config.cache_dir)
     # Where the data lies and all defaults are settled here, so that run.json tells them to `test` and --resume.
     asked = config.batch_size
@@ -81,7 +80,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     if asked is None and config.batch_size > len(packed.rows("train")):
         number = len(packed.rows("train"))
         config = replace(config, batch_size=number - number % accelerator.num_processes)
-    check_data(packed, config.batch_size, accelerator.num_processes)
+    check_training_data(packed, config.batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("classify", config, catalog, accelerator=accelerator)
     elif run.record["data"]["fingerprint"] != catalog.fingerprint:
@@ -123,7 +122,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             if balanced is not None:
                 images, targets = blend_balanced(images, labels, next(balanced), kinds, seed)
             else:
-                images, targets = mix(images, labels, kinds, seed, mixup=MIXUP, share=config.mixing)
+                images, targets = mixup_cutmix(images, labels, kinds, seed, mixup=MIXUP, share=config.mixing)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 styles, artists = model(images)
             loss = style_loss(styles.float(), targets @ tasks.to_styles)
@@ -138,17 +137,17 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * (1.0 if config.model in RECIPES else warmup_cosine(done))
             optimizer.step()
-            follow(average, network, config.ema, epoch * len(batches) + step)
+            update_ema(average, network, config.ema, epoch * len(batches) + step)
             loss_sum += value
             if run.should_stop():
-                check_weights(run.folder, epoch, both, average)
+                check_finite(run.folder, epoch, both, average)
                 progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum}
                 progress["seconds"] = seconds + time.monotonic() - began
                 run.save({"both": both, "average": average}, optimizer, **progress)
                 accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 raise run.stop("wikiart-classify")
         seconds += time.monotonic() - began
-        check_weights(run.folder, epoch, both, average)
+        check_finite(run.folder, epoch, both, average)
         valid = evaluate(average, batches.pictures, "valid", config.size, bf16)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
         # The averaged weights of the last epoch are kept, not the best epoch's: with a falling learning rate they are
@@ -192,7 +191,7 @@ def batches_for(
     config: TrainConfig, packed: PackedImages, device: torch.device, bf16: bool, *, seed: int = 0, **more: Any
 ) -> Batches:
     """Batches of the training pictures as `config` asks for them; `seed` is added to its seed."""
-    augment = NONE if config.model in RECIPES else Augment(crop=CROP)
+    augment = NO_AUGMENTATION if config.model in RECIPES else Augment(crop=CROP)
     rows = packed.rows("train")
     return Batches(packed, rows, config.batch_size, device, augment=augment, bf16=bf16, seed=config.seed + seed, **more)
 
@@ -216,7 +215,7 @@ def finish(
     """Balance the last layer if asked, test, and write the weights, result.json, predictions.npz and the figures."""
     result: dict[str, Any] = {}
     network: nn.Module = average
-    pictures = Pictures(packed, device)
+    pictures = DeviceImages(packed, device)
     if after := METHODS[config.balance].after:
         began = time.monotonic()
         batches = batches_for(config, packed, device, bf16)
@@ -249,14 +248,14 @@ def finish(
 def tell(run: Run, result: dict[str, Any]) -> None:
     """Print a result, and what to do next."""
     last = "test" if "test" in result else "valid"
-    say()
+    echo()
     show(result[last], last)
     if "tau" in result:
-        say(f"\nStrength chosen on valid: τ = {result['tau']:g}.")
+        echo(f"\nStrength chosen on valid: τ = {result['tau']:g}.")
     if last == "valid":
-        say("The data has no test split: these are figures on valid.")
-    say(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
-    say(f"Name the style of a picture: wikiart-classify predict PICTURE --model {run.folder}")
+        echo("The data has no test split: these are figures on valid.")
+    echo(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
+    echo(f"Name the style of a picture: wikiart-classify predict PICTURE --model {run.folder}")
 
 
 def size_at(epoch: int, config: TrainConfig) -> int:
@@ -278,21 +277,21 @@ def describe(
     """Say what is about to happen."""
     numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}
     counts = catalog.counts("train")
-    say(
+    echo(
         f"{numbers['train']:,} train, {numbers['valid']:,} valid, {numbers['test']:,} test pictures of "
         f"{len(catalog.styles)} styles; {counts.max():,} to {counts.min():,} training pictures a style "
         f"({counts.max() / max(1, counts.min()):.0f}:1)."
     )
     if catalog.valid_was_cut:
-        say("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
+        echo("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
     if config.split == "artist":
-        say("The splits are new: no artist stands in two of them.")
+        echo("The splits are new: no artist stands in two of them.")
     if both.artists is not None:
-        say(f"A second task in training: naming {both.artists.out_features} artists.")
+        echo(f"A second task in training: naming {both.artists.out_features} artists.")
     weights = sum(p.numel() for p in both.network.parameters())
     where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
     balance = "" if config.balance == "none" else f" {METHODS[config.balance].label},"
-    say(
+    echo(
         f"{config.model}: {weights / 1e6:.1f} M parameters,{balance} {config.epochs} epochs up to {config.size} px, on "
         f"{where}."
     )

@@ -1,1 +1,54 @@
-"""Paintings in style folders: scanned, packed once, batched on the device, sampled evenly; runs that survive a kill."""
+"""Paintings in style folders: scanned, packed once, batched on the device; runs that survive a kill.
+
+Importing the package is instant: each name below is loaded at its first use.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wikiart_data.errors import InputError
+    from wikiart_data.images.batches import Batches
+    from wikiart_data.images.catalog import Catalog, scan
+    from wikiart_data.images.packed import PackedImages, pack
+    from wikiart_data.images.sampler import BalancedSampler
+    from wikiart_data.judge import Judge
+    from wikiart_data.styles import STYLES
+
+__all__ = [
+    "STYLES",
+    "BalancedSampler",
+    "Batches",
+    "Catalog",
+    "InputError",
+    "Judge",
+    "PackedImages",
+    "pack",
+    "scan",
+]
+
+_MODULES = {
+    "STYLES": "wikiart_data.styles",
+    "BalancedSampler": "wikiart_data.images.sampler",
+    "Batches": "wikiart_data.images.batches",
+    "Catalog": "wikiart_data.images.catalog",
+    "InputError": "wikiart_data.errors",
+    "Judge": "wikiart_data.judge",
+    "PackedImages": "wikiart_data.images.packed",
+    "pack": "wikiart_data.images.packed",
+    "scan": "wikiart_data.images.catalog",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 Item = TypeVar("Item")
 
 console = Console(highlight=False, soft_wrap=True)
-PLAIN_EVERY_S = 15.0
+PLAIN_INTERVAL_S = 15.0
 """Away from a terminal a long job prints a line about this often."""
 
 
 @contextmanager
-def talking_on_stderr(wanted: bool = True) -> Iterator[None]:
+def echo_to_stderr(wanted: bool = True) -> Iterator[None]:
     """While a command prints data for another program, what it says to a person goes to standard error."""
     before, console.stderr = console.stderr, wanted or console.stderr
     try:
@@ -27,14 +27,14 @@ def talking_on_stderr(wanted: bool = True) -> Iterator[None]:
         console.stderr = before
 
 
-def say(text: str = "") -> None:
+def echo(text: str = "") -> None:
     """Print a line. Square brackets stay what they are: file names are never read as markup."""
     console.print(text, markup=False)
 
 
-def say_in_lines(text: str) -> None:
+def echo_wrapped(text: str) -> None:
     """Print a long text, broken between words into lines of at most 80 characters."""
-    say("\n".join(textwrap.fill(line, 80) for line in text.split("\n")))
+    echo("\n".join(textwrap.fill(line, 80) for line in text.split("\n")))
 
 
 def printable(name: str) -> str:
@@ -43,7 +43,7 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
 
 
-def as_html(text: object) -> str:
+def escape_html(text: object) -> str:
     """Text that a page can hold anywhere: printable, and nothing in it is read as markup."""
     return html.escape(printable(str(text)))
 
@@ -59,7 +59,7 @@ def track(items: Iterable[Item], total: int, label: str, unit: str = "") -> Iter
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - spoken >= PLAIN_EVERY_S and done < total:
+        if now - spoken >= PLAIN_INTERVAL_S and done < total:
             spoken = now
             left = (now - start) / done * (total - done)
-            say(f"{label}: {done:,} of {total:,} {unit}".rstrip() + f", {now - start:.0f} s, about {left:.0f} s left")
+            echo(f"{label}: {done:,} of {total:,} {unit}".rstrip() + f", {now - start:.0f} s, about {left:.0f} s left")

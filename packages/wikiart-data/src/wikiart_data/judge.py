@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wikiart_data.augment import resized_crops
 from wikiart_data.errors import InputError
+from wikiart_data.images.augment import resized_crops
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ ALIASES: dict[str, str] = {
 }
 
 
-def canonical(name: str) -> str:
+def canonical_name(name: str) -> str:
     """The WikiArt spelling of a style's name, or the name itself if it is none of the 27.
 
     Case, spaces and hyphens do not matter: `art nouveau`, `Ukiyo-e` and `UKIYO_E` are all found.
@@ -51,7 +51,7 @@ def canonical(name: str) -> str:
     return known.get(key, name)
 
 
-def readable(style: str) -> str:
+def display_name(style: str) -> str:
     """`Naive_Art_Primitivism` as a person writes it: `Naive Art Primitivism`; always one printable line."""
     return printable(style.replace("_", " "))
 
@@ -63,7 +63,7 @@ _HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#703
 _MARKERS = ("o", "s", "^", "X")
 
 
-def look(style: str, styles: tuple[str, ...] = STYLES) -> tuple[str, str]:
+def colour_and_marker(style: str, styles: tuple[str, ...] = STYLES) -> tuple[str, str]:
     """Colour (hex) and matplotlib marker of a style; unknown names take the place they have in `styles`."""
     order = STYLES if style in STYLES else styles
     place = order.index(style)

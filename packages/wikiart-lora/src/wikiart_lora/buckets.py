@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from wikiart_data.sampler import BalancedSampler
+from wikiart_data.images.sampler import BalancedSampler
 
 RATIO = 2.0
 """The widest and the tallest bucket."""

@@ -15,12 +15,11 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from wikiart_data.cache import cache_root, writable
-from wikiart_data.catalog import Catalog
-from wikiart_data.console import printable, say, track
-from wikiart_data.cores import cores
-from wikiart_data.decode import BadPictureError, decode
+from wikiart_data.console import echo, printable, track
 from wikiart_data.errors import InputError
+from wikiart_data.files import cache_root, writable_folder
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.decode import BadPictureError, available_cores, decode
 from wikiart_lora.buckets import fitted, nearest
 from wikiart_lora.families import Text, encode_pictures, encode_text
 from wikiart_lora.pipelines import Base, fingerprint
@@ -101,12 +100,12 @@ def latents_of(
                 f"{named}\nwikiart-data doctor says more; mend or remove them, or raise --bad-limit."
             )
         if bad:
-            say(f"{len(bad)} unreadable pictures are left out: " + ", ".join(printable(catalog.files[r]) for r in bad))
+            echo(f"{len(bad)} unreadable pictures are left out: " + ", ".join(printable(catalog.files[r]) for r in bad))
         maps: list[_Filled | None] = [None] * len(buckets)
         work = [
             (bucket, rows) for bucket in range(len(buckets)) for rows in _chunks(np.flatnonzero(bucket_of == bucket))
         ]
-        with ExitStack() as files, ThreadPoolExecutor(cores()) as pool:
+        with ExitStack() as files, ThreadPoolExecutor(available_cores()) as pool:
             loaded = pool.map(lambda job: (*job, _read(catalog, job[1], buckets[job[0]])), work)
             for bucket, rows, pixels in track(loaded, len(work), "encoding pictures", "batches"):
                 images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
@@ -179,11 +178,11 @@ def _kept(kind: str, about: dict, write: Callable[[Path], None], cache_dir: Path
     folder = cache_root(cache_dir) / "lora" / f"{kind}-{key}"
     if _is_whole(folder):
         return folder
-    with FileLock(writable(folder.parent) / f"{folder.name}.lock"):
+    with FileLock(writable_folder(folder.parent) / f"{folder.name}.lock"):
         if _is_whole(folder):
             return folder
         if folder.exists():
-            say(f"{folder} is damaged; making it again.")
+            echo(f"{folder} is damaged; making it again.")
         part = folder.with_name(folder.name + ".part")
         try:
             shutil.rmtree(part, ignore_errors=True)  # what a killed process left
@@ -267,7 +266,7 @@ def _sorted_into(catalog: Catalog, buckets: Sequence[tuple[int, int]]):
         except BadPictureError as error:
             return str(error)
 
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(available_cores()) as pool:
         sizes = list(track(pool.map(size_of, range(len(catalog))), len(catalog), "looking at pictures", "files"))
     bad = {row: size for row, size in enumerate(sizes) if isinstance(size, str)}
     bucket_of = np.array([-1 if isinstance(size, str) else nearest(*size, buckets) for size in sizes])

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from wikiart_data.artists import known_artist
-from wikiart_data.catalog import Catalog, artwork_of
+from wikiart_data.images.artists import known_artist
+from wikiart_data.images.catalog import Catalog, artwork_of
 from wikiart_data.sample.build import MARK, scene_of
 from wikiart_data.sample.scenes import caption as scene_caption
-from wikiart_data.styles import readable
+from wikiart_data.styles import display_name
 
 TEMPLATES = (
     "{trigger}a {style} painting of {title}, by {artist}",
@@ -29,7 +29,7 @@ NO_TITLE = "a picture"
 
 def style_words(style: str) -> str:
     """`Naive_Art_Primitivism` as captions say it: `naive art primitivism`."""
-    return readable(style).lower()
+    return display_name(style).lower()
 
 
 def caption_for(style: str, title: str, artist: str = "", trigger: str = "", template: str = PROMPT) -> str:

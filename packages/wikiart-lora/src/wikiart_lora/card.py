@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from wikiart_data.console import say
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.run import read_record
-from wikiart_data.weights import read_model
+from wikiart_data.training.checkpoints import read_model
+from wikiart_data.training.run import read_run_record
 from wikiart_lora.bases import BASES
 
 _SETTINGS = (
@@ -27,7 +27,7 @@ def card(folder: Path, weights: str = "model.safetensors") -> str:
     Raises:
         InputError: the folder is no run.
     """
-    record = read_record(folder)
+    record = read_run_record(folder)
     config, score = record["config"], _read(folder / "score" / "result.json")
     known = BASES.get(config["base"])
     base = known.place if known and config["base"] != "tiny" else config["base"]
@@ -96,7 +96,7 @@ def push(folder: Path, repository: str) -> None:
             f"{repository} could not be pushed ({first}): check the network, the name (owner/name) and `hf auth "
             f"login`. Nothing is lost; try again with wikiart-lora export {folder} --push-to-hub {repository}."
         ) from error
-    say(f"Pushed to {repository}: {', '.join(files)}.")
+    echo(f"Pushed to {repository}: {', '.join(files)}.")
 
 
 def _score_lines(score: dict[str, Any] | None) -> list[str]:

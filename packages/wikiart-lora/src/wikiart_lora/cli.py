@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from wikiart_data.commands import Command
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import Command
+from wikiart_data.cli.commands import main as run_command
 from wikiart_lora.bases import table
 from wikiart_lora.config import (
     EvaluateConfig,

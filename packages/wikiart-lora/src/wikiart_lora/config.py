@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 from wikiart_data.errors import InputError
-from wikiart_data.options import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from wikiart_data.catalog import Catalog
-from wikiart_data.console import say
+from wikiart_data.console import echo
+from wikiart_data.images.catalog import Catalog
 from wikiart_lora.adapter import Adapter
 from wikiart_lora.config import TrainConfig
 from wikiart_lora.families import encode_text, predict
@@ -23,7 +23,7 @@ def describe(
     frozen = sum(p.numel() for p in base.denoiser.parameters() if not p.requires_grad)
     counts = catalog.counts("train")
     what = f"{len(catalog.styles)} styles" if config.style is None else f"the style {config.style}"
-    say(
+    echo(
         f"{base.name} ({base.family}, {frozen / 1e6:,.1f} M parameters in its denoiser) learns {what} from "
         f"{counts.sum():,} training pictures."
     )
@@ -32,9 +32,9 @@ def describe(
     extra = (", " + ", ".join(kinds)) if kinds else ""
     of_text = {"none": "", "attention": ", text encoders too", "words": ", text encoders and words too"}
     what = f"rank {config.rank}, {config.targets} layers{of_text[config.text_encoder]}{extra}"
-    say(f"Adapter: {what}: {trained:,} trainable parameters.")
+    echo(f"Adapter: {what}: {trained:,} trainable parameters.")
     where = f"{device}" + (f", {processes} processes" if processes > 1 else "")
-    say(f"{config.steps:,} steps of {config.batch_size} pictures at {config.size} px on {where}, in {how}.")
+    echo(f"{config.steps:,} steps of {config.batch_size} pictures at {config.size} px on {where}, in {how}.")
 
 
 def memory(base: Base, adapter: Adapter) -> dict[str, int]:
@@ -51,7 +51,7 @@ def dry_run(
 ) -> None:
     """Measure one step on noise, and say what the run would take. Nothing is written."""
     known = memory(base, adapter)
-    say(
+    echo(
         f"Memory for weights: {known['base'] / 1e9:.2f} GB for the denoiser, {known['adapter'] / 1e9:.3f} GB for the "
         "adapter with gradients, optimiser and average."
     )
@@ -72,15 +72,15 @@ def dry_run(
                 torch.cuda.synchronize(device)
             seconds = time.monotonic() - began
     except FAILS:
-        say(f"A part of {number} pictures does not fit on {device}: training would halve it until it does.")
+        echo(f"A part of {number} pictures does not fit on {device}: training would halve it until it does.")
         return
     finally:
         for weight in adapter.parameters():
             weight.grad = None
     if device.type == "cuda":
-        say(f"Peak with a part of {number} pictures: {torch.cuda.max_memory_allocated(device) / 1e9:.1f} GB.")
+        echo(f"Peak with a part of {number} pictures: {torch.cuda.max_memory_allocated(device) / 1e9:.1f} GB.")
     whole = seconds * config.accumulate * config.steps
-    say(
+    echo(
         f"A step takes about {seconds * config.accumulate:.2f} s, training about {whole / 60:.0f} min; beside it "
         f"encoding {len(catalog):,} pictures once, and grids."
     )

@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.console import say, track
-from wikiart_data.decode import BadPictureError, decode
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
-from wikiart_data.measures import hits, kid, length, mean, share
-from wikiart_data.results import leave
-from wikiart_data.run import read_record
+from wikiart_data.results.folder import write_results
+from wikiart_data.results.statistics import bootstrap_mean, feature_scale, in_top_k, kid, proportion
 from wikiart_data.sample.build import MARK
-from wikiart_data.source import find_data
-from wikiart_data.styles import readable
+from wikiart_data.styles import display_name
+from wikiart_data.training.run import read_run_record
 from wikiart_lora.adapter import set_strength
 from wikiart_lora.buckets import fitted
 from wikiart_lora.captions import PLAIN, caption_for, titles
@@ -72,7 +71,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     if judge is not None and judge.styles != catalog.styles:
         raise InputError(f"The judge in {place} knows other styles than {catalog.root} has.")
     if judge is None:
-        say("There is no judge, so styles cannot be scored: make one with wikiart-classify --export judge.")
+        echo("There is no judge, so styles cannot be scored: make one with wikiart-classify --export judge.")
     labels = range(len(catalog.styles))
     if trained.config["style"]:
         labels = [label_of(trained.config["style"], catalog)]
@@ -101,7 +100,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
         "side": side,
         "seed": config.seed,
         "data_fingerprint": catalog.fingerprint,
-        "git_commit": read_record(trained.file.parent)["git_commit"],
+        "git_commit": read_run_record(trained.file.parent)["git_commit"],
         "training": how_trained(trained),
         "rows": {name: {} for name in made},
         "memorisation": {name: memorisation(small(images), small(real), small(held)) for name, images in made.items()},
@@ -112,7 +111,7 @@ def score(config: EvaluateConfig) -> dict[str, Any]:
     else:
         for name, images in made.items():
             spread = [diversity(small(images[wanted == label])) for label in labels if (wanted == label).sum() > 1]
-            result["rows"][name]["diversity"] = mean(np.array(spread)) if spread else None
+            result["rows"][name]["diversity"] = bootstrap_mean(np.array(spread)) if spread else None
     if kinds is not None:
         known = kinds_of([catalog.files[row] for row in train_rows])
         on_valid = kinds_of([catalog.files[row] for row in valid_rows])
@@ -138,7 +137,7 @@ def how_trained(trained: Trained) -> dict[str, Any]:
         found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    record = read_record(folder)
+    record = read_run_record(folder)
     options = {name: trained.config[name] for name in ("batch_size", "rank", "targets", "lr", "seed")}
     costs = {name: found[name] for name in ("steps", "train_seconds", "trainable")}
     return {**options, **costs, "device": record["device"], "processes": record["processes"]}
@@ -206,29 +205,29 @@ def with_judge(
     through, _ = looked_at(judge, decoded, device)
     truth = torch.from_numpy(held_labels)
     for name, answers in (("real", of_real), ("real, encoded and decoded", through)):
-        result["rows"][name] = {f"top{k}": share(hits(answers, truth, k)) for k in (1, 3)}
-    scale = length(features_real)
+        result["rows"][name] = {f"top{k}": proportion(in_top_k(answers, truth, k)) for k in (1, 3)}
+    scale = feature_scale(features_real)
     labels = np.unique(wanted)
     for name, images in made.items():
         answers, features = looked_at(judge, images, device)
         asked = torch.from_numpy(wanted)
-        top = {k: hits(answers, asked, k) for k in (1, 3)}
+        top = {k: in_top_k(answers, asked, k) for k in (1, 3)}
         row = result["rows"][name]
-        row |= {f"top{k}": share(top[k]) for k in (1, 3)}
+        row |= {f"top{k}": proportion(top[k]) for k in (1, 3)}
         if len(features_real) > 1 and len(features) > 1:
             row["kid"] = kid(features_real, features, scale)
         spread = []
         for entry, label in zip(result["per_style"], labels, strict=True):
             mine, theirs = wanted == label, held_labels == label
-            entry[name] = {f"top{k}": share(top[k][mine]) for k in (1, 3)}
+            entry[name] = {f"top{k}": proportion(top[k][mine]) for k in (1, 3)}
             if mine.sum() > 1:
                 entry[name]["diversity"] = diversity(features[mine])
                 spread.append(entry[name]["diversity"])
             if mine.sum() > 1 and theirs.sum() > 1:
                 entry[name]["kid"] = kid(features_real[theirs], features[mine], scale)
-        row["diversity"] = mean(np.array(spread)) if spread else None
+        row["diversity"] = bootstrap_mean(np.array(spread)) if spread else None
     of_style = [diversity(features_real[held_labels == one]) for one in labels if (held_labels == one).sum() > 1]
-    result["rows"]["real"]["diversity"] = mean(np.array(of_style)) if of_style else None
+    result["rows"]["real"]["diversity"] = bootstrap_mean(np.array(of_style)) if of_style else None
 
 
 def looked_at(judge: Judge, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -307,12 +306,12 @@ def write(
     # Another thing to paint for the next style: the figure shows all that was asked for, and nothing is picked.
     shown = [np.flatnonzero(wanted == label) for label in labels]
     shown = [int(mine[place % len(mine)]) for place, mine in enumerate(shown)]
-    names = [readable(catalog.styles[label]) for label in labels]
+    names = [display_name(catalog.styles[label]) for label in labels]
     figures["before-after"] = pairs_figure(made["base"][shown], made["adapted"][shown], names)
     about = result["memorisation"]["adapted"]
     closest = torch.stack([made["adapted"][about["nearest"]], real[about["nearest_train"]]])[None]
     figures["nearest"] = picture_grid(closest, ["nearest pair"], ["painted", "training picture"])
-    leave(folder, result, figures)
-    say()
+    write_results(folder, result, figures)
+    echo()
     show_score(result)
-    say(f"\nThe score is in {folder}/ (open {trained.file.parent / 'index.html'}).")
+    echo(f"\nThe score is in {folder}/ (open {trained.file.parent / 'index.html'}).")

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wikiart_data.console import say
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.run import find_model
-from wikiart_data.weights import read_model, write_bytes, write_model
+from wikiart_data.files import write_bytes
+from wikiart_data.training.checkpoints import read_model, write_model
+from wikiart_data.training.run import find_model
 from wikiart_lora.card import card, push
 from wikiart_lora.config import ExportConfig
 
@@ -41,7 +42,7 @@ def export(config: ExportConfig) -> None:
         raise InputError(f"{config.to.parent} cannot be made ({error.strerror}).") from error
     write_model(config.to, tensors, kept)
     write_bytes(config.to.with_suffix(".md"), card(file.parent, config.to.name).encode())
-    say(f"{config.to}: {len(tensors):,} tensors in the format {config.format}; the model card is beside it.")
+    echo(f"{config.to}: {len(tensors):,} tensors in the format {config.format}; the model card is beside it.")
     if config.push_to_hub:
         push(file.parent, config.push_to_hub)
 

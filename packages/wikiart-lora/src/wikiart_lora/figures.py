@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.figures import ACCENT, INK, LINES, PALE, SECOND, TINY, WIDTH, canvas, styled
-from wikiart_data.styles import readable
+from wikiart_data.results.figures import ACCENT, INK, LINES, PALE, SECOND, TINY, WIDTH, canvas, styled
+from wikiart_data.styles import display_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -92,13 +92,13 @@ def score_figure(result: dict[str, Any]) -> "Figure":
     left.plot(
         [100 * row["base"]["top1"]["value"] for row in order], places, "|", color=SECOND, markersize=7, label="base"
     )
-    left.set_yticks(places, [readable(row["style"]) for row in order], fontsize=TINY)
+    left.set_yticks(places, [display_name(row["style"]) for row in order], fontsize=TINY)
     left.set(title="Named by the judge as the style asked for", xlabel="%", xlim=(0, 100))
     left.legend(loc="lower right")
     known = [row for row in order if "kid" in row["adapted"]]
     at = range(len(known))
     right.barh(at, [row["adapted"]["kid"]["value"] for row in known], color=PALE, height=0.7, label="adapted")
     right.plot([row["base"]["kid"]["value"] for row in known], at, "|", color=SECOND, markersize=7, label="base")
-    right.set_yticks(at, [readable(row["style"]) for row in known], fontsize=TINY)
+    right.set_yticks(at, [display_name(row["style"]) for row in known], fontsize=TINY)
     right.set(title="KID to real paintings", xlabel="less is nearer")
     return figure

@@ -11,13 +11,14 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError, safe_open
 
-from wikiart_data.console import printable, say
-from wikiart_data.engine import start_engine
+from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.results import write_figure
-from wikiart_data.run import find_model
-from wikiart_data.styles import canonical, readable
-from wikiart_data.weights import not_written, read_model, write_bytes
+from wikiart_data.files import not_written, write_bytes
+from wikiart_data.results.folder import write_figure
+from wikiart_data.styles import canonical_name, display_name
+from wikiart_data.training.checkpoints import read_model
+from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.run import find_model
 from wikiart_lora.adapter import load_adapter, set_strength
 from wikiart_lora.captions import caption_for
 from wikiart_lora.config import GenerateConfig, GridConfig
@@ -57,7 +58,7 @@ def generate(config: GenerateConfig) -> None:
         raise not_written(config.to, error) from error
     for number, (seed, image) in enumerate(zip(seeds, images, strict=True)):
         write_picture(config.to / f"{number:03d}.png", image, {"prompt": prompt, "seed": str(seed)})
-    say(f"“{printable(prompt)}”: {config.number} pictures in {config.to}, seeds {seeds[0]} to {seeds[-1]}.")
+    echo(f"“{printable(prompt)}”: {config.number} pictures in {config.to}, seeds {seeds[0]} to {seeds[-1]}.")
 
 
 def grid(config: GridConfig) -> None:
@@ -80,8 +81,8 @@ def grid(config: GridConfig) -> None:
         seeds = [config.seed] * len(prompts)
         columns.append(paint(trained.base, prompts, seeds, side, config.sampling, config.guidance))
     names = ["base", *(f"{strength:g}" for strength in config.strengths)]
-    write_figure(config.to, picture_grid(torch.stack(columns, dim=1), [readable(style) for style in styles], names))
-    say(f"{len(styles)} styles × {len(names)} strengths written to {config.to}.")
+    write_figure(config.to, picture_grid(torch.stack(columns, dim=1), [display_name(style) for style in styles], names))
+    echo(f"{len(styles)} styles × {len(names)} strengths written to {config.to}.")
 
 
 def open_trained(model: Path | None, runs: Path, device: str, strength: float) -> Trained:
@@ -102,7 +103,7 @@ def open_trained(model: Path | None, runs: Path, device: str, strength: float) -
         name = options["base"]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{file} is no adapter that wikiart-lora wrote, or is damaged ({error}).") from error
-    where = start_engine(device).device
+    where = create_accelerator(device).device
     precision, _ = choose_precision(where, "auto")
     base = open_base(name, where, weights_type(where, precision))
     load_adapter(base, file, strength)
@@ -115,7 +116,7 @@ def style_of(trained: Trained, name: str) -> str:
     Raises:
         InputError: it has none of that name.
     """
-    style = name if name in trained.styles else canonical(name)
+    style = name if name in trained.styles else canonical_name(name)
     if style not in trained.styles:
         import difflib
 

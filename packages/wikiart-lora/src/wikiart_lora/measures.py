@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wikiart_data.measures import mean, share
+from wikiart_data.results.statistics import bootstrap_mean, proportion
 
 SMALL = 16
 """Side of the small pictures that stand for what is where; finer detail is the brush."""
@@ -46,9 +46,9 @@ def memorisation(painted: Tensor, train: Tensor, held_out: Tensor) -> dict[str, 
     ours, places = nearest(painted, train)
     theirs, _ = nearest(held_out, train)
     return {
-        "painted": mean(ours),
-        "held_out": mean(theirs),
-        "closer": share(ours < np.percentile(theirs, 5)),
+        "painted": bootstrap_mean(ours),
+        "held_out": bootstrap_mean(theirs),
+        "closer": proportion(ours < np.percentile(theirs, 5)),
         "nearest": int(ours.argmin()),
         "nearest_train": int(places[ours.argmin()]),
     }

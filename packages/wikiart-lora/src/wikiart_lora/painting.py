@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wikiart_data.console import track
-from wikiart_data.engine import use_bf16
+from wikiart_data.training.device import use_bf16
 from wikiart_lora.families import TEXT_LENGTH, decode_latents
 from wikiart_lora.pipelines import Base
 

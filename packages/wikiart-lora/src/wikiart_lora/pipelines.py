@@ -12,8 +12,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from wikiart_data.acquire.hub import reach_hub
 from wikiart_data.errors import InputError
-from wikiart_data.hub import reach_hub
 from wikiart_lora.bases import BASES
 
 FAMILIES = {

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 import torch
 
-from wikiart_data.engine import use_bf16
+from wikiart_data.training.device import use_bf16
 
 
 def choose_precision(device: torch.device, asked: str) -> tuple[str, str]:

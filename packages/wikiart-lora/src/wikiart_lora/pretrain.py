@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wikiart_data.augment import Augment, random_boxes, resized_crops
-from wikiart_data.batches import step_seed
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_weights, follow, resumed_options, warmup_cosine
-from wikiart_data.muon import Muon, muon_groups
-from wikiart_data.run import Run
+from wikiart_data.images.augment import Augment, random_boxes, resized_crops
+from wikiart_data.images.batches import step_seed
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.loop import check_finite, options_for_resume, update_ema, warmup_cosine
+from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.run import Run
 from wikiart_lora.config import PretrainConfig
 from wikiart_lora.pipelines import plain_attention, quiet_loading, read_autoencoder
 from wikiart_lora.roughen import roughen
@@ -38,19 +38,19 @@ def pretrain(config: PretrainConfig) -> None:
     Raises:
         InputError: the options or the run's folder cannot be used.
     """
-    accelerator = start_engine(config.device)
+    accelerator = create_accelerator(config.device)
     if accelerator.num_processes > 1:
         raise InputError("pretrain runs in one process: start it without accelerate launch.")
     run = None
     if config.resume:
         run = Run.resume(config.resume, "lora-pretrain")
-        config = resumed_options(config, run.record)
+        config = options_for_resume(config, run.record)
     device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
     if run is None:
         run = Run.start("lora-pretrain", config, as_catalog(config.pictures))
     shown = scenes(config.pictures)
     words = captions(shown)
-    say(f"Painting {config.pictures:,} plain scenes.")
+    echo(f"Painting {config.pictures:,} plain scenes.")
     pictures = photographs(shown)
     tokenizer = make_tokenizer(words)
     torch.manual_seed(config.seed)
@@ -69,7 +69,7 @@ def pretrain(config: PretrainConfig) -> None:
         f"{name} {sum(p.numel() for p in one.parameters()) / 1e6:.2f} M"
         for name, one in (("autoencoder", vae), ("text encoder", text_encoder), ("UNet", unet))
     )
-    say(f"{len(tokenizer):,} tokens; {sizes} parameters; {device}, {'bf16' if bf16 else 'fp32'}.")
+    echo(f"{len(tokenizer):,} tokens; {sizes} parameters; {device}, {'bf16' if bf16 else 'fp32'}.")
     # One optimiser over both stages: a part that has no gradient is left alone by it.
     groups = muon_groups(vae, config.lr, 0.0, first="encoder.conv_in") + muon_groups(
         denoiser, config.lr, 0.01, first="unet.conv_in"
@@ -86,9 +86,9 @@ def pretrain(config: PretrainConfig) -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         if step < vae_steps:
-            follow(averages["vae"], vae, config.ema, step)
+            update_ema(averages["vae"], vae, config.ema, step)
         else:
-            follow(averages["denoiser"], denoiser, config.ema, step - vae_steps)
+            update_ema(averages["denoiser"], denoiser, config.ema, step - vae_steps)
 
     vae_steps = 0 if config.autoencoder else config.vae_steps
     scheduler, latents, tokens = make_scheduler(), None, None
@@ -133,7 +133,7 @@ def pretrain(config: PretrainConfig) -> None:
                 run.save(parts, optimizer, epoch=start // BLOCK, step=step + 1, loss=loss_sum, seconds=now)
                 raise run.stop("wikiart-lora pretrain")
         seconds += time.monotonic() - began
-        check_weights(run.folder, start // BLOCK, vae, denoiser)
+        check_finite(run.folder, start // BLOCK, vae, denoiser)
         mean = loss_sum / (last - start)
         stage = "autoencoder" if last <= vae_steps else "denoiser"
         line = f"step {last:6,} of {total:,}  {stage} loss {mean:.4f}  {seconds:.0f} s"
@@ -144,7 +144,7 @@ def pretrain(config: PretrainConfig) -> None:
             save_base(run.folder / "base", averages, tokenizer, pictures, bf16)
     save_base(run.folder / "base", averages, tokenizer, pictures, bf16)
     run.finish({"steps": total, "train_seconds": round(seconds, 1)}, {})
-    say(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
+    echo(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
 
 
 def autoencoder_loss(ours: Tensor, images: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ def prepared(
         Latents (2, N, CHANNELS, 16, 16) float32, scaled, of the pictures as they are and mirrored;
         tokens (N + 1, L) int64, the last row of no caption.
     """
-    say("Encoding all scenes.")
+    echo("Encoding all scenes.")
     scale = latent_scale(vae, pictures, device, bf16)
     found = []
     for mirrored in (False, True):

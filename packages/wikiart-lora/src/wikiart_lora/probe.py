@@ -9,10 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wikiart_data.console import track
-from wikiart_data.measures import share
-from wikiart_data.muon import Muon, muon_groups
+from wikiart_data.results.statistics import proportion
 from wikiart_data.sample.build import scene_of
 from wikiart_data.sample.scenes import SCENES
+from wikiart_data.training.muon import Muon, muon_groups
 
 SIDE = 32
 BATCH = 64
@@ -75,12 +75,12 @@ def train_probe(images: Tensor, kinds: Tensor, valid: Tensor, valid_kinds: Tenso
             optimizer.step()
     network.eval()
     probe = Probe(network, {})
-    return Probe(network, share((probe(valid) == valid_kinds).numpy()))
+    return Probe(network, proportion((probe(valid) == valid_kinds).numpy()))
 
 
 def kept(probe: Probe, images: Tensor, kinds: np.ndarray) -> dict[str, Any]:
     """Share of pictures (N, 3, S, S) in which the probe still sees the scene that was asked for, (N,)."""
-    return share(probe(images).numpy() == kinds)
+    return proportion(probe(images).numpy() == kinds)
 
 
 def _block(before: int, after: int) -> list[nn.Module]:

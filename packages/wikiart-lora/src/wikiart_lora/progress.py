@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from wikiart_data.catalog import Catalog
-from wikiart_data.styles import readable
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.styles import display_name
 from wikiart_lora.adapter import set_strength
 from wikiart_lora.captions import caption_for
 from wikiart_lora.config import TrainConfig
@@ -43,4 +43,4 @@ def before_and_after(base: Base, catalog: Catalog, titles: list[str], config: Tr
     # (styles, things, before and after, 3, H, W), the last two of the columns laid side by side
     pictures = torch.stack(found, dim=1).view(len(chosen), len(things), 2, *found[0].shape[1:]).flatten(1, 2)
     names = [name for _ in things for name in ("base", "adapted")]
-    return picture_grid(pictures, [readable(catalog.styles[label]) for label in chosen], names)
+    return picture_grid(pictures, [display_name(catalog.styles[label]) for label in chosen], names)

@@ -4,12 +4,12 @@ from typing import Any
 
 from rich.table import Table
 
-from wikiart_data.console import console, say, say_in_lines
+from wikiart_data.console import console, echo, echo_wrapped
 
 
 def show_score(result: dict[str, Any]) -> None:
     """Print the tables."""
-    say_in_lines(
+    echo_wrapped(
         f"{result['n']:,} pictures of {result['styles']} styles, same prompts and seeds; in brackets 95 % intervals"
     )
     table = Table(box=None, pad_edge=False)
@@ -25,15 +25,15 @@ def show_score(result: dict[str, Any]) -> None:
     console.print(table, markup=False)
     if "probe" in result:
         shown = " · ".join(f"{name} {_percent(row)}" for name, row in result["probe"].items())
-        say_in_lines(f"\nThe scene that was asked for is seen by the probe, in %: {shown}")
+        echo_wrapped(f"\nThe scene that was asked for is seen by the probe, in %: {shown}")
     about = result["memorisation"]["adapted"]
-    say_in_lines(
+    echo_wrapped(
         f"\nDistance to the nearest training picture: painted {_number(about['painted'])}, held-out real pictures "
         f"{_number(about['held_out'])}; {_percent(about['closer'])} % of the painted are nearer than 95 % of those."
     )
-    say()
+    echo()
     for name, aim in result["targets"].items():
-        say(f"{'reached' if aim['reached'] else 'missed '}  {name}: {aim['value']:.3g} (aim {aim['aim']:.3g})")
+        echo(f"{'reached' if aim['reached'] else 'missed '}  {name}: {aim['value']:.3g} (aim {aim['aim']:.3g})")
 
 
 def _percent(row: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_data.catalog import Catalog
+from wikiart_data.images.catalog import Catalog
 from wikiart_data.sample.build import VERSION
 from wikiart_data.sample.painters import PHOTOGRAPH, paint
 from wikiart_data.sample.scenes import SCENES, Scene, caption

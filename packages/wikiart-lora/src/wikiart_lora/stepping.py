@@ -2,9 +2,9 @@
 
 import torch
 
-from wikiart_data.console import say
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.muon import Muon
+from wikiart_data.training.muon import Muon
 from wikiart_lora.adapter import Adapter, groups
 from wikiart_lora.config import TrainConfig
 
@@ -55,7 +55,7 @@ def halved(pieces: int, number: int, device: torch.device) -> int:
     pieces = min(2 * pieces, number)
     if device.type == "cuda":
         torch.cuda.empty_cache()
-    say(
+    echo(
         f"Out of memory on {device}: from now on a batch of {number} is worked through in {pieces} parts of at most "
         f"{-(-number // pieces)}; the steps stay the same. (Next time: --accumulate {pieces}.)"
     )

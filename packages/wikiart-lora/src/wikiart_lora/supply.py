@@ -7,11 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_data.catalog import Catalog
 from wikiart_data.console import printable
 from wikiart_data.errors import InputError
-from wikiart_data.sampler import BalancedSampler
-from wikiart_data.styles import canonical
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.sampler import BalancedSampler
+from wikiart_data.styles import canonical_name
 from wikiart_lora.buckets import epoch_batches, make_buckets
 from wikiart_lora.cache import embeddings_of, free_encoders, latents_of, read_pictures, sorted_pictures
 from wikiart_lora.captions import captions_of
@@ -130,7 +130,7 @@ def label_of(name: str, catalog: Catalog) -> int:
     Raises:
         InputError: the data has none of that name.
     """
-    style = name if name in catalog.styles else canonical(name)
+    style = name if name in catalog.styles else canonical_name(name)
     if style not in catalog.styles:
         import difflib
 

@@ -10,15 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wikiart_data.batches import step_seed
-from wikiart_data.catalog import scan
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_weights, follow, mean_gradients, resumed_options, warmup_cosine
-from wikiart_data.run import Run
-from wikiart_data.source import find_data
-from wikiart_data.weights import write_model
+from wikiart_data.images.batches import step_seed
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.training.checkpoints import write_model
+from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.loop import average_gradients, check_finite, options_for_resume, update_ema, warmup_cosine
+from wikiart_data.training.run import Run
 from wikiart_lora.adapter import Adapter, add_adapter, peft_metadata
 from wikiart_lora.captions import drawn, style_words, titles
 from wikiart_lora.config import EvaluateConfig, TrainConfig, settled
@@ -52,7 +51,7 @@ def train(config: TrainConfig) -> None:
         return
     # As settled when the run was started; on --resume `config` does not hold them.
     options = run.record["config"]
-    say(f"\nEverything is in {run.folder}/ (open index.html; model.safetensors).")
+    echo(f"\nEverything is in {run.folder}/ (open index.html; model.safetensors).")
     if options["score"]:
         judge = find_judge(config.judge or (Path(options["judge"]) if options["judge"] else None))
         sampling, wanted = options["sampling"], options["score"]
@@ -65,7 +64,7 @@ def train(config: TrainConfig) -> None:
         from wikiart_lora.card import push
 
         push(run.folder, options["push_to_hub"])
-    say(f"\nPaint: wikiart-lora generate {run.folder} --style {run.record['styles'][-1]} --prompt '…'")
+    echo(f"\nPaint: wikiart-lora generate {run.folder} --style {run.record['styles'][-1]} --prompt '…'")
 
 
 def fit(config: TrainConfig) -> Run | None:
@@ -77,12 +76,12 @@ def fit(config: TrainConfig) -> Run | None:
     Raises:
         InputError: the base, the data, the options or the run folder cannot be used.
     """
-    accelerator = start_engine(config.device)
+    accelerator = create_accelerator(config.device)
     device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
     run = None
     if config.resume:
         run = Run.resume(config.resume, "lora", accelerator=accelerator)
-        config = resumed_options(config, run.record)
+        config = options_for_resume(config, run.record)
     config = settled(config)
     assert config.steps
     assert config.batch_size
@@ -186,7 +185,7 @@ def fit(config: TrainConfig) -> Run | None:
                 optimizer.zero_grad(set_to_none=True)
                 pieces = halved(pieces, len(mine), device)
             run.check(value, start // config.every, step)
-            mean_gradients(accelerator, weights)
+            average_gradients(accelerator, weights)
             scaler.unscale_(optimizer)
             torch.nn.utils.clip_grad_norm_(weights, CLIP)
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -194,17 +193,17 @@ def fit(config: TrainConfig) -> Run | None:
             scaler.step(optimizer)
             scaler.update()
             optimizer.zero_grad(set_to_none=True)
-            follow(average, adapter, config.ema, step)
+            update_ema(average, adapter, config.ema, step)
             loss_sum += value
             if run.should_stop():
-                check_weights(run.folder, start // config.every, adapter, average)
+                check_finite(run.folder, start // config.every, adapter, average)
                 progress = {"epoch": start // config.every, "step": step + 1, "loss": loss_sum}
                 now = seconds + time.monotonic() - began
                 run.save(parts, optimizer, seconds=now, scale=scaler.get_scale(), **progress)
                 accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 raise run.stop("wikiart-lora")
         seconds += time.monotonic() - began
-        check_weights(run.folder, start // config.every, adapter, average)
+        check_finite(run.folder, start // config.every, adapter, average)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / (last - start), device=device), "mean").item()
         if run.is_main:
             with adapter.wearing(average):

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from wikiart_data.sample.scenes import SCENES, Scene, caption
-from wikiart_data.styles import STYLES, readable
+from wikiart_data.styles import STYLES, display_name
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
@@ -37,7 +37,7 @@ def make_tokenizer(captions: Iterable[str]) -> "CLIPTokenizer":
     # The alphabet stands in the vocabulary twice, as CLIP has it: inside a word, and at its end.
     tokens = start + alphabet + [letter + "</w>" for letter in alphabet]
     blank = CLIPTokenizer(vocab={token: place for place, token in enumerate(tokens)}, merges=[])
-    corpus = [*captions, *(readable(style).lower() for style in STYLES), _ALSO]
+    corpus = [*captions, *(display_name(style).lower() for style in STYLES), _ALSO]
     words = sorted(
         {word for text in corpus for word, _ in blank.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text.lower())}
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wikiart_data.errors import InputError
-from wikiart_data.weights import load_weights, read_model
+from wikiart_data.training.checkpoints import load_weights, read_model
 from wikiart_stylegen.network import StyleAutoencoder
 
 

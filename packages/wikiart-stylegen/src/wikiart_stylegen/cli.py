@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from wikiart_data.commands import Command
-from wikiart_data.commands import main as run_command
+from wikiart_data.cli.commands import Command
+from wikiart_data.cli.commands import main as run_command
 from wikiart_stylegen.config import (
     EmbeddingsConfig,
     EvaluateConfig,

@@ -6,11 +6,11 @@ import io
 import torch
 import torch.nn.functional as F
 
-from wikiart_data.console import say
-from wikiart_data.results import write_figure
-from wikiart_data.run import find_model
-from wikiart_data.styles import readable
-from wikiart_data.weights import write_bytes
+from wikiart_data.console import echo
+from wikiart_data.files import write_bytes
+from wikiart_data.results.folder import write_figure
+from wikiart_data.styles import display_name
+from wikiart_data.training.run import find_model
 from wikiart_stylegen.checkpoint import load_network
 from wikiart_stylegen.config import EmbeddingsConfig
 from wikiart_stylegen.figures import embeddings_figure
@@ -37,7 +37,7 @@ def embeddings(config: EmbeddingsConfig) -> None:
     for style, row in zip(trained.styles, similarity.tolist(), strict=True):
         writer.writerow([style, *(f"{value:.4f}" for value in row)])
         names = [trained.styles[place] for place in torch.tensor(row).topk(NEAREST + 1).indices.tolist()]
-        others = [readable(name) for name in names if name != style][:NEAREST]
-        say(f"{readable(style):<28} {', '.join(others)}")
+        others = [display_name(name) for name in names if name != style][:NEAREST]
+        echo(f"{display_name(style):<28} {', '.join(others)}")
     write_bytes(config.to.with_suffix(".csv"), text.getvalue().encode())
-    say(f"\nWritten to {config.to} and {config.to.with_suffix('.csv')}.")
+    echo(f"\nWritten to {config.to} and {config.to.with_suffix('.csv')}.")

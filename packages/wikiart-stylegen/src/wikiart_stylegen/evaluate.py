@@ -9,18 +9,17 @@ from torch import Tensor
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.probes import space_measures
 from wikiart_autoencode.quality import ssim
-from wikiart_data.batches import Pictures
-from wikiart_data.catalog import scan
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
-from wikiart_data.measures import hits, kid, mean, share
-from wikiart_data.packed import PackedImages, pack
-from wikiart_data.results import leave
-from wikiart_data.run import find_model, read_record
+from wikiart_data.results.folder import write_results
+from wikiart_data.results.statistics import bootstrap_mean, in_top_k, kid, proportion
 from wikiart_data.sample.build import MARK
-from wikiart_data.source import find_data
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model, read_run_record
 from wikiart_stylegen.checkpoint import Trained, load_network
 from wikiart_stylegen.config import EvaluateConfig
 from wikiart_stylegen.figures import proof_figure
@@ -44,7 +43,7 @@ def evaluate(config: EvaluateConfig) -> None:
     path = find_model(config.model, config.runs, "stylegen")
     trained = load_network(path)
     catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
-    device = start_engine(config.device).device
+    device = create_accelerator(config.device).device
     judge = Judge.load(config.judge, device)
     for name, styles in ((str(path), trained.styles), (f"the judge in {config.judge}", judge.styles)):
         if styles != catalog.styles:
@@ -66,7 +65,7 @@ def evaluate(config: EvaluateConfig) -> None:
         allowed = np.arange(len(counts))
     labels = catalog.labels[rows]
     wanted = wanted_styles(labels, allowed.tolist(), config.seed)
-    images = torch.cat(list(Pictures(packed).in_order(rows, 256, packed.size)))
+    images = torch.cat(list(DeviceImages(packed).in_order(rows, 256, packed.size)))
 
     def painted(one: Trained, styles: np.ndarray, strength: float = 1.0) -> Tensor:
         return repainted(one, images, torch.from_numpy(styles), device, strength)
@@ -99,19 +98,19 @@ def evaluate(config: EvaluateConfig) -> None:
         "size": packed.size,
         "strength": config.strength,
         "data_fingerprint": catalog.fingerprint,
-        "git_commit": read_record(path.parent)["git_commit"],
+        "git_commit": read_run_record(path.parent)["git_commit"],
         "rows": {},
     }
     features: dict[str, Tensor] = {}
     for name, (label, pictures, asked) in variants.items():
-        say(f"{label} …")
+        echo(f"{label} …")
         answers, features[name] = judged(judge, pictures, device)
         wanted_t = torch.from_numpy(asked)
         result["rows"][name] = {"label": label, **scored(answers, wanted_t, pictures, images, config.seed)}
         if name == "mismatched":
-            named = hits(answers, wanted_t, 1)
+            named = in_top_k(answers, wanted_t, 1)
             result["per_style"] = [
-                {"style": catalog.styles[style], "train": int(counts[style]), **share(named[asked == style])}
+                {"style": catalog.styles[style], "train": int(counts[style]), **proportion(named[asked == style])}
                 for style in allowed
                 if (asked == style).any()
             ]
@@ -120,32 +119,34 @@ def evaluate(config: EvaluateConfig) -> None:
     on_real = torch.from_numpy(labels)
     result["rows"]["real"] = {
         "label": "real paintings of the style",
-        "top1": share(hits(answers, on_real, 1)[known]),
-        "top3": share(hits(answers, on_real, 3)[known]),
+        "top1": proportion(in_top_k(answers, on_real, 1)[known]),
+        "top3": proportion(in_top_k(answers, on_real, 3)[known]),
     }
     result["kid"] = distances(packed, judge, device, allowed, features, wanted, of_real)
     result["leakage"] = leakage(trained, packed, device)
     result["strengths"] = []
     for strength in STRENGTHS:
-        say(f"at strength {strength:g} …")
+        echo(f"at strength {strength:g} …")
         pictures = painted(trained, wanted, strength)
         answers, _ = judged(judge, pictures, device)
         row = scored(answers, torch.from_numpy(wanted), pictures, images, config.seed)
         result["strengths"].append({"strength": strength, **row})
     other = painted(trained, wanted_styles(wanted, allowed.tolist(), config.seed + 1), config.strength)
     result["sensitivity"] = {
-        "style moves": mean((other - mismatched).abs().mean(dim=(1, 2, 3)).numpy()),
-        "rebuilt differs from input": mean((variants["matched"][1] - images).abs().mean(dim=(1, 2, 3)).numpy()),
+        "style moves": bootstrap_mean((other - mismatched).abs().mean(dim=(1, 2, 3)).numpy()),
+        "rebuilt differs from input": bootstrap_mean(
+            (variants["matched"][1] - images).abs().mean(dim=(1, 2, 3)).numpy()
+        ),
     }
     if on_sample:
         from wikiart_stylegen.truth import against_truth
 
         result["truth"] = against_truth(packed, rows, images, wanted, mismatched)
     folder = path.parent / "proof"
-    leave(folder, result, {"proof": proof_figure(result)})
-    say()
+    write_results(folder, result, {"proof": proof_figure(result)})
+    echo()
     show_proof(result)
-    say(f"\nEverything is in {folder}/ (open {path.parent / 'index.html'}).")
+    echo(f"\nEverything is in {folder}/ (open {path.parent / 'index.html'}).")
 
 
 def scored(answers: Tensor, wanted: Tensor, pictures: Tensor, images: Tensor, seed: int) -> dict[str, Any]:
@@ -159,11 +160,11 @@ def scored(answers: Tensor, wanted: Tensor, pictures: Tensor, images: Tensor, se
         seed: of the hundreds among which an input is looked for.
     """
     return {
-        "top1": share(hits(answers, wanted, 1)),
-        "top3": share(hits(answers, wanted, 3)),
-        "ssim": mean(ssim(pictures, images).numpy()),
-        "edges": mean(edge_correlation(pictures, images)),
-        "found": share(found_again(pictures, images, seed=seed)),
+        "top1": proportion(in_top_k(answers, wanted, 1)),
+        "top3": proportion(in_top_k(answers, wanted, 3)),
+        "ssim": bootstrap_mean(ssim(pictures, images).numpy()),
+        "edges": bootstrap_mean(edge_correlation(pictures, images)),
+        "found": proportion(found_again(pictures, images, seed=seed)),
     }
 
 
@@ -206,7 +207,7 @@ def distances(
             continue
         rows = packed.rows("train")[packed.catalog.labels[packed.rows("train")] == style]
         rows = np.sort(np.random.default_rng(0).choice(rows, min(most, len(rows)), replace=False))
-        real = judged(judge, torch.cat(list(Pictures(packed).in_order(rows, 256, packed.size))), device)[1]
+        real = judged(judge, torch.cat(list(DeviceImages(packed).in_order(rows, 256, packed.size))), device)[1]
         found.append(
             {
                 "style": packed.catalog.styles[style],

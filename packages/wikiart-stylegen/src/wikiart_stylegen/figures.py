@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from wikiart_data.figures import ACCENT, INK, PALE, SECOND, TINY, WIDTH, canvas, styled
-from wikiart_data.styles import look, readable
+from wikiart_data.results.figures import ACCENT, INK, PALE, SECOND, TINY, WIDTH, canvas, styled
+from wikiart_data.styles import colour_and_marker, display_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,7 +60,7 @@ def style_grid(images: Tensor, painted: Tensor, labels: Sequence[int], styles: S
                 axes.spines[:].set_visible(framed)
                 axes.spines[:].set(color=INK if place is None else ACCENT, linewidth=2 if framed else 0)
                 if row == 0:
-                    name = "input" if place is None else textwrap.fill(readable(styles[place]), 16)
+                    name = "input" if place is None else textwrap.fill(display_name(styles[place]), 16)
                     axes.set_title(name, rotation=90, fontsize=TINY, fontweight="normal", loc="center", pad=2)
             for axes in line[1 + len(places) :]:
                 axes.axis("off")
@@ -88,7 +88,7 @@ def proof_figure(result: dict[str, Any]) -> "Figure":
     per_style = sorted(result["per_style"], key=lambda row: row["value"])
     places = range(len(per_style))
     right.barh(places, [100 * row["value"] for row in per_style], color=ACCENT, height=0.7)
-    right.set_yticks(places, [f"{readable(row['style'])} ({row['n']})" for row in per_style], fontsize=TINY)
+    right.set_yticks(places, [f"{display_name(row['style'])} ({row['n']})" for row in per_style], fontsize=TINY)
     right.set(title="… by style", xlabel="%", xlim=(0, 100))
     return figure
 
@@ -119,15 +119,15 @@ def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Se
 
     order = leaves_list(linkage(similarity, "average")).tolist()
     figure, ((left, right),) = canvas(4.2, columns=2)
-    names = [readable(styles[place]) for place in order]
+    names = [display_name(styles[place]) for place in order]
     shown = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)
     left.set_xticks(range(len(names)), names, rotation=90, fontsize=TINY)
     left.set_yticks(range(len(names)), names, fontsize=TINY)
     left.set_title("Cosine similarity of styles")
     figure.colorbar(shown, ax=left, shrink=0.6)
     for place, (x, y) in enumerate(points):
-        colour, marker = look(styles[place], tuple(styles))
+        colour, marker = colour_and_marker(styles[place], tuple(styles))
         right.plot(x, y, marker, color=colour, markersize=5, markeredgewidth=0)
-        right.annotate(readable(styles[place]), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
+        right.annotate(display_name(styles[place]), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
     right.set(title="The same, by PCA", xticks=[], yticks=[])
     return figure

@@ -4,13 +4,13 @@ from typing import Any
 
 from rich.table import Table
 
-from wikiart_data.console import console, say, say_in_lines
+from wikiart_data.console import console, echo, echo_wrapped
 
 
 def show_proof(result: dict[str, Any]) -> None:
     """Print the table of variants, then what stands beside it."""
     n, styles = result["n"], result["styles"]
-    say_in_lines(
+    echo_wrapped(
         f"{n:,} {result['split']} pictures, each in one of {styles} styles at strength {result['strength']:g}, "
         "in %; in brackets 95 % intervals"
     )
@@ -29,23 +29,23 @@ def show_proof(result: dict[str, Any]) -> None:
     chance = result["chance"]
     table.add_row("chance", f"{100 * chance['top1']:.1f}", f"{100 * chance['top3']:.1f}", "", "", "1")
     console.print(table, markup=False)
-    say("\nstrength  " + "  ".join(f"{row['strength']:4g}" for row in result["strengths"]))
+    echo("\nstrength  " + "  ".join(f"{row['strength']:4g}" for row in result["strengths"]))
     for name, key in (("top-1", "top1"), ("found", "found")):
-        say(f"{name:<8}  " + "  ".join(f"{100 * row[key]['value']:4.0f}" for row in result["strengths"]))
+        echo(f"{name:<8}  " + "  ".join(f"{100 * row[key]['value']:4.0f}" for row in result["strengths"]))
     leak, moves = result["leakage"], result["sensitivity"]["style moves"]
-    say_in_lines(
+    echo_wrapped(
         f"\nStyle read from the content code: probe {100 * leak['probe_top1']:.1f} %, neighbours "
         f"{100 * leak['knn_top1']:.1f} % (majority {100 * leak['majority']:.1f} %)."
     )
-    say_in_lines(
+    echo_wrapped(
         f"When only the style changes, a pixel moves by {100 * moves['value']:.1f} % of the range, on average."
     )
     closer = sum(row["painted"]["value"] < row["unchanged"]["value"] for row in result["kid"])
-    say_in_lines(
+    echo_wrapped(
         f"KID to real paintings is smaller than the unchanged inputs' in {closer} of {len(result['kid'])} styles."
     )
     if truth := result.get("truth"):
-        say_in_lines(
+        echo_wrapped(
             f"Against the truth: {truth['painted']['psnr']:.2f} dB, unchanged {truth['unchanged']['psnr']:.2f} dB, "
             f"mean picture {truth['mean picture']['psnr']:.2f} dB, another painter of the style "
             f"{truth['another painter']['psnr']:.2f} dB; closer than the input in {truth['closer']} of "

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wikiart_data.loop import mean_gradients
+from wikiart_data.training.loop import average_gradients
 from wikiart_stylegen.critic import CodeProbe, Critic, StyleNet, StyleStatistics
 from wikiart_stylegen.losses import hinge_critic
 
@@ -64,7 +64,7 @@ def teach_namer(
     loss = F.cross_entropy(namer.named(statistics), names, label_smoothing=SMOOTHING)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    mean_gradients(accelerator, namer.parameters())
+    average_gradients(accelerator, namer.parameters())
     optimizer.step()
     watchers.known.update(accelerator.gather(statistics[:half].detach()), accelerator.gather(styles[:half]))
     namer.requires_grad_(False)  # the painter's step, which follows, teaches only the painter
@@ -98,7 +98,7 @@ def teach_critic(
     loss = hinge_critic(real.float(), fake.float()) + F.cross_entropy(probe(code.detach()), styles)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    mean_gradients(accelerator, [*critic.parameters(), *probe.parameters()])
+    average_gradients(accelerator, [*critic.parameters(), *probe.parameters()])
     optimizer.step()
     critic.requires_grad_(False)
     probe.requires_grad_(False)

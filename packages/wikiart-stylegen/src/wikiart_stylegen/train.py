@@ -11,18 +11,24 @@ from torch import nn
 
 from wikiart_autoencode.losses import reconstruction_loss
 from wikiart_autoencode.quality import psnr
-from wikiart_data.augment import Augment
-from wikiart_data.batches import Batches, Pictures, step_seed
-from wikiart_data.catalog import Catalog, scan
-from wikiart_data.console import say, track
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.loop import check_data, check_weights, follow, mean_gradients, resumed_options, warmup_cosine
-from wikiart_data.muon import Muon, muon_groups
-from wikiart_data.packed import pack
-from wikiart_data.run import Run
+from wikiart_data.images.augment import Augment
+from wikiart_data.images.batches import Batches, DeviceImages, step_seed
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.packed import pack
 from wikiart_data.sample.build import MARK
-from wikiart_data.source import find_data
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.loop import (
+    average_gradients,
+    check_finite,
+    check_training_data,
+    options_for_resume,
+    update_ema,
+    warmup_cosine,
+)
+from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.run import Run
 from wikiart_stylegen.checkpoint import make_network
 from wikiart_stylegen.config import TrainConfig
 from wikiart_stylegen.critic import StyleNet
@@ -80,9 +86,9 @@ def train(config: TrainConfig) -> None:
     run, result = fit(config)
     if result is None:
         return
-    say(f"\nRebuilt in their own style, pictures of valid reach {result['psnr']:.2f} dB.")
-    say(f"Trained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
-    say(f"Does it paint in the styles? wikiart-stylegen evaluate {run.folder} --judge JUDGE")
+    echo(f"\nRebuilt in their own style, pictures of valid reach {result['psnr']:.2f} dB.")
+    echo(f"Trained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
+    echo(f"Does it paint in the styles? wikiart-stylegen evaluate {run.folder} --judge JUDGE")
 
 
 def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
@@ -94,11 +100,11 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     Raises:
         InputError: the data, the options or the run folder cannot be used.
     """
-    accelerator = start_engine(config.device)
+    accelerator = create_accelerator(config.device)
     run = None
     if config.resume:
         run = Run.resume(config.resume, "stylegen", accelerator=accelerator)
-        config = resumed_options(config, run.record)
+        config = options_for_resume(config, run.record)
     root = find_data(config.data, config.cache_dir)
     epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
     if config.conditioning == "film" and config.lessons >= epochs:
@@ -106,7 +112,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     config = replace(config, epochs=epochs, data=str(root))
     catalog = scan(root, cache_dir=config.cache_dir)
     packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
-    check_data(packed, config.batch_size, accelerator.num_processes)
+    check_training_data(packed, config.batch_size, accelerator.num_processes)
     if len(catalog.styles) < 2:
         raise InputError(f"{root} has one style only: there is none to repaint in.")
     if run is None:
@@ -154,7 +160,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
 
     def stop(step: int) -> None:
         """Save in mid-epoch, where `epoch`, `sums` and `began` are, and leave."""
-        check_weights(run.folder, epoch, learned, average)
+        check_finite(run.folder, epoch, learned, average)
         progress = {"epoch": epoch, "step": step, "sums": sums, "seconds": seconds + time.monotonic() - began}
         run.save({"learned": learned, "average": average}, optimizers, **progress)
         accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
@@ -207,16 +213,16 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             run.check(loss.item(), epoch, step)
             optimizers.painter.zero_grad(set_to_none=True)
             accelerator.backward(loss)
-            mean_gradients(accelerator, network.parameters())
+            average_gradients(accelerator, network.parameters())
             for group, peak in zip(optimizers.painter.param_groups, peaks, strict=True):
                 group["lr"] = peak * warmup_cosine((done - lessons) / painting)
             optimizers.painter.step()
-            follow(average, network, config.ema, (epoch - lessons) * len(batches) + step)
+            update_ema(average, network, config.ema, (epoch - lessons) * len(batches) + step)
             sums = [sum_ + values.get(name, 0.0) for sum_, name in zip(sums, TERMS, strict=True)]
             if run.should_stop():
                 stop(step + 1)
         seconds += time.monotonic() - began
-        check_weights(run.folder, epoch, learned, average)
+        check_finite(run.folder, epoch, learned, average)
         decibels, named = looked_at(average, watchers.namer, batches.pictures, config.size, bf16)
         run.keep(average)
         last = epoch + 1 == config.epochs
@@ -260,7 +266,7 @@ TERMS = ("rebuild", "real", "named", "statistics", "content", "edges", "hidden")
 
 @torch.no_grad()
 def looked_at(
-    network: StyleAutoencoder, namer: StyleNet, pictures: Pictures, size: int, bf16: bool
+    network: StyleAutoencoder, namer: StyleNet, pictures: DeviceImages, size: int, bf16: bool
 ) -> tuple[float, float]:
     """Of valid: mean PSNR of pictures painted in their own style, in dB; share of styles the style network names."""
     network.eval()
@@ -279,7 +285,7 @@ def looked_at(
 
 
 @torch.no_grad()
-def grid(network: StyleAutoencoder, pictures: Pictures, size: int, bf16: bool) -> Any:
+def grid(network: StyleAutoencoder, pictures: DeviceImages, size: int, bf16: bool) -> Any:
     """The figure pictures × styles, for pictures spread evenly over valid."""
     network.eval()
     packed = pictures.packed
@@ -301,12 +307,12 @@ def describe(
 ) -> None:
     """Say what is about to happen."""
     numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid")}
-    say(f"{numbers['train']:,} train, {numbers['valid']:,} valid pictures of {len(catalog.styles)} styles.")
+    echo(f"{numbers['train']:,} train, {numbers['valid']:,} valid pictures of {len(catalog.styles)} styles.")
     weights = sum(p.numel() for p in network.parameters())
     where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
     side = config.size // 8
-    say(
+    echo(
         f"Content code {side} × {side} × {config.channels}, style embeddings of {config.style} numbers "
         f"({config.conditioning})."
     )
-    say(f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {where}.")
+    echo(f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {where}.")

@@ -11,15 +11,15 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from wikiart_data.console import printable, say
-from wikiart_data.decode import BadPictureError, decode, square
-from wikiart_data.engine import start_engine, use_bf16
+from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.listing import pictures_in
-from wikiart_data.results import write_figure
-from wikiart_data.run import find_model
-from wikiart_data.styles import canonical, readable
-from wikiart_data.weights import write_bytes
+from wikiart_data.files import write_bytes
+from wikiart_data.images.decode import BadPictureError, decode, square
+from wikiart_data.images.manifest import pictures_in
+from wikiart_data.results.folder import write_figure
+from wikiart_data.styles import canonical_name, display_name
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model
 from wikiart_stylegen.checkpoint import Trained, load_network
 from wikiart_stylegen.config import GridConfig, TransferConfig, WalkConfig
 from wikiart_stylegen.figures import strip_figure, style_grid
@@ -39,8 +39,10 @@ def transfer(config: TransferConfig) -> None:
     image = read(config.picture, config.side)
     painted = repaint(trained, image.to(device), vector)
     save(config.to, painted)
-    names = " and ".join(readable(style) for style in (config.style, config.blend) if style)
-    say(f"{printable(str(config.picture))} in the style {names}: {config.to}, {painted.shape[2]} × {painted.shape[1]}.")
+    names = " and ".join(display_name(style) for style in (config.style, config.blend) if style)
+    echo(
+        f"{printable(str(config.picture))} in the style {names}: {config.to}, {painted.shape[2]} × {painted.shape[1]}."
+    )
 
 
 def walk(config: WalkConfig) -> None:
@@ -62,10 +64,10 @@ def walk(config: WalkConfig) -> None:
     pictures[0].save(content, kind, save_all=True, append_images=pictures[1:], duration=80, loop=0)
     write_bytes(config.to, content.getvalue())
     strip = torch.stack([frames[place] for place in np.linspace(0, len(frames) - 1, 7).round().astype(int)])
-    named = [readable(config.first), *[""] * 5, readable(config.last)]
+    named = [display_name(config.first), *[""] * 5, display_name(config.last)]
     target = config.to.with_suffix(".png")
     write_figure(target, strip_figure(strip, named))
-    say(f"{len(pictures)} frames written to {config.to}, a strip to {target}.")
+    echo(f"{len(pictures)} frames written to {config.to}, a strip to {target}.")
 
 
 def grid(config: GridConfig) -> None:
@@ -87,13 +89,13 @@ def grid(config: GridConfig) -> None:
     )
     labels = [_true_style(path, trained.styles) for path in files]
     write_figure(config.to, style_grid(images, painted, labels, trained.styles))
-    say(f"Grid written to {config.to}.")
+    echo(f"Grid written to {config.to}.")
 
 
 def opened(model: Path | None, runs: Path, wanted: str) -> tuple[Trained, torch.device]:
     """A trained network on a device."""
     trained = load_network(find_model(model, runs, "stylegen"))
-    device = start_engine(wanted).device
+    device = create_accelerator(wanted).device
     trained.network.to(device, memory_format=torch.channels_last)
     return trained, device
 
@@ -115,7 +117,7 @@ def place_of(name: str, styles: Sequence[str]) -> int:
     Raises:
         InputError: there is none of that name.
     """
-    style = canonical(name)
+    style = canonical_name(name)
     if style not in styles:
         near = difflib.get_close_matches(style, styles, n=1)
         hint = f" Did you mean {near[0]}?" if near else f" There are {', '.join(styles)}."
@@ -192,5 +194,5 @@ def save(path: Path, image: Tensor) -> None:
 
 
 def _true_style(path: Path, styles: Sequence[str]) -> int:
-    name = canonical(path.parent.name)
+    name = canonical_name(path.parent.name)
     return list(styles).index(name) if name in styles else -1

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 
 from wikiart_autoencode.quality import psnr, ssim
-from wikiart_data.batches import Pictures
-from wikiart_data.decode import square
-from wikiart_data.packed import PackedImages
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.decode import square
+from wikiart_data.images.packed import PackedImages
 from wikiart_data.sample import paint, scene_of
 from wikiart_data.sample.build import SIZE, artists, counts
 
@@ -53,7 +53,7 @@ def against_truth(
     train = packed.rows("train")
     means = torch.stack(
         [
-            next(Pictures(packed).in_order(train[catalog.labels[train] == style][:100], 100, packed.size)).mean(0)
+            next(DeviceImages(packed).in_order(train[catalog.labels[train] == style][:100], 100, packed.size)).mean(0)
             for style in range(len(catalog.styles))
         ]
     )

@@ -14,9 +14,9 @@ import numpy as np
 from filelock import FileLock
 from PIL import Image
 
-from wikiart_data.cache import cache_root
-from wikiart_data.cores import cores
 from wikiart_data.errors import InputError
+from wikiart_data.files import cache_root
+from wikiart_data.images.decode import available_cores
 from wikiart_data.sample.painters import paint
 from wikiart_data.sample.scenes import SCENES, Scene, title
 from wikiart_data.styles import STYLES
@@ -178,7 +178,7 @@ def build(
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if not folder.is_dir():  # else another process has built it while we waited
-                _build_locked(folder, size, share, quality, workers or cores(), say)
+                _build_locked(folder, size, share, quality, workers or available_cores(), say)
     except OSError as error:
         raise InputError(
             f"The sample set cannot be written to {folder} ({error.strerror or error}); "

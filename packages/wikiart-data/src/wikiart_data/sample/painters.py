@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from wikiart_data.sample import colour, designs
 from wikiart_data.sample.scenes import SCENES, Scene
 from wikiart_data.sample.table import TABLE, palette
-from wikiart_data.styles import STYLES, readable
+from wikiart_data.styles import STYLES, display_name
 
 PHOTOGRAPH = "photograph"
 """The 28th rendering: the plain scene."""
@@ -90,7 +90,7 @@ def contact_sheet(size: int = 128, seed: int = 3, styles: tuple[str, ...] = STYL
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size / 8.5)
     for i, style in enumerate(styles):
         left, top = i // rows * wide + gap, i % rows * tall + gap
-        name = readable(style).replace(" ", "\n") if len(style) > 9 else readable(style)
+        name = display_name(style).replace(" ", "\n") if len(style) > 9 else display_name(style)
         draw.text((left + gap, top + size / 2), name, "#2b2620", font, anchor="lm", spacing=size // 24)
         for k, kind in enumerate(SCENES):
             sheet.paste(Image.fromarray(paint(Scene(kind, seed), style, size)), (left + label + k * (size + gap), top))

@@ -1,0 +1,1 @@
+"""Download WikiArt, or import an export."""

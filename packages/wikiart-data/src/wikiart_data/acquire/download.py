@@ -1,0 +1,318 @@
+"""`wikiart-data download`: WikiArt from the Hugging Face hub, streamed and made small, into a data folder.
+
+The data set comes as some seventy parquet files of half a gigabyte. One is streamed after another; each picture is
+reduced and written at once, so that the disk holds only what is kept. A dot file in the target says how far it got: a
+killed download goes on with the file it was in, and ends with the same pictures as an unbroken one.
+"""
+
+import hashlib
+import io
+import json
+import re
+import time
+import unicodedata
+import zlib
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from wikiart_data.acquire.hub import HUB, label_reader, open_rows, rows_of
+from wikiart_data.cli.option_types import Names
+from wikiart_data.console import PLAIN_INTERVAL_S, echo, printable
+from wikiart_data.errors import InputError
+from wikiart_data.images.decode import available_cores
+from wikiart_data.styles import STYLES, canonical_name
+
+if TYPE_CHECKING:
+    from datasets import IterableDataset
+
+SHARES = (0.8, 0.1, 0.1)
+PROGRESS = ".wikiart-download.json"
+NAMED = 5
+"""Damaged rows named on the screen; the dot file names up to 1,000."""
+
+BAD_SHARE = 0.01
+"""Above this share of damaged rows the source itself is doubted."""
+
+_BATCH = 64
+_QUALITY = 92
+_NAMED_AT_MOST = 1000
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """Get WikiArt (81,444 paintings) from the Hugging Face hub. Run it again to go on after a break.
+
+    Example: wikiart-data download paintings --limit 500
+    """
+
+    folder: tyro.conf.Positional[Path]
+    """The data folder to make."""
+    size: int = 512
+    """Reduce pictures to at most this many pixels on the long side; 0 keeps them as they are."""
+    limit: int = 0
+    """At most this many pictures of each style; 0 takes all. Reading ends once every style has its share."""
+    styles: Names = ()
+    """Only these styles (default: all 27)."""
+    shares: tuple[float, float, float] = SHARES
+    """Shares of train, valid and test."""
+    seed: int = 0
+    """Which picture goes to which split."""
+    source: str = HUB
+    """A data set on the hub, or parquet files of the same columns: a folder, a file or a pattern."""
+
+
+@dataclass
+class _Progress:
+    """How far a download got; everything needed to go on as if nothing had happened."""
+
+    options: dict[str, Any]
+    """What it was started with, and in how many files the source comes."""
+    file: int = 0
+    """Parquet files that are done."""
+    row: int = 0
+    """Rows that are done in the next one."""
+    number: int = 0
+    """Rows that are done altogether: the number in a picture's name."""
+    kept: Counter[str] = field(default_factory=Counter)
+    """Pictures written, by style."""
+    damaged: int = 0
+    """Rows that hold no readable picture."""
+    named: list[str] = field(default_factory=list)
+    """The first of them."""
+    foreign: int = 0
+    """Rows of a style that is none of the 27."""
+    done: bool = False
+
+
+def download(options: DownloadOptions) -> int:
+    """Fill a data folder from the hub or from local parquet files.
+
+    Returns:
+        0, or 1 if so many rows are damaged (named, skipped, counted) that the source must be.
+
+    Raises:
+        InputError: no network, another source than expected, a target that is not ours or cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    wanted = _check(options)
+    folder = options.folder.expanduser().absolute()
+    lock = FileLock(folder.with_name(f".{folder.name}.download.lock"))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise InputError(f"Another download into {folder} is under way; wait for it.") from error
+    except OSError as error:
+        raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another folder.") from error
+    try:
+        return _download(options, wanted, folder)
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _download(options: DownloadOptions, wanted: set[str], folder: Path) -> int:
+    settings = {
+        "source": options.source,
+        "size": options.size,
+        "limit": options.limit,
+        "styles": sorted(wanted),
+        "shares": list(options.shares),
+        "seed": options.seed,
+    }
+    progress = _resumed(folder, settings)
+    if progress.done:
+        echo(f"{folder} is complete: {progress.kept.total():,} pictures in {len(progress.kept)} styles.")
+        return 0
+    dataset = open_rows(options.source)
+    if progress.options.setdefault("files", dataset.num_shards) != dataset.num_shards:
+        raise InputError(
+            f"{options.source} has changed since {folder} was begun ({progress.options['files']} files then, "
+            f"{dataset.num_shards} now); begin another folder."
+        )
+    if progress.number:
+        echo(f"Going on after {progress.number:,} rows, {progress.kept.total():,} pictures.")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remember(folder, progress)
+        for stale in folder.glob("*/*/.*.part"):
+            stale.unlink()
+        _fill(folder, dataset, options, wanted, progress)
+        if progress.kept:
+            progress.done = True
+            _remember(folder, progress)
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror or error}); make room or choose another folder. What is "
+            "there is whole, and the same command goes on from it."
+        ) from error
+    if not progress.kept:
+        raise InputError(f"{options.source} holds no picture of {', '.join(sorted(wanted)[:3])}, ...: nothing written.")
+    for name in progress.named[:NAMED]:
+        echo(f"  skipped {printable(name)}")
+    if progress.damaged or progress.foreign:
+        echo(
+            f"{progress.damaged:,} damaged rows skipped (named in {folder / PROGRESS}), {progress.foreign:,} rows of "
+            "other styles than the 27."
+        )
+    echo(f"{progress.kept.total():,} pictures in {len(progress.kept)} styles in {folder}")
+    echo(f"Next: wikiart-data stats --data {folder}, then wikiart-classify --data {folder}")
+    if progress.damaged > max(NAMED, BAD_SHARE * progress.number):
+        echo(f"More than {BAD_SHARE:.0%} of the rows are damaged: is {options.source} whole?")
+        return 1
+    return 0
+
+
+def split_of(picture: bytes, shares: tuple[float, float, float], seed: int) -> str:
+    """The split of a picture, drawn by its bytes: a copy under another style lands in the same one."""
+    digest = hashlib.sha256(f"{seed}\0".encode() + picture).digest()
+    draw = int.from_bytes(digest[:8], "big") / 2**64 * sum(shares)
+    return "train" if draw < shares[0] else "valid" if draw < shares[0] + shares[1] else "test"
+
+
+def picture_name(artist: str, number: int) -> str:
+    """`claude-monet_012345.jpg`, or `unknown-012345.jpg`: without the underscore it names no artist."""
+    plain = unicodedata.normalize("NFKD", artist).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:80]
+    return f"unknown-{number:06}.jpg" if slug in ("", "unknown", "unknown-artist") else f"{slug}_{number:06}.jpg"
+
+
+def reduced(picture: bytes, size: int) -> bytes:
+    """A picture as a JPEG of at most `size` pixels on the long side (0: of any); a JPEG that fits is kept as it is.
+
+    Raises:
+        BadPictureError: it cannot be decoded.
+    """
+    from PIL import Image
+
+    from wikiart_data.images.decode import decode
+
+    # One pixel more than wanted, so that a JPEG decoded at a fraction is never mistaken for one that fits.
+    decoded = decode(picture, at_least=size + 1 if size else None)
+    if picture.startswith(b"\xff\xd8\xff") and (not size or max(decoded.size) <= size):
+        return picture
+    if size:
+        decoded.thumbnail((size, size), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    written = io.BytesIO()
+    decoded.save(written, "JPEG", quality=_QUALITY)
+    return written.getvalue()
+
+
+def _check(options: DownloadOptions) -> set[str]:
+    """The wanted styles, after a look at the options."""
+    wanted = {canonical_name(style) for style in options.styles} or set(STYLES)
+    if unknown := wanted - set(STYLES):
+        raise InputError(f"--styles: {', '.join(sorted(unknown))} is none of the 27; they are {', '.join(STYLES)}.")
+    if options.size < 0 or 0 < options.size < 32 or options.limit < 0:
+        raise InputError("--size must be 0 or at least 32, and --limit 0 or more.")
+    if min(options.shares) < 0 or options.shares[0] <= 0:
+        raise InputError("--shares must be three numbers of 0 or more, the first (train) above 0.")
+    return wanted
+
+
+def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
+    try:
+        saved = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        crc = saved.pop("crc32", None)  # None: begun by an earlier version
+        if crc is not None and crc != _crc(saved):
+            raise ValueError("its checksum is another")
+        progress = _Progress(**{**saved, "kept": Counter(saved["kept"])})
+    except FileNotFoundError:
+        # What a full disk left of the very first note is this command's own.
+        if folder.is_dir() and any(found.name != f".{PROGRESS}.part" for found in folder.iterdir()):
+            raise InputError(f"{folder} is not empty and was not begun by this command; choose a new folder.") from None
+        return _Progress(settings)
+    except OSError as error:
+        raise InputError(f"{folder} cannot be used: {error.strerror or error}.") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{folder / PROGRESS} is damaged; begin another folder.") from error
+    for name, value in settings.items():
+        if progress.options.get(name) != value:
+            raise InputError(
+                f"{folder} was begun with --{name} {progress.options.get(name)}, not {value}: use the same options to "
+                "go on, or another folder."
+            )
+    return progress
+
+
+def _fill(
+    folder: Path, dataset: "IterableDataset", options: DownloadOptions, wanted: set[str], progress: _Progress
+) -> None:
+    """Stream what is missing, one parquet file after another, in batches of rows."""
+    style_of, artist_of = label_reader(dataset, "style"), label_reader(dataset, "artist")
+    files, spoken = dataset.num_shards, time.monotonic()
+
+    def full(style: str) -> bool:
+        return 0 < options.limit <= progress.kept[style]
+
+    def make(row: dict[str, Any]) -> bytes | str | None:
+        style = style_of(row)
+        return _made(row, options.size) if style in wanted and not full(style) else None
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        while progress.file < files:
+            shard = dataset.shard(num_shards=files, index=progress.file)
+            rows = rows_of(shard.skip(progress.row) if progress.row else shard, options.source)
+            while batch := list(islice(rows, _BATCH)):
+                for row, made in zip(batch, pool.map(make, batch), strict=True):
+                    style, name = style_of(row), picture_name(artist_of(row), progress.number)
+                    if style not in STYLES:
+                        progress.foreign += 1
+                    elif isinstance(made, str):
+                        progress.damaged += 1
+                        if len(progress.named) < _NAMED_AT_MOST:
+                            progress.named.append(f"file {progress.file}, row {progress.row}, {style}: {made}")
+                    elif made is not None and not full(style):
+                        # A style's first picture is for training: without any, the folder would be refused.
+                        first = not progress.kept[style]
+                        split = "train" if first else split_of(row["image"]["bytes"], options.shares, options.seed)
+                        _write(folder / split / style / name, made)
+                        progress.kept[style] += 1
+                    progress.row += 1
+                    progress.number += 1
+                _remember(folder, progress)
+                if options.limit and all(map(full, wanted)):
+                    return
+                if time.monotonic() - spoken >= PLAIN_INTERVAL_S:
+                    spoken = time.monotonic()
+                    kept = progress.kept.total()
+                    echo(f"file {progress.file + 1} of {files}: {progress.number:,} rows read, {kept:,} pictures kept")
+            progress.file, progress.row = progress.file + 1, 0
+            _remember(folder, progress)
+
+
+def _made(row: dict[str, Any], size: int) -> bytes | str:
+    """A row's picture as it will be written, or the reason why there is none."""
+    from wikiart_data.images.decode import BadPictureError
+
+    picture = (row["image"] or {}).get("bytes")
+    if not picture:
+        return "no picture"
+    try:
+        return reduced(picture, size)
+    except BadPictureError as error:
+        return str(error)
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file that is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
+def _remember(folder: Path, progress: _Progress) -> None:
+    content = vars(progress)
+    _write(folder / PROGRESS, json.dumps({**content, "crc32": _crc(content)}, indent=1).encode())
+
+
+def _crc(content: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -1,0 +1,1 @@
+"""Command lines: the parsing shared by all packages, and the `wikiart-data` program."""

@@ -1,0 +1,39 @@
+"""`wikiart-data pack` and `wikiart-data sample`: do now what other commands would do when they need it."""
+
+import time
+
+from wikiart_data.cli.options import PackOptions, SampleOptions
+from wikiart_data.console import echo
+from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.packed import pack
+
+
+def pack_now(options: PackOptions) -> None:
+    """Make the pack of a data folder, or check the one there is.
+
+    Raises:
+        InputError: the data cannot be used, the size is no size, or the cache cannot be written.
+    """
+    if options.size < 1:
+        raise InputError(f"--size {options.size}: expected a number of pixels, such as 147.")
+    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
+    began = time.monotonic()
+    packed = pack(catalog, options.size, cache_dir=options.cache_dir, bad_limit=options.bad_limit)
+    seconds = time.monotonic() - began
+    echo(f"{len(catalog):,} pictures, {packed.images.nbytes / 1e6:,.0f} MB, {seconds:.1f} s: {packed.folder}")
+
+
+def sample_now(options: SampleOptions) -> None:
+    """Paint the sample set into a folder, or into the cache.
+
+    Raises:
+        InputError: the folder holds something else, or cannot be written.
+    """
+    from wikiart_data.sample import build, sample_root
+
+    if options.to is None:
+        echo(f"The sample set is in {sample_root(options.cache_dir, say=echo)}")
+        return
+    build(options.to, say=echo)
+    echo(f"The sample set is in {options.to}")

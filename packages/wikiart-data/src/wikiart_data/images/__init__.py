@@ -1,0 +1,1 @@
+"""From a folder of paintings to batches: scan, decode, pack, sample, augment."""

@@ -1,0 +1,1 @@
+"""What every training loop shares: device, run folder, checkpoints, optimiser."""

@@ -1,0 +1,49 @@
+"""Which device, how many processes, which precision: decided once, the same for every part."""
+
+import os
+
+import torch
+from accelerate import Accelerator
+
+from wikiart_data.console import console
+from wikiart_data.errors import InputError
+
+
+def create_accelerator(device: str = "auto") -> Accelerator:
+    """The accelerate engine on the device asked for.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N, mps.
+
+    Raises:
+        InputError: there is no such device.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise InputError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.")
+    if kind == "cuda":
+        if int(number or 0) >= torch.cuda.device_count():
+            raise InputError(
+                f"--device {device}: this machine has {torch.cuda.device_count()} GPUs; try --device auto."
+            )
+        if number and "LOCAL_RANK" not in os.environ:  # under accelerate launch every process has a GPU of its own
+            os.environ["ACCELERATE_TORCH_DEVICE"] = device
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device mps: this machine has no Apple GPU; try --device auto.")
+    # Autocast is chosen by `use_bf16` and stands in each loop; a user's accelerate config must not add its own.
+    accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no")
+    torch.backends.cudnn.deterministic = True  # a resumed run must end where the unbroken one would
+    console.quiet = not accelerator.is_main_process  # of several processes one speaks
+    return accelerator
+
+
+def use_bf16(device: torch.device, precision: str = "auto") -> bool:
+    """Whether to compute in bf16: as asked (`bf16`, `fp32`), or for `auto` where the hardware is faster with it."""
+    if precision != "auto":
+        return precision == "bf16"
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    if device.type == "cpu":
+        # Without these instructions bf16 is emulated, and slower than fp32.
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
