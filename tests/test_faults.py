@@ -1,4 +1,4 @@
-"""The short form of benchmarks/faults.py: real kills, real limits, flipped bits and hostile bytes, and nothing lost."""
+"""The short form of faults: real kills, real limits, flipped bits and hostile bytes, and nothing lost."""
 
 import importlib
 import os
@@ -10,19 +10,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from faults import bytes as faults_bytes
+from faults import disk as faults_disk
+from faults import flips as faults_flips
+from faults import kill as faults_kill
+from faults import names as faults_names
+from faults.stage import Command, Stage
+from faults.tally import Tally
 from PIL import Image
 
 from wikiart_data.errors import InputError
 from wikiart_data.images.decode import BadPictureError, decode
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "benchmarks"))
-import faults_bytes
-import faults_disk
-import faults_flips
-import faults_kill
-import faults_names
-from faults_stage import Command, Stage
-from faults_tally import Tally
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="children are forked, and looked at in /proc"),

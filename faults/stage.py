@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from faults_child import ask, start
 from PIL import Image
 
+from faults.child import ask, start
 from wikiart_data.sample import SCENES, paint, scene
 from wikiart_data.sample.painters import STYLES
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from faults_child import Child, ask, start
-from faults_kill import difference, last_line, unbroken
-from faults_stage import Command, Stage
-from faults_tally import Tally
+from faults.child import Child, ask, start
+from faults.kill import difference, last_line, unbroken
+from faults.stage import Command, Stage
+from faults.tally import Tally
 
 LOSSES = {
     "classify": [("wikiart_classify.train:partial_cross_entropy", ()), ("wikiart_classify.train:loss_in", ("inner",))],
@@ -122,7 +122,7 @@ def other_styles(stage: Stage, command: Command, tally: Tally) -> None:
         ask(renamed, change)
         _refused(what, command, folder, ["--resume", command.run], "other styles", tally)
         (folder / command.run / "last.safetensors").write_bytes(before["last.safetensors"])
-    from faults_stage import HERE, paintings
+    from faults.stage import HERE, paintings
 
     paintings(folder / "other", (*HERE[:-1], "Rococo"))
     resumed = ["--resume", command.run, "--data", str(folder / "other")]

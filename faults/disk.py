@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from faults_child import Child
-from faults_kill import begin, difference, last_line, unbroken
-from faults_stage import Command, Stage
-from faults_tally import Tally
+from faults.child import Child
+from faults.kill import begin, difference, last_line, unbroken
+from faults.stage import Command, Stage
+from faults.tally import Tally
 
 
 @contextmanager

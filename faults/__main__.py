@@ -1,6 +1,6 @@
 """Everything that can go wrong, done to every long command on purpose: is anything lost?
 
-    uv run python benchmarks/faults.py [--kills 20] [--only kill disk ...] [--odd DIR] [--quick]
+    uv run python faults [--kills 20] [--only kill disk ...] [--odd DIR] [--quick]
 
 Prints a table: what was tried, how often, how it ended, and what was lost, which must be nothing. Everything happens to
 tiny runs below a temporary folder. Mounting small and read-only disks needs root; elsewhere those lines are left out.
@@ -20,9 +20,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums of other shares would differ in a bit
-sys.path.insert(0, str(Path(__file__).parent))
 
-from faults_tally import Tally
+from faults.tally import Tally
 
 GROUPS = ("bytes", "names", "flips", "loss", "kill", "term", "disk")
 
@@ -44,13 +43,13 @@ def main() -> int:
     place = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
         if "bytes" in options.only:
-            import faults_bytes
+            from faults import bytes as faults_bytes
 
             faults_bytes.mutated(8_000 // share, options.seed, place, tally)
             if options.odd:
                 faults_bytes.odd(options.odd, place, tally)
         if "names" in options.only:
-            import faults_names
+            from faults import names as faults_names
 
             faults_names.hostile(options.seed, place, tally)
         if set(options.only) & {"flips", "loss", "kill", "term", "disk"}:
@@ -66,14 +65,14 @@ def main() -> int:
 
 def on_commands(options: argparse.Namespace, kills: int, share: int, place: Path, tally: Tally) -> None:
     """The groups that need trained networks and forks of them, several at a time."""
-    from faults_child import asked
-    from faults_stage import Stage
+    from faults.child import asked
+    from faults.stage import Stage
 
     load_all()
-    import faults_disk
-    import faults_flips
-    import faults_kill
-    import faults_loss
+    from faults import disk as faults_disk
+    from faults import flips as faults_flips
+    from faults import kill as faults_kill
+    from faults import loss as faults_loss
 
     stage = Stage(place)
     commands = stage.commands()

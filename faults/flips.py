@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faults_child import ask
-from faults_stage import Stage, left_by
-from faults_tally import Tally
-
+from faults.child import ask
+from faults.stage import Stage, left_by
+from faults.tally import Tally
 from wikiart_data.errors import InputError
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from faults_tally import Tally
 from PIL import Image
 
+from faults.tally import Tally
 from wikiart_data.images.decode import BadPictureError, decode
 
 SECONDS = 20

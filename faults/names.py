@@ -11,9 +11,9 @@ import warnings
 import zipfile
 from pathlib import Path
 
-from faults_tally import Tally
 from PIL import Image
 
+from faults.tally import Tally
 from wikiart_data.errors import InputError
 
 OUT = (

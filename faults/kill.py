@@ -9,9 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from faults_child import Child, Moments, ask, start
-from faults_stage import Command, Stage, left_by
-from faults_tally import Tally
+from faults.child import Child, Moments, ask, start
+from faults.stage import Command, Stage, left_by
+from faults.tally import Tally
 
 SPREAD = 0.7
 """Moments lie in this share of the unbroken run: beyond it most resumed runs would have ended before."""

@@ -1,0 +1,1 @@
+"""Fault injection: every long command is killed, starved of disk space and fed damaged files. Is anything lost?"""
