@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,18 @@ def test_a_catalog(folder: Folder):
         "test/Ukiyo_e/000.jpg",
     ]
     assert sorted(np.concatenate([catalog.rows(split) for split in ("train", "valid", "test")])) == list(range(36))
+
+
+def test_repr_is_one_line_and_equality_compares_arrays(folder: Folder):
+    root = folder(real=False)
+    catalog, again = scan(root), scan(root)
+    assert repr(catalog) == f"Catalog('{root}': 36 pictures in 4 styles; train 25, valid 5, test 6)"
+    assert catalog == again
+    assert hash(catalog) == hash(again)
+    labels = catalog.labels.copy()
+    labels[0] += 1
+    assert catalog != replace(catalog, labels=labels)
+    assert catalog != root
 
 
 def test_a_test_split_of_26_styles_maps_by_name(folder: Folder):

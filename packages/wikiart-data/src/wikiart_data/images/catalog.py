@@ -21,9 +21,13 @@ VALID_SHARE = 0.1
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|webp)\.rf\.[0-9A-Za-z]+$", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Catalog:
-    """The pictures of a data folder, in one fixed order: by split, then style, then name."""
+    """The pictures of a data folder, in one fixed order: by split, then style, then name.
+
+    Two catalogs are equal if they list the same files of the same folder with the same labels, splits, sizes and
+    times.
+    """
 
     root: Path
     """The data folder."""
@@ -44,6 +48,20 @@ class Catalog:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{split} {len(self.rows(split)):,}" for split in SPLITS)
+        return f"Catalog({str(self.root)!r}: {len(self):,} pictures in {len(self.styles)} styles; {splits})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Catalog):
+            return NotImplemented
+        return (self.root, self.styles, self.files) == (other.root, other.styles, other.files) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("labels", "splits", "sizes", "times")
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.root, self.fingerprint))
 
     def rows(self, split: str) -> np.ndarray:
         """(n,) int64: the places of one split's pictures in this catalog."""
