@@ -39,7 +39,7 @@ class Command:
     options: type
     """A frozen dataclass: its fields are the options, their docstrings the help."""
     function: str
-    """`package.module:function`, called with the options; may return an exit status."""
+    """`package.module:function`, called with the options. An int that it returns is the exit status; else it is 0."""
     summary: str
     """One line for the program's `--help`."""
 
@@ -73,7 +73,8 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
         module, function = command.function.split(":")
         for_a_program = getattr(options, "json", False) or str(getattr(options, "csv", "")) == "-"
         with echo_to_stderr(for_a_program):
-            return int(getattr(importlib.import_module(module), function)(options) or 0)
+            result = getattr(importlib.import_module(module), function)(options)
+            return result if isinstance(result, int) else 0  # Python callers get a result, such as the metrics of a run
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
