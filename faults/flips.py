@@ -149,7 +149,7 @@ def standing(folder: Path) -> Callable[[], Any]:
     from torch import nn
 
     from wikiart_data.training.checkpoints import read_model
-    from wikiart_data.training.run import Run
+    from wikiart_data.training.legacy_run import Run
 
     tensors, _ = read_model(folder / "last.safetensors")
     models = sorted({name.partition("/")[0] for name in tensors})

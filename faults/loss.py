@@ -64,7 +64,7 @@ def poisoned(command: Command, folder: Path, place: str, inner: bool, dice: rand
     turn = dice.randint(1, 4)
 
     def run() -> int:
-        from wikiart_data.training.run import Run
+        from wikiart_data.training.legacy_run import Run
 
         training, saves = importlib.import_module(module), 0
         real, check, save, calls, armed = getattr(training, name), Run.check, Run.save, 0, False

@@ -275,7 +275,7 @@ def digest(path: Path) -> str:
     if path.suffix == ".json":
         return _sum(json.loads(path.read_text()))
     if path.suffix == ".jsonl":
-        from wikiart_data.training.run import Run
+        from wikiart_data.training.legacy_run import Run
 
         return _sum(Run(path.parent, {}).metrics())
     if path.suffix == ".npz":
@@ -299,7 +299,8 @@ def checkpoint(folder: Path) -> list[Any]:
     import torch
 
     from wikiart_data.training.checkpoints import read_model
-    from wikiart_data.training.run import Run, read_run_record
+    from wikiart_data.training.legacy_run import Run
+    from wikiart_data.training.run import read_run_record
 
     tensors, about = read_model(folder / "last.safetensors")
     state = Run(folder, read_run_record(folder))._state_of(about["state_crc32"])

@@ -163,7 +163,7 @@ def test_a_loss_that_becomes_nan_stops_in_that_step_and_what_was_saved_is_good(
     """Of classify and lora the same is tested there."""
     import torch
 
-    from wikiart_data.training.run import Run
+    from wikiart_data.training.legacy_run import Run
 
     torch.set_num_threads(1)
     module = "teaching" if loss == "hinge_critic" else "train"

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from wikiart_autoencode.cli import main
-from wikiart_data.training.run import Run
+from wikiart_data.training.legacy_run import Run
 
 QUICK = ["--size", "32", "--width", "0.25", "--blocks", "1", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
 

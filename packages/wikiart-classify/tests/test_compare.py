@@ -14,7 +14,7 @@ from wikiart_classify import recipes
 from wikiart_classify.after import TAUS
 from wikiart_classify.cli import main
 from wikiart_classify.methods import METHODS
-from wikiart_data.training.run import Run
+from wikiart_data.training.legacy_run import Run
 
 RUNS = Path("runs/compare-imbalance")
 BUDGET = ["--model", "tiny", "--size", "32", "--epochs", "2", "--seeds", "1", "--device", "cpu"]

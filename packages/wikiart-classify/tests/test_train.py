@@ -17,7 +17,7 @@ from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import pack
-from wikiart_data.training.run import Run
+from wikiart_data.training.legacy_run import Run
 
 QUICK = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
 

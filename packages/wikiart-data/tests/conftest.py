@@ -144,12 +144,13 @@ def git(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def start(folder: Callable[..., Path], git: None, tmp_path: Path) -> Callable[..., "Run"]:
     """Start a run of a `Config` with these options."""
-    from wikiart_data.training.run import Run
+    from wikiart_data.training.run import Part, Run
 
     catalog = scan(folder(real=False))
+    part = Part("classify", "A classifier", "wikiart-classify", ("wikiart-classify predict PICTURE --model RUN",))
 
     def start(**options: Any) -> Run:
-        return Run.start("classify", Config(tmp_path / "runs", **options), catalog)
+        return Run.start(part, Config(tmp_path / "runs", **options), catalog)
 
     return start
 
@@ -182,21 +183,29 @@ def train(model: "nn.Module", optimizer: "torch.optim.Optimizer", steps: range) 
 
 
 def saved(run: "Run", seed: int = 0, steps: int = 3, **progress: Any) -> tuple["nn.Module", "torch.optim.Optimizer"]:
-    """Train a little and save."""
+    """Train a little and save a checkpoint."""
     model = net(seed)
     optimizer = optimizer_of(model)
     train(model, optimizer, range(steps))
-    run.save({"network": model}, optimizer, **{"epoch": steps, **progress})
+    save(run, model, optimizer, **{"epoch": steps, **progress})
     return model, optimizer
 
 
+def save(run: "Run", model: "nn.Module", optimizer: "torch.optim.Optimizer", **progress: Any) -> None:
+    from wikiart_data.training.checkpoints import save_checkpoint
+
+    save_checkpoint(run.folder, run.identity(), {"network": model}, {"optimizer": optimizer}, progress)
+
+
 def resumed(run: "Run") -> tuple["nn.Module", "torch.optim.Optimizer", dict[str, Any] | None]:
-    """Go on from the folder, in another process for all it knows."""
-    from wikiart_data.training.run import Run
+    """Load the checkpoint of a run's folder, as a new process would."""
+    from wikiart_data.training.checkpoints import load_checkpoint
+    from wikiart_data.training.run import read_run_record
 
     model = net(99)
     optimizer = optimizer_of(model)
-    progress = Run.resume(run.folder).resumed({"network": model}, optimizer)
+    record = read_run_record(run.folder)
+    progress = load_checkpoint(run.folder, record, {"network": model}, {"optimizer": optimizer})
     return model, optimizer, progress
 
 

@@ -12,8 +12,7 @@ import torch
 from torch import nn
 
 from wikiart_data.errors import InputError
-from wikiart_data.training.checkpoints import load_weights, read_model, write_model
-from wikiart_data.training.run import Run
+from wikiart_data.training.checkpoints import load_checkpoint, load_weights, read_model, write_model
 
 from .conftest import equal, net, optimizer_of, resumed, saved
 
@@ -46,8 +45,9 @@ def test_a_model_in_the_place_of_a_checkpoint(start: Callable):
         {f"network/{name}": value for name, value in net().state_dict().items()},
         {"config": "{}", "styles": json.dumps(run.record["styles"])},
     )
-    with pytest.raises(InputError, match="does not belong to"):
+    with pytest.raises(InputError) as error:
         resumed(run)
+    assert error.value.field == str(run.folder / "state.pt")
 
 
 def test_other_styles_are_refused(start: Callable):
@@ -55,8 +55,9 @@ def test_other_styles_are_refused(start: Callable):
     saved(run)
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps(record | {"styles": ["Baroque", "Cubism", "Rococo", "Pop_Art"]}))
-    with pytest.raises(InputError, match=r"last\.safetensors was trained on other styles than run\.json names"):
+    with pytest.raises(InputError) as error:
         resumed(run)
+    assert error.value.field == str(run.folder / "last.safetensors")
 
 
 def test_another_model_is_refused_by_name(start: Callable):
@@ -64,12 +65,10 @@ def test_another_model_is_refused_by_name(start: Callable):
     saved(run)
     other = net(width=6)
     before = {name: value.clone() for name, value in other.state_dict().items()}
-    with pytest.raises(
-        InputError, match=r"holds another model: 7 of its tensors .* such as '0\.bias' with shape \(5,\)"
-    ):
-        Run.resume(run.folder).resumed({"network": other}, optimizer_of(other))
+    with pytest.raises(InputError, match=r"'0\.bias'.*\(5,\)"):
+        load_checkpoint(run.folder, run.record, {"network": other}, {"optimizer": optimizer_of(other)})
     assert all(torch.equal(before[name], value) for name, value in other.state_dict().items())
-    with pytest.raises(InputError, match=r"'3\.bias' with shape missing where \(2,\) is expected"):
+    with pytest.raises(InputError, match=r"'3\.bias'.*\(2,\)"):
         load_weights(nn.Sequential(*net(), nn.Linear(4, 2)), net().state_dict(), Path("x"))
 
 
@@ -77,12 +76,10 @@ def test_other_peoples_weights_are_refused(tmp_path: Path):
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
-    with pytest.raises(InputError, match="was not written by this toolkit"):
-        read_model(tmp_path / "other.safetensors")
-    with pytest.raises(InputError, match="There is no file"):
-        read_model(tmp_path / "missing.safetensors")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_model(tmp_path)
+    for path in (tmp_path / "other.safetensors", tmp_path / "missing.safetensors", tmp_path):
+        with pytest.raises(InputError) as error:
+            read_model(path)
+        assert error.value.field == str(path)
 
 
 # -- damage ----------------------------------------------------------------------------------------------------------
@@ -111,7 +108,7 @@ def refused(attempt: Callable[[], object]) -> bool:
 def test_damage_to_the_weights_is_noticed(start: Callable):
     run = start()
     model = net(1)
-    run.keep(model)
+    run.save_model(model)
     path = run.folder / "model.safetensors"
     whole = path.read_bytes()
     truth, about = read_model(path)
@@ -134,13 +131,14 @@ def test_damage_to_the_weights_is_noticed(start: Callable):
 
 def test_weights_read_as_another_type_are_noticed(start: Callable):
     run = start()
-    run.keep(net(1))
+    run.save_model(net(1))
     path = run.folder / "model.safetensors"
     content = path.read_bytes()
     assert content.count(b'"dtype":"F32"') > 1
     path.write_bytes(content.replace(b'"dtype":"F32"', b'"dtype":"I32"'))
-    with pytest.raises(InputError, match="is damaged: its content does not match its checksum"):
+    with pytest.raises(InputError) as error:
         read_model(path)
+    assert error.value.field == str(path)
 
 
 @pytest.mark.parametrize("name", ["last.safetensors", "state.pt"])
@@ -170,7 +168,7 @@ def test_a_checkpoint_cannot_run_code(start: Callable, tmp_path: Path):
     run = start()
     saved(run)
     content = io.BytesIO()
-    torch.save({"optimizer": Mischief(), "progress": {}}, content)
+    torch.save({"states": {"optimizer": Mischief()}, "progress": {}}, content)
     (run.folder / "state.pt").write_bytes(content.getvalue())
     tensors, about = read_model(run.folder / "last.safetensors")
     write_model(run.folder / "last.safetensors", tensors, {**about, "state_crc32": str(zlib.crc32(content.getvalue()))})
@@ -184,8 +182,9 @@ def test_options_that_were_changed_since_are_noticed(start: Callable):
     saved(run)
     record = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps(record | {"config": record["config"] | {"lr": 0.3}}))
-    with pytest.raises(InputError, match=r"run\.json names other options than last\.safetensors was saved with \(lr\)"):
+    with pytest.raises(InputError, match=r"\(lr\)") as error:
         resumed(run)
+    assert error.value.field == str(run.folder / "run.json")
 
 
 def test_an_option_of_no_value_that_lost_its_name_is_noticed(start: Callable):
@@ -194,5 +193,6 @@ def test_an_option_of_no_value_that_lost_its_name_is_noticed(start: Callable):
     record = json.loads((run.folder / "run.json").read_text())
     assert record["config"].pop("name") is None
     (run.folder / "run.json").write_text(json.dumps(record))
-    with pytest.raises(InputError, match=r"was saved with \(name\)"):
+    with pytest.raises(InputError, match=r"\(name\)") as error:
         resumed(run)
+    assert error.value.field == str(run.folder / "run.json")

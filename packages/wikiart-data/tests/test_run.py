@@ -1,23 +1,23 @@
 """A run's folder: what it is called, what is written there, and how a run is stopped."""
 
 import json
-import os
 import shutil
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog, scan
-from wikiart_data.training.run import Run, read_run_record
+from wikiart_data.results.metrics_log import drop_metrics
+from wikiart_data.training.run import Part, Run, read_run_record
 
-from .conftest import Config, net, optimizer_of, resumed, saved
+from .conftest import Config, net
 
 torch.set_num_threads(2)
+PART = Part("classify", "A classifier", "wikiart-classify", ("wikiart-classify predict PICTURE --model RUN",))
 pytestmark = pytest.mark.usefixtures("git")
 
 
@@ -31,11 +31,12 @@ def catalog(folder: Callable[..., Path]) -> Catalog:
 
 def test_run_json_says_what_was_asked(catalog: Catalog, tmp_path: Path):
     config = Config(tmp_path / "runs", "first")
-    run = Run.start("classify", config, catalog, parameters=123)
+    run = Run.start(PART, config, catalog, parameters=123)
     assert run.folder == tmp_path / "runs" / "classify" / "first"
     record = json.loads((run.folder / "run.json").read_text())
     assert record == run.record
-    assert record["part"] == "classify"
+    assert (record["part"], record["title"], record["program"]) == ("classify", "A classifier", "wikiart-classify")
+    assert record["next_commands"] == ["wikiart-classify predict PICTURE --model RUN"]
     assert record["config"] == {
         "runs": str(tmp_path / "runs"),
         "name": "first",
@@ -65,8 +66,9 @@ def test_run_json_says_what_was_asked(catalog: Catalog, tmp_path: Path):
 def test_an_existing_run_is_not_overwritten(start: Callable):
     run = start(name="first")
     (run.folder / "model.safetensors").write_text("precious")
-    with pytest.raises(InputError, match=r"first exists\. Choose another --name, go on with --resume .*--overwrite"):
+    with pytest.raises(InputError) as error:
         start(name="first")
+    assert error.value.field == "--name"
     assert (run.folder / "model.safetensors").read_text() == "precious"
     start(name="first", overwrite=True)
     assert sorted(path.name for path in run.folder.iterdir()) == ["run.json"]
@@ -84,8 +86,9 @@ def test_runs_without_a_name_are_numbered(start: Callable):
     "name", ["", ".", "..", "../up", "a/b", "/etc", ".hidden", "a\nb", "a b", "-rf", "a\x00", "a\n"]
 )
 def test_bad_names_are_refused(name: str, start: Callable, tmp_path: Path):
-    with pytest.raises(InputError, match="cannot be a folder name"):
+    with pytest.raises(InputError) as error:
         start(name=name, overwrite=True)
+    assert error.value.field == "--name"
     assert list((tmp_path / "runs" / "classify").iterdir()) == []
 
 
@@ -96,31 +99,42 @@ def test_good_names_are_taken(name: str, start: Callable):
 
 def test_a_place_that_cannot_be_written(start: Callable, tmp_path: Path):
     (tmp_path / "runs").write_text("a file")
-    with pytest.raises(InputError, match="choose another place with --runs DIR"):
+    with pytest.raises(InputError) as error:
         start()
+    assert error.value.field == "--runs"
 
 
 def test_a_file_in_the_place_of_a_run(start: Callable, tmp_path: Path):
     start(name="first")
     (tmp_path / "runs/classify/second").write_text("a file")
-    with pytest.raises(InputError, match="second"):
+    with pytest.raises(InputError, match="second") as error:
         start(name="second", overwrite=True)
+    assert error.value.field == "--runs"
 
 
 def test_resuming_what_is_no_run(start: Callable, tmp_path: Path):
     start(name="first")
-    with pytest.raises(InputError, match=r"nowhere is no run: it has no run\.json\. Runs beside it: first\."):
-        Run.resume(tmp_path / "runs/classify/nowhere")
-    with pytest.raises(InputError, match=r"is no run: it has no run\.json\.$"):
-        Run.resume(tmp_path / "no/such/place")
+    for name in ("runs/classify/nowhere", "no/such/place"):
+        with pytest.raises(InputError) as error:
+            Run.reopen(tmp_path / name)
+        assert error.value.field == str(tmp_path / name)
+
+
+def test_a_run_of_another_part_is_refused(start: Callable):
+    run = start()
+    with pytest.raises(InputError, match="classify") as error:
+        Run.reopen(run.folder, Part("lora", "An adapter", "wikiart-lora"))
+    assert error.value.field == "--resume"
+    assert Run.reopen(run.folder, PART).record == run.record
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"config": {}}', b"\xff\xfe\x00"])
 def test_a_damaged_run_json(content: bytes, start: Callable):
     run = start()
     (run.folder / "run.json").write_bytes(content)
-    with pytest.raises(InputError, match=r"run\.json cannot be read"):
-        Run.resume(run.folder)
+    with pytest.raises(InputError) as error:
+        Run.reopen(run.folder)
+    assert error.value.field == str(run.folder / "run.json")
 
 
 # -- what is written -------------------------------------------------------------------------------------------------
@@ -128,8 +142,8 @@ def test_a_damaged_run_json(content: bytes, start: Callable):
 
 def test_metrics(start: Callable, capsys: pytest.CaptureFixture):
     run = start()
-    run.log(0, "first [b]epoch[/b]", loss=2.0, top1=0.5)
-    run.log(1, "second", loss=1.0, top1=None)
+    run.write_log(0, "first [b]epoch[/b]", loss=2.0, top1=0.5)
+    run.write_log(1, "second", loss=1.0, top1=None)
     lines = run.metrics()
     assert [(line["epoch"], line["loss"]) for line in lines] == [(0, 2.0), (1, 1.0)]
     assert all(line["clock"] >= 0 for line in lines)
@@ -140,32 +154,29 @@ def test_metrics(start: Callable, capsys: pytest.CaptureFixture):
 def test_metrics_that_cannot_be_written(start: Callable):
     run = start()
     (run.folder / "metrics.jsonl").mkdir()
-    with pytest.raises(InputError, match=r"metrics\.jsonl cannot be written"):
-        run.log(0, "first", loss=2.0)
+    with pytest.raises(InputError, match=r"metrics\.jsonl"):
+        run.write_log(0, "first", loss=2.0)
 
 
 @pytest.mark.parametrize("torn", [b'{"epoch": 3, "lo', b'{"epoch": 3, "loss": "\xc3'])
 def test_metrics_cut_short_by_a_kill(torn: bytes, start: Callable):
     run = start()
     for epoch in range(3):
-        run.log(epoch, "", loss=float(epoch))
+        run.write_log(epoch, "", loss=float(epoch))
     with (run.folder / "metrics.jsonl").open("ab") as file:
         file.write(torn)
     assert [line["epoch"] for line in run.metrics()] == [0, 1, 2]
-    saved(run, epoch=3)
-    going_on = Run.resume(run.folder)
-    model = net()
-    going_on.resumed({"network": model}, optimizer_of(model))
-    going_on.log(3, "", loss=3.0)
-    assert [line["epoch"] for line in going_on.metrics()] == [0, 1, 2, 3]
+    drop_metrics(run.folder / "metrics.jsonl", from_epoch=3)
+    reopened = Run.reopen(run.folder)
+    reopened.write_log(3, "", loss=3.0)
+    assert [line["epoch"] for line in reopened.metrics()] == [0, 1, 2, 3]
 
 
 def test_epochs_that_will_be_run_again_are_dropped(start: Callable):
     run = start()
-    saved(run, epoch=1)
-    for epoch in range(3):  # logged, then killed before the save that follows
-        run.log(epoch, "", loss=float(epoch))
-    resumed(run)
+    for epoch in range(3):
+        run.write_log(epoch, "", loss=float(epoch))
+    drop_metrics(run.folder / "metrics.jsonl", from_epoch=1)
     assert [line["epoch"] for line in run.metrics()] == [0]
 
 
@@ -174,8 +185,8 @@ def test_finish(start: Callable):
     from PIL import Image
 
     run = start()
-    run.finish({"test": {"top1": 0.5}}, {"curve": Figure(figsize=(1, 1))})
-    assert json.loads((run.folder / "result.json").read_text()) == {"test": {"top1": 0.5}}
+    run.finish({"test": {"top1": 0.5}}, [], {"curve": Figure(figsize=(1, 1))})
+    assert json.loads((run.folder / "result.json").read_text())["test"] == {"top1": 0.5}
     with Image.open(run.folder / "figures" / "curve.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (100, 100))
     assert [path.name for path in (run.folder / "figures").iterdir()] == ["curve.png"]
@@ -191,69 +202,12 @@ class Second:
 
 def test_only_the_main_process_writes(start: Callable, snapshot: Callable):
     run = start()
-    saved(run)
-    run.log(5, "", loss=1.0)
+    run.write_log(5, "", loss=1.0)
     before = snapshot(run.folder)
-    other = Run.resume(run.folder, accelerator=Second())
-    model = net()
-    assert other.resumed({"network": model}, optimizer_of(model)) == {"epoch": 3}
-    other.save({"network": model}, optimizer_of(model), epoch=9)
-    other.keep(model)
-    other.log(6, "", loss=1.0)
+    other = Run.reopen(run.folder, accelerator=Second())
+    other.save_model(net())
+    other.write_log(6, "", loss=1.0)
     other.write_json("x.json", {})
-    other.finish({}, {})
+    other.write_arrays("x.npz", x=np.zeros(1))
+    other.finish({}, [], {})
     assert snapshot(run.folder) == before
-
-
-# -- stopping --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("loss", [float("nan"), float("inf"), -float("inf")])
-def test_a_loss_that_is_no_number_stops_at_once(loss: float, start: Callable):
-    run = start()
-    with pytest.raises(InputError, match=rf"The loss is {loss} in epoch 3, step 8\. .* kept in .*runs"):
-        run.check(loss, epoch=2, step=7)
-    run.check(12.5, epoch=2, step=7)
-
-
-@pytest.fixture
-def dispositions() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.mark.usefixtures("dispositions")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_asks_to_stop(number: signal.Signals, start: Callable):
-    run = start()
-    run.listen()
-    assert not run.should_stop()
-    os.kill(os.getpid(), number)
-    assert run.should_stop()
-    # A second one is meant: it ends the process as if nobody had listened.
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL or number == signal.SIGINT
-    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler or number == signal.SIGTERM
-
-
-def test_stop_says_how_to_go_on(start: Callable, capsys: pytest.CaptureFixture):
-    run = start(name="first")
-    assert run.stop("wikiart-classify").code == 143
-    assert f"wikiart-classify --resume {run.folder}" in capsys.readouterr().out
-
-
-# -- two at once -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.usefixtures("dispositions")
-def test_a_run_that_another_process_works_on_is_left_alone(start: Callable):
-    run = start()
-    saved(run)
-    with FileLock(run.folder / ".lock"):  # its own file descriptor: to the system it is somebody else
-        with pytest.raises(InputError, match="Another process is working on"):
-            resumed(run)
-        with pytest.raises(InputError, match="Another process is working on"):
-            run.listen()
-    run.listen()
-    assert resumed(run)[2] == {"epoch": 3}  # the same process may

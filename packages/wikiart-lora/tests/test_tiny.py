@@ -16,7 +16,7 @@ QUICK = ["--pictures", "12", "--vae-steps", "2", "--steps", "2", "--batch-size",
 def test_pretraining_goes_on_where_it_was_broken(monkeypatch):
     from safetensors.torch import load_file
 
-    from wikiart_data.training.run import Run
+    from wikiart_data.training.legacy_run import Run
 
     assert main(["pretrain", *QUICK, "--precision", "fp32", "--name", "whole"]) == 0
     for break_after in (1, 3):  # in each stage

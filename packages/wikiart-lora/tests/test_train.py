@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
-from wikiart_data.training.run import Run
+from wikiart_data.training.legacy_run import Run
 from wikiart_lora import cache, train
 from wikiart_lora.cli import main
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from safetensors.torch import load_file
 
-from wikiart_data.training.run import Run
+from wikiart_data.training.legacy_run import Run
 from wikiart_stylegen.cli import main
 from wikiart_stylegen.train import TERMS
 

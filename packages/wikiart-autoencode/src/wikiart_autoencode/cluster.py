@@ -23,7 +23,8 @@ from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import pack
-from wikiart_data.training.run import Run, read_run_record
+from wikiart_data.training.legacy_run import Run
+from wikiart_data.training.run import read_run_record
 
 CODE = 256
 """Numbers of the vector code that is trained where there is none."""

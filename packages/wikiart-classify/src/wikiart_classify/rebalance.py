@@ -15,7 +15,8 @@ from wikiart_classify.train import finish, open_pack, tell
 from wikiart_data.cli.commands import options_from
 from wikiart_data.errors import InputError
 from wikiart_data.training.device import create_accelerator, use_bf16
-from wikiart_data.training.run import Run, find_model, read_run_record
+from wikiart_data.training.legacy_run import Run
+from wikiart_data.training.run import find_model, read_run_record
 
 
 def rebalance(config: RebalanceConfig) -> None:

@@ -30,9 +30,9 @@ from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.sample.build import MARK
 from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import check_finite, check_training_data, options_for_resume, update_ema, warmup_cosine
 from wikiart_data.training.muon import Muon, muon_groups
-from wikiart_data.training.run import Run
 
 SMALLEST_SHARE, GROWTH = 0.4, 0.8
 """Pictures grow from this share of their full size to all of it, over this share of the epochs."""

@@ -14,9 +14,9 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.augment import Augment, random_boxes, resized_crops
 from wikiart_data.images.batches import step_seed
 from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import check_finite, options_for_resume, update_ema, warmup_cosine
 from wikiart_data.training.muon import Muon, muon_groups
-from wikiart_data.training.run import Run
 from wikiart_lora.config import PretrainConfig
 from wikiart_lora.pipelines import plain_attention, quiet_loading, read_autoencoder
 from wikiart_lora.roughen import roughen

@@ -16,8 +16,8 @@ from wikiart_data.images.batches import step_seed
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.training.checkpoints import write_model
 from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import average_gradients, check_finite, options_for_resume, update_ema, warmup_cosine
-from wikiart_data.training.run import Run
 from wikiart_lora.adapter import Adapter, add_adapter, peft_metadata
 from wikiart_lora.captions import drawn, style_words, titles
 from wikiart_lora.config import EvaluateConfig, TrainConfig, settled

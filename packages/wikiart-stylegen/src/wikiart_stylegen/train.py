@@ -19,6 +19,7 @@ from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import pack
 from wikiart_data.sample.build import MARK
 from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import (
     average_gradients,
     check_finite,
@@ -28,7 +29,6 @@ from wikiart_data.training.loop import (
     warmup_cosine,
 )
 from wikiart_data.training.muon import Muon, muon_groups
-from wikiart_data.training.run import Run
 from wikiart_stylegen.checkpoint import make_network
 from wikiart_stylegen.config import TrainConfig
 from wikiart_stylegen.critic import StyleNet

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from wikiart_data.files import write_bytes
+
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl; one that a kill cut short is left out, and a missing file has none."""
@@ -24,3 +26,14 @@ def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(read, dict) or not isinstance(read.get("epoch"), int):
             return
         yield read
+
+
+def drop_metrics(path: Path, from_epoch: int) -> None:
+    """Drop the lines of epochs that will be run again.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    if path.exists():
+        kept = [line for line in read_metrics(path) if line["epoch"] < from_epoch]
+        write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

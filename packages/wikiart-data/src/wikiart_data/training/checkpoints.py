@@ -1,9 +1,14 @@
-"""Weights on disk: safetensors with the options and the class list inside, a checksum over all of it, never half."""
+"""Weights and checkpoints on disk: safetensors with config and styles inside and a checksum over all of it.
 
+A checkpoint is a pair of files, `last.safetensors` (modules) and `state.pt` (optimisers, schedulers, progress).
+"""
+
+import io
 import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,11 +18,13 @@ from torch import Tensor, nn
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 
+LAST, STATE = "last.safetensors", "state.pt"
 
-def write_model(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+
+def write_model(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and text metadata as safetensors, with a CRC-32 over both, atomically."""
-    whole = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(whole, {**about, "crc32": str(_crc(whole, about))}))
+    on_cpu = {name: tensor.detach().to("cpu").contiguous() for name, tensor in tensors.items()}
+    write_bytes(path, save(on_cpu, {**metadata, "crc32": str(_crc(on_cpu, metadata))}))
 
 
 def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -26,43 +33,151 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     Raises:
         InputError: the file is missing, truncated, damaged, or lacks our metadata.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; expected a .safetensors file.", field=path)
     try:
         with safe_open(path, framework="pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is no dict)
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (safe_open is not a dict)
     except FileNotFoundError as error:
-        raise InputError(f"There is no file {path}.") from error
+        raise InputError(f"There is no file {path}.", field=path) from error
     except (OSError, SafetensorError, ValueError) as error:
-        raise InputError(f"{path} cannot be read, it is truncated or no safetensors file ({error}).") from error
-    if not {"config", "styles", "crc32"} <= about.keys():
-        raise InputError(f"{path} was not written by this toolkit: it carries no options and class list.")
-    if str(_crc(tensors, about)) != about["crc32"]:
-        raise InputError(f"{path} is damaged: its content does not match its checksum.")
-    return tensors, about
+        raise InputError(f"{path} is truncated or not a safetensors file ({error}).", field=path) from error
+    if not {"config", "styles", "crc32"} <= metadata.keys():
+        raise InputError(
+            f"{path} was not written by this toolkit: its metadata lacks the config and the styles.", field=path
+        )
+    if str(_crc(tensors, metadata)) != metadata["crc32"]:
+        raise InputError(f"{path} is damaged: its content does not match its checksum.", field=path)
+    return tensors, metadata
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put tensors into a model, all of them or none.
+    """Load tensors into a model, all of them or none.
 
     Raises:
         InputError: names or shapes differ; the sentence names the file and one difference.
     """
-    own = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     given = {name: tuple(value.shape) for name, value in tensors.items()}
-    if own != given:
-        odd = sorted(name for name in own.keys() | given.keys() if own.get(name) != given.get(name))
-        name = odd[0]
+    if expected != given:
+        differing = sorted(n for n in expected.keys() | given.keys() if expected.get(n) != given.get(n))
+        name = differing[0]
         raise InputError(
-            f"{path} holds another model: {len(odd)} of its tensors do not fit, such as {name!r} with shape "
-            f"{given.get(name, 'missing')} where {own.get(name, 'none')} is expected."
+            f"{path} holds another model: {len(differing)} of its tensors do not fit, such as {name!r} with shape "
+            f"{given.get(name, 'missing')} where {expected.get(name, 'none')} is expected.",
+            field=path,
         )
     model.load_state_dict(dict(tensors))
 
 
-def _crc(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> int:
-    crc = zlib.crc32(json.dumps({key: about[key] for key in sorted(about) if key != "crc32"}).encode())
+def save_checkpoint(
+    folder: Path,
+    identity: Mapping[str, str],
+    modules: Mapping[str, nn.Module],
+    states: Mapping[str, Any],
+    progress: Mapping[str, Any],
+) -> None:
+    """Write last.safetensors and state.pt: all that `load_checkpoint` needs to continue exactly.
+
+    last.safetensors names the CRC-32 of its state.pt and is renamed into place first: that is the moment at which the
+    checkpoint counts. A kill before it leaves the old pair; after it, the new state is found under its temporary name.
+
+    Args:
+        folder: the run's folder.
+        identity: text metadata: `config` and `styles` as JSON.
+        modules: name → module; all parameters and buffers are kept.
+        states: name → anything with `state_dict`.
+        progress: numbers, strings, lists, dicts and tensors.
+
+    Raises:
+        InputError: the disk is full or the folder cannot be written; the last checkpoint is kept.
+    """
+    state, upcoming = folder / STATE, folder / f"{STATE}.next"
+    if upcoming.exists() and _crc_of_file(upcoming) == _expected_crc(folder):
+        upcoming.replace(state)  # it is still needed, and about to be overwritten
+    content = io.BytesIO()
+    torch.save({"states": {name: x.state_dict() for name, x in states.items()}, "progress": dict(progress)}, content)
+    write_bytes(upcoming, content.getvalue())
+    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
+    crc = str(zlib.crc32(content.getvalue()))
+    write_model(folder / LAST, tensors, {**identity, "state_crc32": crc})
+    upcoming.replace(state)
+
+
+def load_checkpoint(
+    folder: Path, record: Mapping[str, Any], modules: Mapping[str, nn.Module], states: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Load a run's last checkpoint into `modules` and `states`.
+
+    Args:
+        folder: the run's folder.
+        record: the content of its run.json, which the checkpoint must agree with.
+        modules: as given to `save_checkpoint`.
+        states: as given to `save_checkpoint`, with `load_state_dict`.
+
+    Returns:
+        The `progress` that was saved, or None where the run stopped before its first checkpoint.
+
+    Raises:
+        InputError: the checkpoint is damaged, or belongs to other styles, options or another model.
+    """
+    path = folder / LAST
+    if not path.exists():
+        return None
+    tensors, metadata = read_model(path)
+    if json.loads(metadata["styles"]) != record["styles"]:
+        raise InputError(f"{path} was trained on other styles than run.json lists.", field=path)
+    for name, module in modules.items():
+        own = {key.partition("/")[2]: value for key, value in tensors.items() if key.startswith(name + "/")}
+        load_weights(module, own, path)
+    saved = _read_state(folder, metadata.get("state_crc32", ""))
+    if differing := _differences(json.loads(metadata["config"]), record["config"]):
+        raise InputError(
+            f"{folder / 'run.json'} names other options than {LAST} was saved with ({', '.join(differing)}): it is "
+            "damaged or was edited; restore it.",
+            field=folder / "run.json",
+        )
+    for name, state in states.items():
+        state.load_state_dict(saved["states"][name])
+    return saved["progress"]
+
+
+def _read_state(folder: Path, crc: str) -> dict[str, Any]:
+    for path in (folder / STATE, folder / f"{STATE}.next"):
+        if path.exists() and _crc_of_file(path) == crc:
+            return torch.load(path, map_location="cpu", weights_only=True)
+    raise InputError(
+        f"{folder / STATE} does not belong to {LAST} in the same folder, or is damaged: this run cannot be resumed. "
+        "Its model.safetensors may still be good; train again with --overwrite.",
+        field=folder / STATE,
+    )
+
+
+def _crc_of_file(path: Path) -> str:
+    return str(zlib.crc32(path.read_bytes()))
+
+
+def _expected_crc(folder: Path) -> str | None:
+    """The CRC-32 of the state.pt that belongs to last.safetensors; None where there is none that can be read."""
+    try:
+        with safe_open(folder / LAST, framework="pt") as file:
+            return (file.metadata() or {}).get("state_crc32")
+    except (OSError, SafetensorError, ValueError):
+        return None
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Up to five keys that differ or that only one mapping has."""
+    missing = object()  # a key with the value None is still a key
+    keys = first.keys() | second.keys()
+    return sorted(key for key in keys if first.get(key, missing) != second.get(key, missing))[:5]
+
+
+def _crc(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
+    crc = zlib.crc32(json.dumps({key: metadata[key] for key in sorted(metadata) if key != "crc32"}).encode())
     for name in sorted(tensors):
-        # The type and the shape too: the same bytes read as others would be other weights.
+        # Dtype and shape too: the same bytes read as another type would be other weights.
         crc = zlib.crc32(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode(), crc)
-        crc = zlib.crc32(tensors[name].detach().contiguous().flatten().view(torch.uint8).numpy(), crc)
+        crc = zlib.crc32(tensors[name].detach().contiguous().flatten().view(torch.uint8).numpy().data, crc)
     return crc

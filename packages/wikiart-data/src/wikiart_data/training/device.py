@@ -1,4 +1,4 @@
-"""Which device, how many processes, which precision: decided once, the same for every part."""
+"""Device, number of processes and precision: chosen once, the same way for every part."""
 
 import os
 
@@ -10,35 +10,41 @@ from wikiart_data.errors import InputError
 
 
 def create_accelerator(device: str = "auto") -> Accelerator:
-    """The accelerate engine on the device asked for.
+    """Make the `Accelerator` on a device.
 
     Args:
         device: auto, cpu, cuda, cuda:N, mps.
 
     Raises:
-        InputError: there is no such device.
+        InputError: this machine has no such device.
     """
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise InputError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.")
+        raise InputError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.", field="--device")
     if kind == "cuda":
         if int(number or 0) >= torch.cuda.device_count():
             raise InputError(
-                f"--device {device}: this machine has {torch.cuda.device_count()} GPUs; try --device auto."
+                f"--device {device}: this machine has {torch.cuda.device_count()} GPUs; try --device auto.",
+                field="--device",
             )
         if number and "LOCAL_RANK" not in os.environ:  # under accelerate launch every process has a GPU of its own
             os.environ["ACCELERATE_TORCH_DEVICE"] = device
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError("--device mps: this machine has no Apple GPU; try --device auto.")
-    # Autocast is chosen by `use_bf16` and stands in each loop; a user's accelerate config must not add its own.
+        raise InputError("--device mps: this machine has no Apple GPU; try --device auto.", field="--device")
+    # Each loop calls autocast itself, by `use_bf16`; the user's accelerate config must not add its own.
     accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no")
-    torch.backends.cudnn.deterministic = True  # a resumed run must end where the unbroken one would
-    console.quiet = not accelerator.is_main_process  # of several processes one speaks
+    torch.backends.cudnn.deterministic = True  # a resumed run must end where the uninterrupted one would
+    console.quiet = not accelerator.is_main_process  # only the main process prints
     return accelerator
 
 
 def use_bf16(device: torch.device, precision: str = "auto") -> bool:
-    """Whether to compute in bf16: as asked (`bf16`, `fp32`), or for `auto` where the hardware is faster with it."""
+    """Whether to compute in bf16.
+
+    Args:
+        device: where the network runs.
+        precision: `bf16`, `fp32`, or `auto`: bf16 where the hardware is faster with it.
+    """
     if precision != "auto":
         return precision == "bf16"
     if device.type == "cuda":

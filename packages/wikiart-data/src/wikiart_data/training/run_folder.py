@@ -1,4 +1,4 @@
-"""Where a run is kept: a folder that no other run has, made once and known to every process."""
+"""The folder of a new run: one that no other run has, made once and known to every process."""
 
 import re
 import shutil
@@ -13,33 +13,46 @@ if TYPE_CHECKING:
 
 
 def create_run_folder(parent: Path, name: str | None, overwrite: bool) -> Path:
-    """The folder of a new run: `name`, or the next free number."""
+    """Make the folder of a new run: `name`, or the next free number.
+
+    Raises:
+        InputError: the name cannot be a folder's, the folder exists and `overwrite` is not set, or it cannot be made.
+    """
     try:
         parent.mkdir(parents=True, exist_ok=True)
-        return _made(parent, name, overwrite)
+        return _next_number(parent) if name is None else _named_folder(parent, name, overwrite)
     except OSError as error:
         raise InputError(
             f"{error.filename or parent} cannot be made or replaced ({error.strerror}); choose another place with "
-            "--runs DIR."
+            "--runs DIR.",
+            field="--runs",
         ) from error
 
 
-def _made(parent: Path, name: str | None, overwrite: bool) -> Path:
-    if name is None:
-        taken = [int(found.name) for found in parent.glob("*") if found.name.isdecimal()]
-        for number in range(max(taken, default=0) + 1, 1_000_000):
-            try:
-                (parent / f"{number:03d}").mkdir()
-                return parent / f"{number:03d}"
-            except FileExistsError:
-                continue  # another run has just taken it
-    if not re.fullmatch(r"[\w][\w.=+-]*", name or ""):
-        raise InputError(f"--name {name!r} cannot be a folder name: use letters, digits, '_', '-', '.', '='.")
-    folder = parent / str(name)
+def _next_number(parent: Path) -> Path:
+    taken = [int(folder.name) for folder in parent.glob("*") if folder.name.isdecimal()]
+    number = max(taken, default=0) + 1
+    while True:
+        folder = parent / f"{number:03d}"
+        try:
+            folder.mkdir()
+            return folder
+        except FileExistsError:  # another run has just taken it
+            number += 1
+
+
+def _named_folder(parent: Path, name: str, overwrite: bool) -> Path:
+    if not re.fullmatch(r"[\w][\w.=+-]*", name):
+        raise InputError(
+            f"--name {name!r} cannot be a folder name: use letters, digits, '_', '-', '.', '='.", field="--name"
+        )
+    folder = parent / name
     if folder.exists():
         if not overwrite:
             raise InputError(
-                f"{folder} exists. Choose another --name, go on with --resume {folder}, or replace it with --overwrite."
+                f"{folder} exists. Choose another --name, continue it with --resume {folder}, or replace it with "
+                "--overwrite.",
+                field="--name",
             )
         shutil.rmtree(folder)
     folder.mkdir()
@@ -47,21 +60,21 @@ def _made(parent: Path, name: str | None, overwrite: bool) -> Path:
 
 
 def broadcast_from_main(make: Callable[[], Path], accelerator: "Accelerator | None") -> Path:
-    """What the main process makes, known to all; a mistake there ends the others too, instead of leaving them waiting.
+    """Call `make` in the main process and give its result to all; an InputError is raised in all of them.
 
     Raises:
-        InputError: in every process, what the main one met.
+        InputError: what `make` raised in the main process.
     """
-    answer: list[Any] = [None]
+    outcome: list[Any] = [None]
     if accelerator is None or accelerator.is_main_process:
         try:
-            answer = [make()]
+            outcome = [make()]
         except InputError as error:
-            answer = [error]
+            outcome = [error]
     if accelerator is not None and accelerator.num_processes > 1:
         from accelerate.utils import broadcast_object_list
 
-        answer = broadcast_object_list(answer)
-    if isinstance(answer[0], InputError):
-        raise answer[0]
-    return answer[0]
+        outcome = broadcast_object_list(outcome)
+    if isinstance(outcome[0], InputError):
+        raise outcome[0]
+    return outcome[0]

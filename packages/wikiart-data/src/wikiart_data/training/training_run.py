@@ -1,0 +1,459 @@
+"""What four training loops share: opening a run, checkpoints, the stop signal, the clock, losses kept on the device.
+
+    run = TrainingRun.open(PART, options, resolve_config, load_packed)
+    run.attach(model=model, ema=ema, optimizer=optimizer, scheduler=scheduler)
+    for epoch in run.epochs(run.config.epochs):
+        for step, (images, labels) in run.steps(batches.epoch(epoch, size, run.first_step), len(batches)):
+            loss = …
+            run.record_losses(loss=loss)
+        if run.is_main:
+            run.save_model(ema)
+            run.log(f"epoch {epoch + 1}", loss=run.losses["loss"])
+    run.finish(result, tables, figures)
+    run.close()
+
+The mathematics of a step stays in each part's own loop.
+"""
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+import torch
+from filelock import BaseFileLock, FileLock, Timeout
+from torch import Tensor, nn
+
+from wikiart_data.cli.commands import options_from
+from wikiart_data.console import echo, track
+from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import Catalog, find_data
+from wikiart_data.images.packed import PackedImages
+from wikiart_data.results.metrics_log import drop_metrics
+from wikiart_data.training.checkpoints import load_checkpoint, save_checkpoint
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import Part, Run
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+LOG_INTERVAL = 16
+"""Steps between two readings of the losses on the device, and between two agreements of several processes to stop."""
+
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
+"""SIGUSR1 is what Slurm sends before the time limit (`--signal=B:USR1@60`)."""
+
+CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "cache_dir", "device", "export"})
+"""Options that may differ from the run's own when it is resumed."""
+
+
+class Options(Protocol):
+    """What `TrainingRun.open` reads of a part's TrainOptions, a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def data(self) -> str | None: ...  # noqa: D102
+    @property
+    def resume(self) -> Path | None: ...  # noqa: D102
+    @property
+    def device(self) -> str: ...  # noqa: D102
+    @property
+    def cache_dir(self) -> Path | None: ...  # noqa: D102
+
+
+class Config(Protocol):
+    """What `TrainingRun.open` reads of a part's TrainConfig, a frozen dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def runs(self) -> Path: ...  # noqa: D102
+    @property
+    def name(self) -> str | None: ...  # noqa: D102
+    @property
+    def overwrite(self) -> bool: ...  # noqa: D102
+    @property
+    def seed(self) -> int: ...  # noqa: D102
+    @property
+    def batch_size(self) -> int: ...  # noqa: D102
+
+
+class HasCatalog(Protocol):
+    """Loaded data that knows its catalog, such as `PackedImages`."""
+
+    @property
+    def catalog(self) -> Catalog: ...  # noqa: D102
+
+
+OptionsT = TypeVar("OptionsT", bound=Options)
+ConfigT = TypeVar("ConfigT", bound=Config)
+DataT = TypeVar("DataT", bound=Catalog | HasCatalog)
+Batch = TypeVar("Batch")
+
+
+class TrainingRun(Run, Generic[ConfigT, DataT]):
+    """A run while it trains. Make one with `open`."""
+
+    accelerator: "Accelerator"
+    config: ConfigT
+    """The resolved config: what run.json holds."""
+    data: DataT
+    """What `load` returned, such as the packed images."""
+
+    # -- opening ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        part: Part,
+        options: OptionsT,
+        resolve: Callable[[OptionsT, Path], ConfigT],
+        load: Callable[[ConfigT], DataT],
+        *,
+        facts: Callable[[DataT], Mapping[str, object]] | None = None,
+    ) -> "TrainingRun[ConfigT, DataT]":
+        """Start a run, or resume the one that `options.resume` names.
+
+        Everything that the user can get wrong is checked before the run's folder is made.
+
+        Args:
+            part: what kind of run it is.
+            options: what the user gave on the command line or in Python.
+            resolve: options and the data folder → the config, in which nothing that has a default is None. `data` is
+                set here.
+            load: config → the data: a `Catalog`, `PackedImages`, or anything with an attribute `catalog`.
+            facts: data → further entries of run.json. A resumed run must find them unchanged.
+
+        Returns:
+            The run, with `config`, `data`, `device` and `bf16`; torch's random numbers are seeded.
+
+        Raises:
+            InputError: the options, the data, the device or the run's folder cannot be used.
+        """
+        accelerator = create_accelerator(options.device)
+        given_batch_size = getattr(options, "batch_size", None)
+        resume = options.resume
+        record = None
+        if resume is not None:
+            record = Run.reopen(resume, part).record
+            options = options_for_resume(options, record)
+        root = find_data(options.data, options.cache_dir)
+        config = replace(resolve(options, root), data=str(root))
+        data = load(config)
+        catalog = data if isinstance(data, Catalog) else data.catalog
+        more = dict(facts(data)) if facts else {}
+        if record is not None:
+            _check_unchanged(resume, record, catalog, more)
+        if isinstance(data, PackedImages):
+            if given_batch_size is None and record is None:
+                config = _limit_batch_size(config, data, accelerator.num_processes)
+            check_training_data(data, config.batch_size, accelerator.num_processes)
+        if resume is None:
+            run = cls.start(part, config, catalog, accelerator=accelerator, **more)
+        else:
+            run = cls.reopen(resume, part, accelerator=accelerator)
+            run._resuming = True
+        run.config, run.data, run.command = config, data, part.command
+        run.device = accelerator.device
+        run.bf16 = use_bf16(accelerator.device, getattr(config, "precision", "auto"))
+        torch.manual_seed(config.seed)
+        return run
+
+    def __init__(self, folder: Path, record: dict[str, Any], accelerator: "Accelerator"):
+        super().__init__(folder, record, accelerator)
+        self.accelerator = accelerator
+        self.command = str(record.get("program", ""))
+        self.device = accelerator.device
+        self.bf16 = False
+        self.epoch = 0
+        """The current epoch, counted from 0."""
+        self.first_step = 0
+        """The step at which the current epoch begins: not 0 where a run that stopped within an epoch is resumed."""
+        self.seconds = 0.0
+        """Seconds of training so far, in this and in earlier sessions, without evaluation."""
+        self.losses: dict[str, float] = {}
+        """Mean of each recorded loss over the steps of the last epoch and over all processes."""
+        self._resuming = False
+        self._modules: dict[str, nn.Module] = {}
+        self._states: dict[str, Any] = {}
+        self._pending: list[tuple[int, str, Tensor]] = []
+        self._sums: dict[str, float] = {}
+        self._counts: dict[str, int] = {}
+        self._step = 0
+        self._stop_requested = False
+        self._lock: BaseFileLock | None = None
+        self._epoch_count = 0
+
+    @property
+    def packed(self) -> PackedImages:
+        """The data, where `load` returned packed images."""
+        assert isinstance(self.data, PackedImages)
+        return self.data
+
+    @property
+    def rank(self) -> int:
+        """This process, in 0..world-1."""
+        return self.accelerator.process_index
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        return self.accelerator.num_processes
+
+    # -- what a checkpoint holds --------------------------------------------------------------------------------
+
+    def attach(self, **parts: Any) -> None:
+        """Name what a checkpoint holds; when the run is resumed, load the last checkpoint into it.
+
+        Call it once, after models, optimisers and schedulers are made. From here on a first SIGTERM, Ctrl-C or SIGUSR1
+        asks the run to save and stop, and other processes are kept from this run.
+
+        Args:
+            parts: modules (their parameters and buffers are kept), and whatever else has `state_dict` and
+                `load_state_dict`: optimisers, schedulers, gradient scalers.
+
+        Raises:
+            InputError: the checkpoint is damaged or does not fit, or another process is working on this run.
+        """
+        self._modules = {name: part for name, part in parts.items() if isinstance(part, nn.Module)}
+        self._states = {name: part for name, part in parts.items() if name not in self._modules}
+        self._acquire_lock()
+        if self._resuming:
+            progress = load_checkpoint(self.folder, self.record, self._modules, self._states) or {}
+            self.epoch, self.first_step = int(progress.get("epoch", 0)), int(progress.get("step", 0))
+            self.seconds = float(progress.get("seconds", 0.0))
+            self._sums, self._counts = dict(progress.get("sums", {})), dict(progress.get("counts", {}))
+            if self.is_main:
+                drop_metrics(self.folder / "metrics.jsonl", from_epoch=self.epoch)
+        self._install_signal_handlers()
+
+    def _save(self, *, epoch: int, step: int, seconds: float) -> None:
+        if self.is_main:
+            progress = {"epoch": epoch, "step": step, "seconds": seconds, "sums": self._sums, "counts": self._counts}
+            save_checkpoint(self.folder, self.identity(), self._modules, self._states, progress)
+
+    def _acquire_lock(self) -> None:
+        """Keep other processes from this run; the system releases the lock when this process ends, however it ends."""
+        if not self.is_main or self._lock is not None:
+            return
+        lock = FileLock(self.folder / ".lock", is_singleton=True)  # in this process it may be taken again
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"Another process is working on {self.folder}: wait for it, or stop it first.", field="--resume"
+            ) from error
+        except (OSError, NotImplementedError):
+            return  # a file system without locks
+        self._lock = lock
+
+    def _release_lock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def epochs(self, number: int) -> Iterator[int]:
+        """Yield the epochs that are left, from the resumed one on; save a checkpoint at the end of each.
+
+        Args:
+            number: epochs of the whole run.
+        """
+        self._epoch_count = number
+        for epoch in range(self.epoch, number):
+            self.epoch = epoch
+            yield epoch
+            self.first_step, self._sums, self._counts = 0, {}, {}
+            self._save(epoch=epoch + 1, step=0, seconds=self.seconds)
+        self.accelerator.wait_for_everyone()
+
+    def steps(self, batches: Iterable[Batch], total: int, label: str | None = None) -> Iterator[tuple[int, Batch]]:
+        """Yield (step, batch) of one epoch, with progress and time left on the console.
+
+        When a signal has asked the run to stop, the step in progress is finished, an exact checkpoint is saved and
+        SystemExit is raised: `--resume` continues with the next step. At the end of the epoch the weights are checked
+        and `losses` holds the means.
+
+        Args:
+            batches: what is left of the epoch, beginning at step `first_step`.
+            total: steps of the whole epoch.
+            label: of the progress bar (default: the epoch).
+
+        Raises:
+            InputError: a loss or a weight is NaN or infinite.
+            SystemExit: the run was asked to stop, and has saved.
+        """
+        label = label or f"epoch {self.epoch + 1}/{self._epoch_count}"
+        began = time.monotonic()
+        for step, batch in enumerate(track(batches, total - self.first_step, label, "steps"), self.first_step):
+            self._step = step
+            yield step, batch
+            interval_ends = (step + 1) % LOG_INTERVAL == 0 or step + 1 == total
+            if interval_ends:
+                self._read_losses()
+            if self._should_stop(interval_ends):
+                self._read_losses()
+                self._check_weights()
+                self._save(epoch=self.epoch, step=step + 1, seconds=self.seconds + time.monotonic() - began)
+                self.accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
+                self._release_lock()
+                raise self._stopped()
+        self._read_losses()
+        self.seconds += time.monotonic() - began
+        self._check_weights()
+        means = torch.tensor([self._sums[name] / self._counts[name] for name in self._sums], device=self.device)
+        if self.world > 1 and len(means):
+            means = self._reduce(means, "mean")
+        self.losses = dict(zip(self._sums, means.tolist(), strict=True))
+
+    def record_losses(self, **losses: Tensor) -> None:
+        """Keep this step's losses (scalars) on the device; they are read and checked once per `LOG_INTERVAL`."""
+        self._pending += [(self._step, name, value.detach()) for name, value in losses.items()]
+
+    def _read_losses(self) -> None:
+        """Move the pending losses to the host in one transfer, check them and add them up.
+
+        Raises:
+            InputError: one is NaN or infinite; the first such step is named.
+        """
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        values = torch.stack([value.float() for _, _, value in pending]).tolist()
+        for (step, name, _), value in zip(pending, values, strict=True):
+            if not math.isfinite(value):
+                term = "loss" if name == "loss" else f"{name} loss"
+                raise InputError(
+                    f"The {term} is {value} in epoch {self.epoch + 1}, step {step + 1}. The last good checkpoint is "
+                    f"kept in {self.folder}. Try a smaller --lr.",
+                    field="--lr",
+                )
+            self._sums[name] = self._sums.get(name, 0.0) + value
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def _check_weights(self) -> None:
+        """Check the weights before saving: the last update can make them NaN although its loss was finite."""
+        tensors = (tensor for module in self._modules.values() for tensor in module.state_dict().values())
+        if not all_finite(tensors):
+            raise InputError(
+                f"Weights are NaN or infinite in epoch {self.epoch + 1}. The last good checkpoint, if there is one, is "
+                f"kept in {self.folder}. Try a smaller --lr.",
+                field="--lr",
+            )
+
+    def log(self, line: str, **metrics: object) -> None:
+        """Print a line with the time left and append `metrics` to metrics.jsonl, at the end of an epoch."""
+        done = self.epoch + 1
+        left = self.seconds / done * (self._epoch_count - done)
+        line = f"{line}  {self.seconds:.0f} s, {left:.0f} s left"
+        self.write_log(self.epoch, line, **metrics, seconds=round(self.seconds, 2))
+
+    def close(self) -> None:
+        """Wait for the other processes and release what the run holds."""
+        self.accelerator.wait_for_everyone()
+        self.accelerator.end_training()
+        self._release_lock()
+
+    # -- stopping -----------------------------------------------------------------------------------------------
+
+    def _install_signal_handlers(self) -> None:
+        """Let the first stop signal ask the run to save and stop; a second one ends the process at once."""
+
+        def request_stop(signum: int, _: object) -> None:
+            self._stop_requested = True
+            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
+
+        for signum in STOP_SIGNALS:
+            signal.signal(signum, request_stop)
+
+    def _should_stop(self, interval_ends: bool) -> bool:
+        """Whether a stop was requested: the same answer in every process, which must leave the loop together."""
+        if self.world == 1:
+            return self._stop_requested
+        if not interval_ends:
+            return False
+        return self._reduce(torch.tensor([float(self._stop_requested)], device=self.device), "sum").item() > 0
+
+    def _reduce(self, tensor: Tensor, reduction: str) -> Tensor:
+        reduced = self.accelerator.reduce(tensor, reduction)
+        assert isinstance(reduced, Tensor)
+        return reduced
+
+    def _stopped(self) -> SystemExit:
+        if self.is_main:
+            echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
+        return SystemExit(128 + signal.SIGTERM)
+
+
+def options_for_resume(options: OptionsT, record: Mapping[str, Any]) -> OptionsT:
+    """The options that a run was started with; only where things are and the device may differ now.
+
+    Args:
+        options: as the user gave them, with `resume` set.
+        record: the run's run.json.
+
+    Raises:
+        InputError: other options were given, which would be ignored; `field` is the first.
+    """
+    kind = type(options)
+    values = {field.name: getattr(options, field.name) for field in fields(options)}
+    given = {name: value for name, value in values.items() if value != getattr(kind, name)}
+    if others := sorted(given.keys() - CHANGEABLE_ON_RESUME):
+        flags = ["--" + name.replace("_", "-") for name in others]
+        raise InputError(
+            f"--resume continues with the options that the run was started with: leave out {', '.join(flags)}.",
+            field=flags[0],
+        )
+    return options_from(kind, {**record["config"], **given})
+
+
+def _check_unchanged(
+    folder: Path | None, record: Mapping[str, Any], catalog: Catalog, facts: Mapping[str, object]
+) -> None:
+    """Refuse to resume on other data, or where another fact of run.json has changed."""
+    if record["data"]["fingerprint"] != catalog.fingerprint:
+        raise InputError(f"{catalog.root} has changed since {folder} was started; start a new run.", field="--data")
+    for name, value in facts.items():
+        if record.get(name) != value:
+            raise InputError(f"The {name} has changed since {folder} was started; start a new run.", field=name)
+
+
+def check_training_data(packed: PackedImages, batch_size: int, processes: int) -> None:
+    """Check that the data can be trained on.
+
+    Raises:
+        InputError: the batch is larger than the training split or not a multiple of `processes`, or the validation
+            split is empty.
+    """
+    number = len(packed.rows("train"))
+    if batch_size > number:
+        raise InputError(f"--batch-size {batch_size} is more than the {number} training images.", field="--batch-size")
+    if batch_size % processes:
+        raise InputError(
+            f"--batch-size {batch_size} is not a multiple of the {processes} processes.", field="--batch-size"
+        )
+    if not len(packed.rows("valid")):
+        raise InputError(
+            f"{packed.catalog.root} has no readable image in its validation split, on which progress is measured: add "
+            "some (a style needs four artworks before one of them is taken out of train).",
+            field=packed.catalog.root,
+        )
+
+
+def _limit_batch_size(config: ConfigT, packed: PackedImages, processes: int) -> ConfigT:
+    """A default batch size that is no larger than the training split, and a multiple of the processes."""
+    number = len(packed.rows("train"))
+    if config.batch_size <= number:
+        return config
+    return replace(config, batch_size=number - number % processes)
+
+
+def all_finite(tensors: Iterable[Tensor]) -> bool:
+    """Whether no element is NaN or infinite: one transfer from the device, however many tensors."""
+    checks = [tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()]
+    return not checks or bool(torch.stack(checks).all())

@@ -1,0 +1,250 @@
+"""TrainingRun: an interrupted run ends where the uninterrupted one does, and what stops a run."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from filelock import FileLock
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.training.run import Part
+from wikiart_data.training.schedule import update_ema, warmup_cosine
+from wikiart_data.training.training_run import LOG_INTERVAL, TrainingRun, options_for_resume
+
+from .conftest import equal, net
+
+torch.set_num_threads(2)
+pytestmark = pytest.mark.usefixtures("git", "dispositions")
+PART = Part("classify", "A classifier", "wikiart-classify")
+STEPS = 2 * LOG_INTERVAL + 5
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    data: str | None = None
+    runs: Path = Path("runs")
+    name: str | None = None
+    overwrite: bool = False
+    resume: Path | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+    lr: float = 0.05
+    seed: int = 7
+    device: str = "cpu"
+    cache_dir: Path | None = None
+
+
+@dataclass(frozen=True)
+class TrainConfig(TrainOptions):
+    batch_size: int = 1_000
+    epochs: int = 2
+
+
+def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
+    values = {name: value for name, value in vars(options).items() if value is not None}
+    return TrainConfig(**values)
+
+
+def load_packed(config: TrainConfig) -> PackedImages:
+    assert config.data is not None
+    return pack(scan(config.data), 8)
+
+
+@pytest.fixture
+def dispositions() -> Iterator[None]:
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def options(folder: Callable[..., Path], tmp_path: Path) -> TrainOptions:
+    return TrainOptions(data=str(folder()), runs=tmp_path / "runs")
+
+
+def fit(options: TrainOptions, at_step: Callable[[int, int, nn.Module], None] | None = None) -> tuple:
+    """A small training loop; `at_step(epoch, step, model)` is called in each step."""
+    run = TrainingRun.open(PART, options, resolve_config, load_packed)
+    model, ema = net(), net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.config.lr, momentum=0.9)
+    scheduler = LambdaLR(optimizer, warmup_cosine(run.config.epochs * STEPS))
+    run.attach(model=model, ema=ema, optimizer=optimizer, scheduler=scheduler)
+    for epoch in run.epochs(run.config.epochs):
+        model.train()
+        for step, seed in run.steps(range(epoch * STEPS + run.first_step, (epoch + 1) * STEPS), STEPS):
+            generator = torch.Generator().manual_seed(seed)
+            x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
+            loss = nn.functional.cross_entropy(model(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            update_ema(ema, model, 0.99, epoch * STEPS + step)
+            run.record_losses(loss=loss)
+            if at_step:
+                at_step(epoch, step, model)
+        run.save_model(ema)
+        run.log(f"epoch {epoch + 1}", loss=run.losses["loss"])
+    run.close()
+    return run, model, ema
+
+
+def interrupt_at(epoch: int, step: int, number: signal.Signals = signal.SIGTERM) -> Callable[..., None]:
+    def at_step(e: int, s: int, model: nn.Module) -> None:
+        if (e, s) == (epoch, step):
+            os.kill(os.getpid(), number)
+
+    return at_step
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, LOG_INTERVAL - 1), (1, LOG_INTERVAL), (1, STEPS - 1)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_resumed_run_ends_where_the_uninterrupted_one_does(epoch, step, number, options: TrainOptions):
+    whole, model, ema = fit(replace(options, name="whole"))
+    with pytest.raises(SystemExit) as stopped:
+        fit(replace(options, name="interrupted"), interrupt_at(epoch, step, number))
+    assert stopped.value.code == 128 + signal.SIGTERM
+    folder = options.runs / "classify" / "interrupted"
+    run, resumed_model, resumed_ema = fit(TrainOptions(resume=folder))
+    assert equal(model, resumed_model)
+    assert equal(ema, resumed_ema)
+    assert [line["loss"] for line in run.metrics()] == [line["loss"] for line in whole.metrics()]
+
+
+def test_a_second_signal_ends_the_process_at_once(options: TrainOptions):
+    with pytest.raises(KeyboardInterrupt):
+        fit(options, lambda epoch, step, model: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
+
+
+def test_how_to_continue_is_printed(options: TrainOptions, capsys: pytest.CaptureFixture):
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="first"), interrupt_at(0, 3))
+    assert f"wikiart-classify --resume {options.runs / 'classify' / 'first'}" in capsys.readouterr().out
+
+
+def test_the_logged_loss_is_the_mean_over_the_steps(options: TrainOptions):
+    run, _, _ = fit(options)
+    losses: list[float] = []
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    scheduler = LambdaLR(optimizer, warmup_cosine(2 * STEPS))
+    model.train()
+    for seed in range(STEPS):
+        generator = torch.Generator().manual_seed(seed)
+        x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        losses.append(loss.item())
+    assert run.metrics()[0]["loss"] == pytest.approx(sum(losses) / STEPS, rel=1e-6)
+
+
+# -- what stops a run ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", [0, LOG_INTERVAL + 2, STEPS - 1])
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(step: int, options: TrainOptions):
+    def poison(epoch: int, s: int, model: nn.Module) -> None:
+        if (epoch, s) == (1, step - 1) or (step == 0 and (epoch, s) == (0, STEPS - 1)):
+            with torch.no_grad():
+                next(model.parameters()).fill_(float("nan"))
+
+    if step == 0:  # found in the weights, at the end of the epoch before
+        with pytest.raises(InputError, match="epoch 1") as error:
+            fit(options, poison)
+        assert not list(options.runs.glob("classify/*/last.safetensors"))
+    else:
+        with pytest.raises(InputError, match=rf"epoch 2, step {step + 1}\b") as error:
+            fit(options, poison)
+        folder = next(options.runs.glob("classify/*"))
+        run, _, _ = fit(TrainOptions(resume=folder))  # the last good checkpoint is kept
+        assert len(run.metrics()) == 2
+    assert error.value.field == "--lr"
+
+
+def test_weights_that_are_not_finite_are_not_saved(options: TrainOptions):
+    def poison(epoch: int, step: int, model: nn.Module) -> None:
+        if (epoch, step) == (1, STEPS - 1):
+            with torch.no_grad():
+                next(model.parameters()).fill_(float("inf"))
+
+    with pytest.raises(InputError) as error:
+        fit(replace(options, name="first"), poison)
+    assert error.value.field == "--lr"
+    folder = options.runs / "classify" / "first"
+    assert json.loads((folder / "run.json").read_text())["config"]["epochs"] == 2
+    _, model, _ = fit(TrainOptions(resume=folder))
+    _, uninterrupted, _ = fit(replace(options, name="second"))
+    assert equal(model, uninterrupted)
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_default_batch_size_shrinks_to_the_training_split(options: TrainOptions):
+    run = TrainingRun.open(PART, options, resolve_config, load_packed)
+    assert run.config.batch_size == len(run.packed.rows("train"))
+    assert run.record["config"]["batch_size"] == run.config.batch_size
+
+
+def test_a_given_batch_size_that_is_too_large_is_refused_before_a_folder_is_made(options: TrainOptions):
+    with pytest.raises(InputError) as error:
+        TrainingRun.open(PART, replace(options, batch_size=10_000), resolve_config, load_packed)
+    assert error.value.field == "--batch-size"
+    assert not options.runs.exists()
+
+
+def test_only_places_and_the_device_may_differ_on_resume(options: TrainOptions):
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="first"), interrupt_at(0, 3))
+    folder = options.runs / "classify" / "first"
+    with pytest.raises(InputError) as error:
+        fit(TrainOptions(resume=folder, lr=0.2))
+    assert error.value.field == "--lr"
+    record = json.loads((folder / "run.json").read_text())
+    resumed = options_for_resume(TrainOptions(resume=folder, device="cpu"), record)
+    assert (resumed.epochs, resumed.name, resumed.data) == (2, "first", options.data)
+
+
+def test_facts_that_changed_since_are_refused(options: TrainOptions):
+    def opened(options: TrainOptions, base: str) -> TrainingRun:
+        return TrainingRun.open(PART, options, resolve_config, load_packed, facts=lambda packed: {"base": base})
+
+    folder = opened(options, "one").folder
+    with pytest.raises(InputError) as error:
+        opened(TrainOptions(resume=folder), "another")
+    assert error.value.field == "base"
+    assert opened(TrainOptions(resume=folder), "one").folder == folder
+
+
+def test_data_that_changed_since_is_refused(options: TrainOptions):
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="first"), interrupt_at(0, 3))
+    assert options.data is not None
+    next(Path(options.data).glob("train/*/*")).unlink()
+    with pytest.raises(InputError) as error:
+        fit(TrainOptions(resume=options.runs / "classify" / "first"))
+    assert error.value.field == "--data"
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(options: TrainOptions):
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="first"), interrupt_at(0, 3))
+    folder = options.runs / "classify" / "first"
+    with FileLock(folder / ".lock"):  # a file descriptor of its own: to the system it is another process
+        with pytest.raises(InputError) as error:
+            fit(TrainOptions(resume=folder))
+        assert error.value.field == "--resume"
