@@ -1,4 +1,4 @@
-"""What the READMEs, the report and the help texts print can be typed: programs, verbs, options and files exist."""
+"""What READMEs, guides, report and help texts print can be typed: its programs, verbs, options and files exist."""
 
 import ast
 import importlib
@@ -14,7 +14,16 @@ import pytest
 from wikiart_data.cli.commands import main as run_command
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [ROOT / "README.md", ROOT / "REPORT.md", *sorted(ROOT.glob("packages/*/README.md"))]
+WITHOUT_COMMANDS = [
+    ROOT / name for name in ("CONTRIBUTING.md", "docs/INSTALL.md", "benchmarks/README.md", "faults/README.md")
+]
+"""Pages that print options and links, but no command of ours."""
+PAGES = [
+    *(ROOT / name for name in ("README.md", "REPORT.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in ("benchmarks/README.md", "faults/README.md")),
+    *sorted(ROOT.glob("docs/*.md")),
+    *sorted(ROOT.glob("packages/*/README.md")),
+]
 PROGRAMS = {
     "wikiart-data": "wikiart_data.cli.main",
     "wikiart-classify": "wikiart_classify.cli",
@@ -24,6 +33,7 @@ PROGRAMS = {
     "wikiart-lora": "wikiart_lora.cli",
 }
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_OURS = re.compile(r"\bwikiart[-_](data|classify|autoencode|cluster|stylegen|lora)\b")
 
 
 def page_name(page: Path) -> str:
@@ -35,88 +45,89 @@ def commands_of(program: str) -> tuple:
 
 
 def programs_of(page: Path) -> list[str]:
-    """The programs that a package's README is about; for the pages of the root, none."""
+    """The programs that a package's README is about; none for other pages."""
     package = page.parent.name.replace("-", "_")
     return [program for program, module in PROGRAMS.items() if module.startswith(f"{package}.")]
 
 
-def printed(page: Path) -> Iterator[list[str]]:
-    """Every command line of a page, as a program and its arguments: of blocks, and of code within text."""
+def command_lines(page: Path) -> Iterator[list[str]]:
+    """Every command line on a page, as a program and its arguments: in blocks, and in code within text."""
     text = page.read_text(encoding="utf-8")
-    blocks = [block for _, block in _BLOCK.findall(text)] + re.findall(r"(?:^    \S.*\n)+", text, re.MULTILINE)
+    blocks = [block for language, block in _BLOCK.findall(text) if language not in ("text", "python")]
+    blocks += re.findall(r"(?:^    \S.*\n)+", text, re.MULTILINE)
     for line in "".join(blocks).replace("\\\n", " ").splitlines():
-        if re.search(r"\bwikiart[-_](data|classify|autoencode|cluster|stylegen|lora)\b", line) and "import" not in line:
-            yield from typed(shlex.split(line, comments=True), page)
+        if _OURS.search(line):
+            yield from our_program(shlex.split(line, comments=True), page)
     verbs = {command.name: program for program in programs_of(page) for command in commands_of(program)}
     for span in re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text)):
         words = span.replace("…", "").split(" ")
         if words[0] in (*PROGRAMS, "uv", "accelerate"):
-            yield from typed(shlex.split(span.replace(" …", "")), page)
-        elif words[0] in verbs and len(words) > 1:  # `export RUN --format kohya`: the program goes without saying
+            yield from our_program(shlex.split(span.replace(" …", "")), page)
+        elif words[0] in verbs and len(words) > 1:  # `export RUN --format kohya`, without the program's name
             yield [verbs[words[0]], *shlex.split(span)]
 
 
-def typed(words: list[str], page: Path) -> Iterator[list[str]]:
-    """The program of ours that a command line ends in, with its arguments, also behind `uv run` and `-m`."""
-    for place, word in enumerate(words):
-        before = words[place - 1] if place else ""
+def our_program(words: list[str], page: Path) -> Iterator[list[str]]:
+    """The program of ours that a command line starts, with its arguments, also behind `uv run` and `-m`."""
+    for position, word in enumerate(words):
+        before = words[position - 1] if position else ""
         if word in PROGRAMS and before != "--package":
-            yield words[place:]
+            yield words[position:]
             return
         if before == "-m" and word.startswith("wikiart_"):
-            yield [word.replace("_", "-"), *words[place + 1 :]]
+            yield [word.replace("_", "-"), *words[position + 1 :]]
             return
     assert words[0] in ("uv", "pip", "accelerate"), f"{page_name(page)}: {shlex.join(words)} runs no program of ours"
 
 
-def parsed(line: list[str]) -> int:
-    """The exit status of a command line whose function does nothing."""
+def exit_status(line: list[str]) -> int:
+    """The exit status of a command line that is parsed, but whose function does nothing."""
     program, *arguments = line
-    if arguments == ["--base", "list"]:  # of wikiart-lora, answered before any verb
+    if arguments == ["--base", "list"]:  # of wikiart-lora, handled before any verb
         return 0
     if len(arguments) == 1 and arguments[0] in {command.name for command in commands_of(program)}:
-        return 0  # the verb is named, what it needs is left out
-    # operator.not_ of the options is False: done, status 0.
+        return 0  # a verb mentioned without its arguments
+    # operator.not_ of the options is False, which is exit status 0.
     idle = [replace(command, function="operator:not_") for command in commands_of(program)]
     return run_command(program, "", idle, arguments)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_command_printed_is_understood(page: Path, tmp_path: Path, monkeypatch, capsys):
+def test_every_printed_command_parses(page: Path, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     course = {"trainingdir": "data/train", "testingdir": "data/test", "epochs": 3}
     Path("config.json").write_text(json.dumps(course))
-    lines = list(printed(page))
-    assert lines
+    lines = list(command_lines(page))
+    assert bool(lines) == (page not in WITHOUT_COMMANDS)
     for line in lines:
-        assert parsed(line) == 0, f"{shlex.join(line)}: {capsys.readouterr()}"
+        assert exit_status(line) == 0, f"{shlex.join(line)}: {capsys.readouterr()}"
 
 
-def test_a_command_that_does_not_exist_is_noticed(capsys):
-    assert parsed(["wikiart-classify", "train", "--epoch", "3"]) == 2
-    assert parsed(["wikiart-lora", "paint"]) == 2
+def test_a_command_that_does_not_exist_fails(capsys):
+    assert exit_status(["wikiart-classify", "train", "--epoch", "3"]) == 2
+    assert exit_status(["wikiart-lora", "paint"]) == 2
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_every_option_named_exists(page: Path):
+def test_every_printed_option_exists(page: Path):
     text = page.read_text(encoding="utf-8")
     known = {"--extra", "--package", "--all-packages", "--check", "--multi_gpu", "--num_processes", "--num_machines"}
-    known |= {"--machine_rank", "--main_process_ip", "--main_process_port", "--help", "-n"}
-    known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', (ROOT / "tools/reproduce.py").read_text(encoding="utf-8")))
+    known |= {"--machine_rank", "--main_process_ip", "--main_process_port", "--help", "-n", "--strict"}
+    for program in [ROOT / "tools/reproduce.py", *ROOT.glob("benchmarks/*.py"), ROOT / "faults/__main__.py"]:
+        known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', program.read_text(encoding="utf-8")))
     for program in programs_of(page) or PROGRAMS:
         for command in commands_of(program):
             fields = command.options.__dataclass_fields__
             known |= {"--" + name.replace("_", "-") for name in fields}
             known |= {"--no-" + name.replace("_", "-") for name, field in fields.items() if field.type is bool}
-    # A README may name another part's option beside that part's program.
+    # A README may mention another package's option after that package's program.
     spans = [span for span in re.findall(r"`([^`\n]+)`", _BLOCK.sub("", text)) if not span.startswith("wikiart-")]
-    named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
-    if page.parent == ROOT or programs_of(page):
-        assert named - known - ({"--size", "--epochs", "--balance"} if "lora" in page_name(page) else set()) == set()
+    printed = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
+    assert printed - known - ({"--size", "--epochs", "--balance"} if "lora" in page_name(page) else set()) == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
-def test_links_and_python_hold(page: Path):
+def test_links_lead_somewhere_and_imports_work(page: Path):
     text = page.read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
         assert (page.parent / target).exists(), f"{page_name(page)} links to {target}"
@@ -132,12 +143,21 @@ def test_links_to_headings_of_the_report():
     headings = re.findall(r"^#+ (.+)$", (ROOT / "REPORT.md").read_text(encoding="utf-8"), re.MULTILINE)
     anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
     for page in PAGES:
-        named = re.findall(r"REPORT\.md#([\w-]+)\)", page.read_text(encoding="utf-8"))
-        assert set(named) <= anchors, page_name(page)
+        linked = re.findall(r"REPORT\.md#([\w-]+)\)", page.read_text(encoding="utf-8"))
+        assert set(linked) <= anchors, page_name(page)
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.glob("packages/*/README.md")), ids=page_name)
+def test_files_listed_in_a_readme_exist(page: Path):
+    (source,) = (page.parent / "src").iterdir()
+    _, _, section = page.read_text(encoding="utf-8").partition("## Files\n")
+    for row in re.findall(r"^\| (`.+?) \|", section, re.MULTILINE):
+        for name in re.findall(r"`([^`]+)`", row):
+            assert (source / name).exists(), f"{page_name(page)} lists {name}"
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_help_has_an_example_that_can_be_typed_and_fits_the_screen(program: str, capsys, monkeypatch):
+def test_help_has_an_example_that_parses_and_fits_the_terminal(program: str, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     main = importlib.import_module(PROGRAMS[program]).main
     for command in commands_of(program):
@@ -145,19 +165,7 @@ def test_help_has_an_example_that_can_be_typed_and_fits_the_screen(program: str,
         shown = capsys.readouterr().out
         examples = re.findall(r"^Example: (.+)$", shown, re.MULTILINE)
         assert len(examples) == 1, f"{program} {command.name}"
-        assert parsed(shlex.split(examples[0])) == 0, examples[0]
+        assert exit_status(shlex.split(examples[0])) == 0, examples[0]
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", shown), "control characters"
         about = [line for line in shown.splitlines() if not line.startswith(("Example: ", "usage: "))]
         assert max(map(len, about)) <= 80
-
-
-def test_the_map_of_files_names_every_module():
-    text = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Map of the files")[2]
-    sections = re.split(r"^\| `packages/[\w-]+/src/(\w+)/`", text, flags=re.MULTILINE)
-    named = dict(zip(sections[1::2], sections[2::2], strict=True))
-    for package in sorted(ROOT.glob("packages/*/src/*/__init__.py")):
-        modules = {path.name for path in package.parent.glob("*.py")} - {"__init__.py", "__main__.py"}
-        missing = {name for name in modules if f"`{name}`" not in named[package.parent.name]}
-        assert not missing, f"{package.parent.name}: {', '.join(sorted(missing))}"
-    for tool in [*ROOT.glob("tools/*.py"), *ROOT.glob("benchmarks/*.py")]:
-        assert f"`{tool.relative_to(ROOT).as_posix()}`" in text, tool.name
