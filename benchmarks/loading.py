@@ -160,7 +160,7 @@ def rate(steps: Iterable[Batch], network: nn.Module, optimizer: torch.optim.Opti
     for number, (images, labels) in enumerate(itertools.islice(steps, STEPS)):
         targets: Tensor = labels
         if mixing:
-            images, targets = mixup_cutmix(images, labels, len(STYLES), number, share=mixing)
+            images, targets = mixup_cutmix(images, labels, len(STYLES), number, prob=mixing)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(images.device)):
             loss = nn.functional.cross_entropy(network(images), targets)
         optimizer.zero_grad(set_to_none=True)

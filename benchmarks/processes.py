@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from wikiart_data.sample import build
+from wikiart_data.sample import build_sample_set
 
 PICTURES, STEPS = 144, 27
 """Training pictures of the sample set, a whole number of batches; and steps of every training."""
@@ -271,7 +271,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).absolute()
         work.mkdir(parents=True, exist_ok=True)
-        build(work / "data", size=40, share=PICTURES / 2700, say=lambda text: None)
+        build_sample_set(work / "data", size=40, share=PICTURES / 2700, say=lambda text: None)
         print(f"torch {torch.__version__}, {os.cpu_count()} cores; {PICTURES} pictures, {STEPS} steps.\n\n{HEAD}")
         for part in options.parts:
             runs = train(work, part, *ALONE)

@@ -100,8 +100,8 @@ def test_mixing_pairs_blends_styles_and_artists_as_mixing_either_would(gallery, 
     rows = np.random.default_rng(seed).permutation(len(gallery))[:8]
     images = torch.rand(8, 3, 16, 16)
     pairs, styles = torch.from_numpy(tasks.labels[rows]), torch.from_numpy(gallery.labels[rows])
-    mixed, targets = mixup_cutmix(images, pairs, len(tasks.to_styles), seed, share=1.0)
-    same, alone = mixup_cutmix(images, styles, 3, seed, share=1.0)
+    mixed, targets = mixup_cutmix(images, pairs, len(tasks.to_styles), seed, prob=1.0)
+    same, alone = mixup_cutmix(images, styles, 3, seed, prob=1.0)
     assert torch.equal(mixed, same)
     torch.testing.assert_close(targets @ tasks.to_styles, alone)
     named = targets @ tasks.to_artists

@@ -35,7 +35,7 @@ def test_the_same_probabilities(trained, judge_folder, number):
 
 def test_features_are_what_the_last_layer_sees(trained, judge_folder):
     images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    _, features = Judge.load(judge_folder).look(images)
+    _, features = Judge.load(judge_folder).predict(images)
     network = load_network(trained / "model.safetensors").network
     with torch.no_grad():
         expected = (network.features(images) + network.features(images.flip(3))) / 2
@@ -63,8 +63,8 @@ def test_pictures_of_any_size_are_looked_at_whole(judge_folder):
 def test_it_says_how_good_it_is(trained, judge_folder):
     judge = Judge.load(judge_folder)
     tested = json.loads((trained / "result.json").read_text())["test"]
-    assert judge.about["top1"] == tested["top1"]
-    assert [row["recall"] for row in judge.about["per_style"]] == [row["recall"] for row in tested["per_style"]]
+    assert judge.info.top1 == tested["top1"]
+    assert [row.recall for row in judge.info.per_style] == [row["recall"] for row in tested["per_style"]]
     assert judge.styles == ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
 
 

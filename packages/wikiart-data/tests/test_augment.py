@@ -10,12 +10,18 @@ from wikiart_data.images.augment import (
     colour_jitter,
     mixup_cutmix,
     random_boxes,
+    random_light,
+    resize,
     resized_crops,
 )
 
 torch.set_num_threads(2)
 
 WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]])
+
+
+def jittered(images: torch.Tensor, augment: Augment) -> torch.Tensor:
+    return colour_jitter(images, random_light(len(images), augment, seeded()))
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -100,7 +106,7 @@ def test_how_many_are_cropped_at_once_changes_nothing(products: torch.dtype, mon
     images, boxes = noise(7, 30, 26), random_boxes(7, Augment(), seeded())
     whole = resized_crops(images, boxes, 12, products)
     for number in (1, 3, 7):
-        monkeypatch.setattr("wikiart_data.images.augment.AT_ONCE", number)
+        monkeypatch.setattr("wikiart_data.images.augment.CPU_CHUNK", number)
         torch.testing.assert_close(resized_crops(images, boxes, 12, products), whole, rtol=0, atol=1e-3)
 
 
@@ -162,12 +168,12 @@ def pictures(number: int = 8, size: int = 10) -> torch.Tensor:
 def test_no_change_of_light_changes_nothing():
     images = pictures()
     # Taking the mean off and adding it again rounds, in the last place.
-    torch.testing.assert_close(colour_jitter(images.clone(), NO_AUGMENTATION, seeded()), images, rtol=0, atol=3e-7)
+    torch.testing.assert_close(jittered(images.clone(), NO_AUGMENTATION), images, rtol=0, atol=3e-7)
 
 
 def test_light_stays_in_range_and_in_place():
     images = pictures()
-    changed = colour_jitter(images, Augment(brightness=0.9, contrast=0.9), seeded())
+    changed = jittered(images, Augment(brightness=0.9, contrast=0.9))
     assert changed is images
     assert changed.min() >= 0
     assert changed.max() <= 1
@@ -176,26 +182,33 @@ def test_light_stays_in_range_and_in_place():
 def test_brightness_moves_the_mean_and_contrast_the_spread():
     images = pictures(64).mul(0.2).add(0.4)  # far from 0 and 1: nothing is clamped
     before = images.clone()
-    brighter = colour_jitter(images.clone(), Augment(brightness=0.1, contrast=0.0), seeded())
+    brighter = jittered(images.clone(), Augment(brightness=0.1, contrast=0.0))
     moved = (brighter - before).flatten(1)
     assert moved.std(dim=1).max() < 1e-5, "brightness is one number for a picture"
     assert moved[:, 0].abs().max() <= 0.1 + 1e-6
     assert moved[:, 0].abs().max() > 0.08
     assert abs(moved[:, 0].mean()) < 0.03
-    stronger = colour_jitter(images.clone(), Augment(brightness=0.0, contrast=0.5), seeded())
+    stronger = jittered(images.clone(), Augment(brightness=0.0, contrast=0.5))
     torch.testing.assert_close(stronger.mean(dim=(1, 2, 3)), before.mean(dim=(1, 2, 3)), rtol=0, atol=1e-5)
     spread = stronger.std(dim=(1, 2, 3)) / before.std(dim=(1, 2, 3))
     assert 0.5 - 1e-4 <= spread.min() < 0.6
     assert 1.4 < spread.max() <= 1.5 + 1e-4
 
 
-@pytest.mark.parametrize("world", [2, 4])
-def test_shares_get_the_numbers_of_the_whole_batch(world: int):
-    images, augment = pictures(), Augment(brightness=0.3, contrast=0.3)
-    whole = colour_jitter(images.clone(), augment, seeded(5))
-    for rank in range(world):
-        share = slice(rank, None, world)
-        assert torch.equal(colour_jitter(images[share].clone(), augment, seeded(5), share), whole[share])
+def test_light_of_nothing_to_change():
+    assert random_light(3, NO_AUGMENTATION, seeded()).tolist() == [[0.0, 1.0]] * 3
+
+
+# -- whole pictures ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [6, 9, 20])
+def test_resize_is_the_crop_of_the_whole_picture(size: int):
+    images = (pictures(3, 9).permute(0, 2, 3, 1) * 255).byte().contiguous()
+    resized = resize(images, size)
+    assert torch.equal(resized, resized_crops(images, WHOLE.expand(3, 5), size))
+    assert resized.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(resize(images, size, flip=True), resized.flip(3), rtol=0, atol=1e-3)
 
 
 # -- mixing --------------------------------------------------------------------------------------------------------
@@ -203,8 +216,8 @@ def test_shares_get_the_numbers_of_the_whole_batch(world: int):
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0, 1, 2])
 
 
-def mixed(seed: int, share: float = 1.0, **more: float) -> tuple[torch.Tensor, torch.Tensor]:
-    return mixup_cutmix(pictures(), LABELS, 5, seed, share=share, **more)
+def mixed(seed: int, prob: float = 1.0, **more: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return mixup_cutmix(pictures(), LABELS, 5, seed, prob=prob, **more)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -217,7 +230,7 @@ def test_targets_sum_to_one(seed: int):
 
 
 def test_no_share_is_one_hot():
-    images, targets = mixed(0, share=0.0)
+    images, targets = mixed(0, prob=0.0)
     assert torch.equal(images, pictures())
     assert torch.equal(targets, torch.eye(5)[LABELS])
 
@@ -229,7 +242,7 @@ def test_nothing_to_mix_with_is_one_hot():
 
 
 def test_the_share_is_a_share_of_steps():
-    changed = sum(not torch.equal(mixed(seed, share=0.7)[0], pictures()) for seed in range(300))
+    changed = sum(not torch.equal(mixed(seed, prob=0.7)[0], pictures()) for seed in range(300))
     assert 170 < changed < 240  # 210 expected, a standard deviation of 8; a cut may be empty
 
 
@@ -288,7 +301,7 @@ def test_the_gpus_generators_are_left_alone(monkeypatch: pytest.MonkeyPatch):
 def test_the_pictures_given_are_not_changed():
     images = pictures()
     for seed in range(4):
-        mixup_cutmix(images, LABELS, 5, seed, mixup=1.0, share=1.0)
+        mixup_cutmix(images, LABELS, 5, seed, mixup=1.0, prob=1.0)
     assert torch.equal(images, pictures())
 
 

@@ -130,6 +130,40 @@ def test_the_batches_are_ones_own(packed: PackedImages):
     assert np.array_equal(packed.images, before)
 
 
+def test_iteration_yields_the_epoch_that_was_chosen(packed: PackedImages):
+    source = Batches(packed, split="train", batch_size=8, augment=Augment(), seed=3)
+    assert same(list(source), epoch(batches(packed), 0, SIZE))
+    source.set_epoch(2)
+    assert same(list(source), epoch(batches(packed), 2, SIZE))
+    assert not same(list(source), epoch(batches(packed), 0, SIZE))
+    assert next(iter(Batches(packed, split="valid", batch_size=5, size=7)))[0].shape == (5, 3, 7, 7)
+    assert "\n" not in repr(source) + repr(source.pictures) + repr(source.sampler)
+
+
+def test_no_step_waits_for_the_device(packed: PackedImages):
+    """On a GPU, reading a tensor's value or drawing a new random number for it would stop the queue of kernels."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Calls(TorchDispatchMode):
+        def __init__(self):
+            super().__init__()
+            self.names: list[str] = []
+
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            self.names.append(func.overloadpacket.__name__)
+            return func(*args, **(kwargs or {}))
+
+    steps = batches(packed, 5, power=0.5).epoch(0, 10)
+    with Calls() as whole_epoch:
+        next(steps)
+        drawn_first = len(whole_epoch.names)
+        remaining = list(steps)
+    assert len(remaining) == 4
+    assert "_local_scalar_dense" not in whole_epoch.names
+    assert "rand" in whole_epoch.names[:drawn_first]
+    assert not {"rand", "randint", "randperm"} & set(whole_epoch.names[drawn_first:])
+
+
 @pytest.mark.parametrize(
     ("size", "world", "sentence"),
     [

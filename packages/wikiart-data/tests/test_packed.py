@@ -278,3 +278,55 @@ def test_too_small_a_disk_is_noticed_before(catalog: Catalog, monkeypatch: pytes
     with pytest.raises(InputError, match=r"The pack needs 0\.0 GB .*--cache-dir DIR"):
         pack(catalog, SIZE)
     assert decoded == []
+
+
+# -- as a dataset --------------------------------------------------------------------------------------------------
+
+
+def test_rows_are_images_and_labels(catalog: Catalog):
+    import torch
+
+    packed = pack(catalog, 12)
+    assert len(packed) == len(catalog)
+    image, label = packed[3]
+    assert (image.shape, image.dtype) == ((3, 12, 12), torch.float32)
+    assert np.array_equal((image * 255).round().byte().permute(1, 2, 0).numpy(), packed.images[3])
+    assert label == catalog.labels[3]
+    assert type(label) is int
+    assert [label for _, label in packed] == catalog.labels.tolist()
+
+
+def test_a_loader_with_workers_takes_it(catalog: Catalog):
+    import torch
+    from torch.utils.data import DataLoader, Subset
+
+    packed = pack(catalog, 12)
+    rows = packed.rows("train")
+    loader = DataLoader(
+        Subset(packed, rows.tolist()), batch_size=4, num_workers=1, multiprocessing_context="spawn", shuffle=False
+    )
+    images, labels = (torch.cat(parts) for parts in zip(*loader, strict=True))
+    assert np.array_equal((images * 255).round().byte().permute(0, 2, 3, 1).numpy(), packed.images[rows])
+    assert labels.tolist() == catalog.labels[rows].tolist()
+
+
+def test_pickling_leaves_the_pixels_on_the_disk(catalog: Catalog):
+    import pickle
+
+    packed = pack(catalog, 64)
+    pickled = pickle.dumps(packed)
+    assert len(pickled) < packed.images.nbytes / 10
+    again = pickle.loads(pickled)
+    assert isinstance(again.images, np.memmap)
+    assert np.array_equal(again.images, packed.images)
+    assert (again.size, again.bad, again.folder) == (64, packed.bad, packed.folder)
+    in_memory = PackedImages(catalog, np.array(packed.images), {}, packed.folder)
+    assert np.array_equal(pickle.loads(pickle.dumps(in_memory)).images, packed.images)
+
+
+def test_a_pack_is_shown_on_one_line(catalog: Catalog):
+    packed = pack(catalog, 12)
+    assert "\n" not in repr(packed)
+    assert len(repr(packed)) < 100 + len(str(packed.folder))
+    assert packed == packed
+    assert packed != pack(catalog, 13)

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from wikiart_data.errors import InputError
-from wikiart_data.sample import Scene, build, paint, sample_root, scene_of
-from wikiart_data.sample.build import COURSE, MARK, TOTALS, VERSION, counts, plan
+from wikiart_data.sample import MARK, Scene, build_sample_set, paint, sample_root, scene_of
+from wikiart_data.sample.build import COURSE, TOTALS, VERSION, counts, plan
 from wikiart_data.styles import STYLES
 
 TINY = {"size": 16, "share": 0.01}
@@ -22,7 +22,7 @@ TINY = {"size": 16, "share": 0.01}
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     said = []
-    root = build(tmp_path_factory.mktemp("cache") / "set", **TINY, say=said.append)
+    root = build_sample_set(tmp_path_factory.mktemp("cache") / "set", **TINY, say=said.append)
     assert len(said) == 2
     return root
 
@@ -94,7 +94,7 @@ def test_a_file_leads_back_to_its_scene_and_its_picture(tmp_path):
     for p in plan(TINY["share"]):
         assert scene_of(p.path) == p.scene
         assert p.path.name.startswith(p.artist + "_")
-    root = build(tmp_path / "set", size=48, share=0.01, quality=95, workers=1, say=lambda _: None)
+    root = build_sample_set(tmp_path / "set", size=48, share=0.01, quality=95, workers=1, say=lambda _: None)
     for file in sorted((root / "test").rglob("*.jpg"))[::9]:
         again = paint(scene_of(file), file.parent.name, 48, file.name.split("_")[0])
         with Image.open(file) as kept:
@@ -111,8 +111,8 @@ def test_other_names_are_refused(name):
 
 def test_sample_root_is_in_the_cache_and_versioned(tmp_path, monkeypatch):
     made = []
-    module = sys.modules["wikiart_data.sample.build"]  # the package's `build` is the function
-    monkeypatch.setattr(module, "build", lambda folder, *, say: made.append(folder) or folder)
+    module = sys.modules["wikiart_data.sample.build"]
+    monkeypatch.setattr(module, "build_sample_set", lambda folder, *, say: made.append(folder) or folder)
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "env"))
     assert sample_root() == tmp_path / "env" / f"sample-v{VERSION}"
     assert sample_root(tmp_path / "given") == tmp_path / "given" / f"sample-v{VERSION}"
@@ -124,13 +124,13 @@ def test_sample_root_is_in_the_cache_and_versioned(tmp_path, monkeypatch):
 def test_a_folder_of_something_else_is_not_taken_for_the_set(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(InputError, match="is not a sample set"):
-        build(tmp_path / "mine", **TINY, say=lambda _: None)
+        build_sample_set(tmp_path / "mine", **TINY, say=lambda _: None)
 
 
 def test_a_finished_set_is_left_alone(tiny):
     before = {file: file.stat().st_mtime_ns for file in tiny.rglob("*.jpg")}
     said = []
-    assert build(tiny, **TINY, say=said.append) == tiny
+    assert build_sample_set(tiny, **TINY, say=said.append) == tiny
     assert not said
     assert {file: file.stat().st_mtime_ns for file in tiny.rglob("*.jpg")} == before
 
@@ -138,8 +138,8 @@ def test_a_finished_set_is_left_alone(tiny):
 BUILDER = """
 import sys
 from pathlib import Path
-from wikiart_data.sample import build
-build(Path(sys.argv[1]), size=int(sys.argv[2]), share=0.01, workers=1)
+from wikiart_data.sample import build_sample_set
+build_sample_set(Path(sys.argv[1]), size=int(sys.argv[2]), share=0.01, workers=1)
 print("done", flush=True)
 """
 
@@ -161,7 +161,7 @@ def test_a_killed_build_is_not_taken_for_a_whole_one(tmp_path):
     process.kill()
     process.communicate()
     assert not folder.exists()
-    build(folder, **TINY, say=lambda _: None)
+    build_sample_set(folder, **TINY, say=lambda _: None)
     files = list(folder.rglob("*.jpg"))
     assert len(files) == sum(1 for _ in plan(TINY["share"]))
     for file in files:
@@ -190,7 +190,7 @@ def test_works_from_a_script_without_a_main_guard(tmp_path):
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"cannot be written.*--cache-dir"):
-        build(tmp_path / "file" / "set", **TINY)
+        build_sample_set(tmp_path / "file" / "set", **TINY)
 
 
 def test_importing_it_pulls_in_nothing_heavy():

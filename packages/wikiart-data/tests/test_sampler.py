@@ -98,27 +98,6 @@ def test_the_order_is_shuffled():
     assert 400 < (labels[rows][:-1] != labels[rows][1:]).sum() < 600  # 499.5 expected, a standard deviation of 16
 
 
-@quick
-@given(counts, powers, some.integers(1, 200), some.integers(1, 5), some.integers(0, 10**9))
-def test_ranks_share_an_epoch_like_cards(counts, power, length, world, seed):
-    labels = labels_of(counts)
-    shares = [BalancedSampler(labels, power, length=length, seed=seed, rank=r, world=world) for r in range(world)]
-    whole = BalancedSampler(labels, power, length=length, seed=seed).epoch(0)
-    dealt = [list(share) for share in shares]
-    assert {len(cards) for cards in dealt} == {length // world} == {len(share) for share in shares}
-    for rank, cards in enumerate(dealt):
-        assert cards == whole[rank::world][: length // world].tolist()
-    # Disjoint places, and together all of the epoch but for fewer than `world` places at its end:
-    assert np.array(dealt).T.ravel().tolist() == whole[: length - length % world].tolist()
-
-
-def test_at_power_0_ranks_see_disjoint_pictures():
-    labels = labels_of([9, 5, 6])
-    dealt = [set(BalancedSampler(labels, rank=rank, world=2)) for rank in range(2)]
-    assert not dealt[0] & dealt[1]
-    assert len(dealt[0] | dealt[1]) == 20
-
-
 def test_reproducible_and_different_by_seed_and_epoch():
     labels = labels_of([30, 10, 5])
     epochs = {(seed, e): tuple(BalancedSampler(labels, 0.5, seed=seed).epoch(e)) for seed in range(3) for e in range(3)}
@@ -144,8 +123,6 @@ def test_set_epoch_chooses_what_iteration_yields():
         ({"power": -0.1}, r"power -0\.1 is not in 0\.\.1"),
         ({"power": 1.01}, r"power 1\.01 is not in 0\.\.1"),
         ({"power": float("nan")}, r"power nan is not in 0\.\.1"),
-        ({"rank": 2, "world": 2}, r"rank 2 is not in 0\.\.1"),
-        ({"rank": -1, "world": 2}, r"rank -1 is not in 0\.\.1"),
     ],
 )
 def test_errors(arguments: dict, sentence: str):

@@ -2,7 +2,8 @@ import itertools
 
 import pytest
 
-from wikiart_data.styles import ALIASES, STYLES, canonical_name, colour_and_marker, display_name
+from wikiart_data.errors import InputError
+from wikiart_data.styles import ALIASES, STYLES, canonical_name, colour_and_marker, display_name, style_index
 
 
 def test_the_27_styles_in_sorted_order():
@@ -52,3 +53,20 @@ def test_readable_is_one_printable_line():
     assert display_name("Naive_Art_Primitivism") == "Naive Art Primitivism"
     assert display_name("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
     assert display_name("Café_<b>") == "Café <b>"
+
+
+def test_the_index_of_a_style_by_any_spelling():
+    styles = ("Baroque", "My style", "Ukiyo_e", "ukiyo-e")
+    assert [style_index(name, styles) for name in ("baroque", "My style", "Ukiyo-E", "ukiyo-e")] == [0, 1, 2, 3]
+    assert style_index("art nouveau", list(STYLES)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"), [("Cubizm", "Cubism"), ("Zzz", "Baroque, Cubism, Rococo"), ("a\nb", "a\\nb")]
+)
+def test_an_unknown_style_is_named_with_the_nearest_or_all(name: str, shown: str):
+    with pytest.raises(InputError) as error:
+        style_index(name, ("Baroque", "Cubism", "Rococo"), field="--style")
+    assert error.value.field == "--style"
+    assert shown in str(error.value)
+    assert "\n" not in str(error.value)

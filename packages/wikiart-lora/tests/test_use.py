@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from wikiart_data.judge import Judge
+from wikiart_data.judge import Judge, JudgeInfo
 from wikiart_data.training.checkpoints import read_model
 from wikiart_lora import card as cards
 from wikiart_lora import evaluate as scoring
@@ -146,8 +146,10 @@ def a_judge() -> Judge:
             means = images.mean(dim=(2, 3))
             return (20 * means).softmax(dim=1), means
 
-    about = {"seed": 0, "network": "by colour", "width": 1.0, "top1": 1.0, "top3": 1.0, "split": "test"}
-    return Judge(("Baroque", "Cubism", "Ukiyo_e"), 16, about, ByColour())
+    info = JudgeInfo(
+        ("Baroque", "Cubism", "Ukiyo_e"), 16, seed=0, network="by colour", width=1.0, top1=1.0, top3=1.0, split="test"
+    )
+    return Judge(info, ByColour())
 
 
 def test_the_score_with_a_judge(trained, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from wikiart_data.images.catalog import scan
 from wikiart_data.images.decode import square
 from wikiart_data.images.packed import pack
 from wikiart_data.sample import paint, scene_of
-from wikiart_data.sample.build import SIZE, build
+from wikiart_data.sample.build import SIZE, build_sample_set
 from wikiart_stylegen.measures import wanted_styles
 from wikiart_stylegen.truth import against_truth
 
@@ -20,7 +20,7 @@ from wikiart_stylegen.truth import against_truth
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
-    build(folder / "sample", share=0.05, workers=1)
+    build_sample_set(folder / "sample", share=0.05, workers=1)
     return pack(scan(folder / "sample", cache_dir=folder / "cache"), 32, cache_dir=folder / "cache")
 
 

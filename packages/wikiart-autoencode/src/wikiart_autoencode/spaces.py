@@ -66,7 +66,7 @@ def judge_space(folder: Path, packed: PackedImages, device: torch.device) -> Cod
     if judge.styles != packed.catalog.styles:
         raise InputError(f"The judge in {folder} knows other styles than {packed.catalog.root} has.")
     batches = DeviceImages(packed, device).in_order(_rows(packed), 128, packed.size)
-    return _codes(packed, torch.cat([judge.look(images)[1].cpu() for images in batches]).numpy())
+    return _codes(packed, judge.predict_batches(batches)[1].numpy())
 
 
 def _rows(packed: PackedImages) -> np.ndarray:

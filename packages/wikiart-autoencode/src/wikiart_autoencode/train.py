@@ -21,7 +21,7 @@ from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
-from wikiart_data.sample.build import MARK
+from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import check_finite, check_training_data, options_for_resume, update_ema, warmup_cosine
@@ -81,7 +81,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         run = Run.resume(config.resume, "autoencode", accelerator=accelerator)
         config = options_for_resume(config, run.record)
     root = find_data(config.data, config.cache_dir)
-    epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
+    epochs = config.epochs or (EPOCHS_ON_SAMPLE if is_sample_set(root) else EPOCHS)
     # Where the data lies and how long to train are settled here, so that run.json tells it to `encode` and --resume.
     batch_size = config.batch_size or (BATCH_OF_VIEWS if config.objective in TWO_VIEWS else BATCH)
     config = replace(config, epochs=epochs, batch_size=batch_size, data=str(root))
@@ -133,7 +133,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         for step, (images, _) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
             seen = images
             if config.objective == "denoise":
-                seen = noisy(images, step_seed(config.seed, epoch, step, stream=1), batches.share)
+                seen = noisy(images, step_seed(config.seed, epoch, step, stream=1), batches.shard)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 ours, code = model(seen)
                 loss = reconstruction_loss(ours.float(), images, config.structure, config.loss)

@@ -28,7 +28,7 @@ from wikiart_data.images.augment import NO_AUGMENTATION, Augment, mixup_cutmix
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
-from wikiart_data.sample.build import MARK
+from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import check_finite, check_training_data, options_for_resume, update_ema, warmup_cosine
@@ -74,7 +74,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     root = find_data(config.data, config.cache_dir)
     # Where the data lies and all defaults are settled here, so that run.json tells them to `test` and --resume.
     asked = config.batch_size
-    config = replace(settled(config, on_sample=(root / MARK).exists()), data=str(root))
+    config = replace(settled(config, on_sample=is_sample_set(root)), data=str(root))
     packed = open_pack(config)
     catalog = packed.catalog
     if asked is None and config.batch_size > len(packed.rows("train")):
@@ -122,7 +122,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
             if balanced is not None:
                 images, targets = blend_balanced(images, labels, next(balanced), kinds, seed)
             else:
-                images, targets = mixup_cutmix(images, labels, kinds, seed, mixup=MIXUP, share=config.mixing)
+                images, targets = mixup_cutmix(images, labels, kinds, seed, mixup=MIXUP, prob=config.mixing)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 styles, artists = model(images)
             loss = style_loss(styles.float(), targets @ tasks.to_styles)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wikiart_data.errors import InputError
-    from wikiart_data.images.batches import Batches
+    from wikiart_data.images.batches import Batches, DeviceImages
     from wikiart_data.images.catalog import Catalog, scan
+    from wikiart_data.images.load import load_images
     from wikiart_data.images.packed import PackedImages, pack
     from wikiart_data.images.sampler import BalancedSampler
     from wikiart_data.judge import Judge
@@ -19,9 +20,11 @@ __all__ = [
     "BalancedSampler",
     "Batches",
     "Catalog",
+    "DeviceImages",
     "InputError",
     "Judge",
     "PackedImages",
+    "load_images",
     "pack",
     "scan",
 ]
@@ -31,9 +34,11 @@ _MODULES = {
     "BalancedSampler": "wikiart_data.images.sampler",
     "Batches": "wikiart_data.images.batches",
     "Catalog": "wikiart_data.images.catalog",
+    "DeviceImages": "wikiart_data.images.batches",
     "InputError": "wikiart_data.errors",
     "Judge": "wikiart_data.judge",
     "PackedImages": "wikiart_data.images.packed",
+    "load_images": "wikiart_data.images.load",
     "pack": "wikiart_data.images.packed",
     "scan": "wikiart_data.images.catalog",
 }

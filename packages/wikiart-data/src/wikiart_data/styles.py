@@ -1,6 +1,10 @@
 """The 27 styles of WikiArt: names in sorted order, spellings seen elsewhere, a colour and a marker for each."""
 
+import difflib
+from collections.abc import Sequence
+
 from wikiart_data.console import printable
+from wikiart_data.errors import InputError
 
 STYLES: tuple[str, ...] = (
     "Abstract_Expressionism",
@@ -51,6 +55,25 @@ def canonical_name(name: str) -> str:
     return known.get(key, name)
 
 
+def style_index(name: str, styles: Sequence[str], *, field: str = "style") -> int:
+    """Index of a style in a class list, by any spelling of its name.
+
+    Args:
+        name: `Ukiyo_e`, `ukiyo-e`, ...
+        styles: the class list.
+        field: what the user named the style with, such as `--style`: the error starts with it.
+
+    Raises:
+        InputError: the list has no such style.
+    """
+    style = name if name in styles else canonical_name(name)
+    if style not in styles:
+        closest = difflib.get_close_matches(style, styles, n=1)
+        hint = f"Did you mean {closest[0]}?" if closest else f"Choose one of {', '.join(styles)}."
+        raise InputError(printable(f"{field} {name}: there is no such style. {hint}"), field=field)
+    return list(styles).index(style)
+
+
 def display_name(style: str) -> str:
     """`Naive_Art_Primitivism` as a person writes it: `Naive Art Primitivism`; always one printable line."""
     return printable(style.replace("_", " "))
@@ -64,7 +87,6 @@ _MARKERS = ("o", "s", "^", "X")
 
 
 def colour_and_marker(style: str, styles: tuple[str, ...] = STYLES) -> tuple[str, str]:
-    """Colour (hex) and matplotlib marker of a style; unknown names take the place they have in `styles`."""
-    order = STYLES if style in STYLES else styles
-    place = order.index(style)
-    return _HUES[place % len(_HUES)], _MARKERS[place // len(_HUES) % len(_MARKERS)]
+    """Colour (hex) and matplotlib marker of a style; a style that WikiArt lacks gets those of its index in `styles`."""
+    index = (STYLES if style in STYLES else styles).index(style)
+    return _HUES[index % len(_HUES)], _MARKERS[index // len(_HUES) % len(_MARKERS)]

@@ -9,7 +9,7 @@ import numpy as np
 
 from wikiart_data.images.artists import known_artist
 from wikiart_data.images.catalog import Catalog, artwork_of
-from wikiart_data.sample.build import MARK, scene_of
+from wikiart_data.sample import is_sample_set, scene_of
 from wikiart_data.sample.scenes import caption as scene_caption
 from wikiart_data.styles import display_name
 
@@ -54,7 +54,7 @@ def caption_for(style: str, title: str, artist: str = "", trigger: str = "", tem
 
 def titles(catalog: Catalog) -> list[str]:
     """(N,) what each picture shows: of the sample set its scene in words, else the title in the file's name."""
-    if (catalog.root / MARK).exists():
+    if is_sample_set(catalog.root):
         return [scene_caption(scene_of(file)) for file in catalog.files]
     return [title_of(file) for file in catalog.files]
 

@@ -15,7 +15,7 @@ from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.statistics import bootstrap_mean, feature_scale, in_top_k, kid, proportion
-from wikiart_data.sample.build import MARK
+from wikiart_data.sample import is_sample_set
 from wikiart_data.styles import display_name
 from wikiart_data.training.run import read_run_record
 from wikiart_lora.adapter import set_strength
@@ -163,7 +163,7 @@ def questions(
     rows = np.array([row for row in rows if known[row]] or rows)
     chosen = np.resize(np.random.default_rng(seed).permutation(rows), number)
     kinds = None
-    if (catalog.root / MARK).exists():
+    if is_sample_set(catalog.root):
         all_kinds = kinds_of([catalog.files[row] for row in rows]).numpy()
         order = np.random.default_rng(seed).permutation(len(rows))
         # A kind after the other, so that each is asked for about equally often.
@@ -192,24 +192,23 @@ def with_judge(
     trained: Trained,
 ) -> None:
     """Put into the result what the judge says: hit rates, KID and diversity by style and over all styles."""
-    device = trained.base.denoiser.device
     result["judge"] = {
-        key: judge.about.get(key) for key in ("seed", "network", "width", "top1", "top3", "split", "size")
+        key: getattr(judge.info, key) for key in ("seed", "network", "width", "top1", "top3", "split", "size")
     }
     result["chance"] = {"top1": 1 / len(judge.styles), "top3": min(1.0, 3 / len(judge.styles))}
-    of_real, features_real = looked_at(judge, held, device)
+    of_real, features_real = judge.predict_batches(held, 64)
     # What the base's own autoencoder leaves of real paintings is the most that any adapter can show.
     decoded = torch.cat(
         [decode_latents(trained.base, encode_pictures(trained.base, part * 2 - 1)).cpu() for part in held.split(32)]
     )
-    through, _ = looked_at(judge, decoded, device)
+    through, _ = judge.predict_batches(decoded, 64)
     truth = torch.from_numpy(held_labels)
     for name, answers in (("real", of_real), ("real, encoded and decoded", through)):
         result["rows"][name] = {f"top{k}": proportion(in_top_k(answers, truth, k)) for k in (1, 3)}
     scale = feature_scale(features_real)
     labels = np.unique(wanted)
     for name, images in made.items():
-        answers, features = looked_at(judge, images, device)
+        answers, features = judge.predict_batches(images, 64)
         asked = torch.from_numpy(wanted)
         top = {k: in_top_k(answers, asked, k) for k in (1, 3)}
         row = result["rows"][name]
@@ -228,15 +227,6 @@ def with_judge(
         row["diversity"] = bootstrap_mean(np.array(spread)) if spread else None
     of_style = [diversity(features_real[held_labels == one]) for one in labels if (held_labels == one).sum() > 1]
     result["rows"]["real"]["diversity"] = bootstrap_mean(np.array(of_style)) if of_style else None
-
-
-def looked_at(judge: Judge, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Probabilities (N, C) and features (N, F) of images (N, 3, S, S), on the CPU."""
-    looks = [
-        judge.look(part.to(device)) for part in track(images.split(64), -(-len(images) // 64), "judging", "batches")
-    ]
-    shares, features = zip(*looks, strict=True)
-    return torch.cat(shares).cpu(), torch.cat(features).cpu()
 
 
 def against_targets(result: dict[str, Any]) -> dict[str, Any]:

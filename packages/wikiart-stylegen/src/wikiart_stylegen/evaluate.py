@@ -17,7 +17,7 @@ from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.statistics import bootstrap_mean, in_top_k, kid, proportion
-from wikiart_data.sample.build import MARK
+from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import find_model, read_run_record
 from wikiart_stylegen.checkpoint import Trained, load_network
@@ -55,7 +55,7 @@ def evaluate(config: EvaluateConfig) -> None:
     if len(rows) > config.pictures:
         rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.pictures, replace=False))
     counts = catalog.counts("train")
-    on_sample = (catalog.root / MARK).exists()
+    on_sample = is_sample_set(catalog.root)
     least = LEAST_ON_SAMPLE if on_sample else LEAST
     least = least if config.least is None else config.least
     allowed = np.flatnonzero(counts >= least)
@@ -94,7 +94,7 @@ def evaluate(config: EvaluateConfig) -> None:
         "n": len(rows),
         "styles": len(allowed),
         "chance": {"top1": 1 / len(allowed), "top3": 3 / len(allowed)},
-        "judge": {key: judge.about.get(key) for key in ("seed", "network", "width", "top1", "top3", "split")},
+        "judge": {key: getattr(judge.info, key) for key in ("seed", "network", "width", "top1", "top3", "split")},
         "size": packed.size,
         "strength": config.strength,
         "data_fingerprint": catalog.fingerprint,
@@ -104,7 +104,7 @@ def evaluate(config: EvaluateConfig) -> None:
     features: dict[str, Tensor] = {}
     for name, (label, pictures, asked) in variants.items():
         echo(f"{label} …")
-        answers, features[name] = judged(judge, pictures, device)
+        answers, features[name] = judge.predict_batches(pictures, BATCH)
         wanted_t = torch.from_numpy(asked)
         result["rows"][name] = {"label": label, **scored(answers, wanted_t, pictures, images, config.seed)}
         if name == "mismatched":
@@ -114,7 +114,7 @@ def evaluate(config: EvaluateConfig) -> None:
                 for style in allowed
                 if (asked == style).any()
             ]
-    answers, of_real = judged(judge, images, device)
+    answers, of_real = judge.predict_batches(images, BATCH)
     known = np.isin(labels, allowed)
     on_real = torch.from_numpy(labels)
     result["rows"]["real"] = {
@@ -128,7 +128,7 @@ def evaluate(config: EvaluateConfig) -> None:
     for strength in STRENGTHS:
         echo(f"at strength {strength:g} …")
         pictures = painted(trained, wanted, strength)
-        answers, _ = judged(judge, pictures, device)
+        answers, _ = judge.predict_batches(pictures, BATCH)
         row = scored(answers, torch.from_numpy(wanted), pictures, images, config.seed)
         result["strengths"].append({"strength": strength, **row})
     other = painted(trained, wanted_styles(wanted, allowed.tolist(), config.seed + 1), config.strength)
@@ -182,13 +182,6 @@ def repainted(one: Trained, images: Tensor, styles: Tensor, device: torch.device
     return torch.cat(found)
 
 
-def judged(judge: Judge, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """What a judge says of images (N, 3, S, S): probabilities (N, C) and features (N, F), on the CPU."""
-    looks = [judge.look(images[start : start + BATCH].to(device)) for start in range(0, len(images), BATCH)]
-    shares, features = zip(*looks, strict=True)
-    return torch.cat(shares).cpu(), torch.cat(features).cpu()
-
-
 def distances(
     packed: PackedImages,
     judge: Judge,
@@ -207,7 +200,7 @@ def distances(
             continue
         rows = packed.rows("train")[packed.catalog.labels[packed.rows("train")] == style]
         rows = np.sort(np.random.default_rng(0).choice(rows, min(most, len(rows)), replace=False))
-        real = judged(judge, torch.cat(list(DeviceImages(packed).in_order(rows, 256, packed.size))), device)[1]
+        real = judge.predict_batches(DeviceImages(packed).in_order(rows, BATCH, packed.size))[1]
         found.append(
             {
                 "style": packed.catalog.styles[style],

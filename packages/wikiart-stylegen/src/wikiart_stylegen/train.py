@@ -17,7 +17,7 @@ from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import pack
-from wikiart_data.sample.build import MARK
+from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.legacy_run import Run
 from wikiart_data.training.loop import (
@@ -106,7 +106,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         run = Run.resume(config.resume, "stylegen", accelerator=accelerator)
         config = options_for_resume(config, run.record)
     root = find_data(config.data, config.cache_dir)
-    epochs = config.epochs or (EPOCHS_ON_SAMPLE if (root / MARK).exists() else EPOCHS)
+    epochs = config.epochs or (EPOCHS_ON_SAMPLE if is_sample_set(root) else EPOCHS)
     if config.conditioning == "film" and config.lessons >= epochs:
         raise InputError(f"--lessons {config.lessons} leaves none of the {epochs} epochs for painting.")
     config = replace(config, epochs=epochs, data=str(root))
@@ -174,8 +174,8 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         for step, (images, styles) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
             generator = torch.Generator().manual_seed(step_seed(config.seed, epoch, step, stream=1))
             # Drawn for the whole batch, so that it is the same however many processes share it.
-            wanted = other_styles(styles, number, generator, batches.share)
-            without = torch.rand(config.batch_size, generator=generator)[batches.share].to(device) < NULL
+            wanted = other_styles(styles, number, generator, batches.shard)
+            without = torch.rand(config.batch_size, generator=generator)[batches.shard].to(device) < NULL
             own = torch.where(without, network.null, styles)
             done = (epoch * len(batches) + step + 1) / len(batches)  # in epochs
             if config.conditioning == "film":

@@ -30,10 +30,10 @@ def sample_now(options: SampleOptions) -> None:
     Raises:
         InputError: the folder holds something else, or cannot be written.
     """
-    from wikiart_data.sample import build, sample_root
+    from wikiart_data.sample import build_sample_set, sample_root
 
     if options.to is None:
         echo(f"The sample set is in {sample_root(options.cache_dir, say=echo)}")
         return
-    build(options.to, say=echo)
+    build_sample_set(options.to, say=echo)
     echo(f"The sample set is in {options.to}")

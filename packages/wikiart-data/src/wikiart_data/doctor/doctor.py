@@ -50,7 +50,7 @@ def doctor(options: DoctorOptions) -> int:
     from wikiart_data.files import cache_root
     from wikiart_data.images.catalog import find_data, scan
     from wikiart_data.images.decode import available_cores
-    from wikiart_data.sample.build import MARK
+    from wikiart_data.sample import is_sample_set
 
     start = time.monotonic()
     root = find_data(options.data, options.cache_dir).absolute()
@@ -70,7 +70,7 @@ def doctor(options: DoctorOptions) -> int:
     with ThreadPoolExecutor(min(8, available_cores())) as pool:
         examined = pool.map(lambda row: inspect_file(root, *row, near=not options.no_near), rows)
         pictures = list(track(examined, len(rows), "examining", "pictures"))
-    painted = (root / MARK).exists()
+    painted = is_sample_set(root)
     findings += [*of_files(pictures), *of_copies(pictures, strict=options.strict, painted=painted), *lying.findings()]
     findings += [Finding("machine", "warn", what, do) for what, do in complaints]
     findings.sort(key=lambda finding: finding.rank)

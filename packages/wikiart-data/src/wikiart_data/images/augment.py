@@ -1,8 +1,8 @@
-"""Augmentation of whole batches on the device: a random resized crop as two matrix products, light, and mixing.
+"""Augmentation of whole batches on the device: a random resized crop as two matrix products, colour jitter, mixing.
 
-Every random number of crops and light comes from one seed a step and is drawn for the whole batch over all processes,
-so a batch is the same whichever way it is dealt out. Mixing then blends each picture with its neighbour in its own
-process's share: the kind and strength are the same everywhere, the neighbours depend on the number of processes.
+The random numbers of crops and light come from one seed per step and are drawn for the whole batch over all processes,
+so the batch does not depend on how many processes share it. Mixing blends each picture with its neighbour in the
+process's own shard: its kind and strength are the same in every process, the neighbours depend on their number.
 """
 
 import math
@@ -17,27 +17,27 @@ class Augment:
     """How much a training picture may change."""
 
     crop: tuple[float, float] = (0.35, 1.0)
-    """Smallest and largest share of the area that a crop keeps."""
+    """Smallest and largest fraction of the picture's area that a crop keeps."""
     ratio: float = 4 / 3
-    """A crop's sides are in a proportion of 1/ratio to ratio, in the squashed picture."""
+    """Largest aspect ratio of a crop, and the inverse of the smallest, in the squashed picture."""
     flip: float = 0.5
-    """Share of pictures that are mirrored."""
+    """Probability that a picture is mirrored."""
     brightness: float = 0.1
-    """Added to every pixel, uniform in ±brightness."""
+    """Largest change of brightness: a number uniform in ±brightness is added to every pixel."""
     contrast: float = 0.1
-    """Distance from the picture's mean is multiplied by 1 ± contrast."""
+    """Largest change of contrast: distances from the picture's mean are multiplied by 1 ± contrast."""
 
 
 NO_AUGMENTATION = Augment(crop=(1.0, 1.0), ratio=1.0, flip=0.0, brightness=0.0, contrast=0.0)
 """Only resizes."""
 
-AT_ONCE = 32
-"""Pictures that a CPU crops at once. The memory of a large batch's products is new from the system each time, and takes
-as long to get as the products to compute; that of fewer is used again (with 64 only now and then)."""
+CPU_CHUNK = 32
+"""Pictures that a CPU crops at a time. For the products of a larger batch the allocator asks the system for new memory
+in every step, which takes as long as computing them; small ones are reused (64 pictures are too many already)."""
 
 
 def random_boxes(number: int, augment: Augment, generator: torch.Generator) -> Tensor:
-    """Draw crops: (number, 5) float32 of left, top, width, height in 0..1 and whether to mirror (0 or 1)."""
+    """Draw crops: (number, 5) float32 of left, top, width, height as fractions, and whether to mirror (0 or 1)."""
     uniform = torch.rand(number, 5, generator=generator)
     low, high = augment.crop
     area = low + (high - low) * uniform[:, 0]
@@ -53,41 +53,60 @@ def random_boxes(number: int, augment: Augment, generator: torch.Generator) -> T
 def resized_crops(images: Tensor, boxes: Tensor, size: int, products: torch.dtype = torch.float32) -> Tensor:
     """Cut a box out of each picture and resize it to a square, antialiased.
 
-    Linear resampling is separable: rows are mixed by one matrix, columns by another. With each picture's two matrices
-    stacked, the whole batch is two batched matrix products, which is what both CPUs and GPUs do best. The first product
-    is taken transposed, so that what the second sums over lies where it needs it and nothing is moved between them.
+    Linear resampling is separable: one matrix mixes rows, another mixes columns. With the matrices of all pictures
+    stacked, the whole batch is two batched matrix products, which run fast on CPUs and GPUs alike. The first product is
+    computed transposed, so that the second reads its input in order and nothing is copied between them.
 
     Args:
         images: (B, H, W, 3), any dtype.
         boxes: (B, 5) as `random_boxes` draws them.
         size: side of the result, in pixels.
-        products: type in which the matrices are multiplied. bf16 is three times faster on CPUs that have it, and off by
-            a quarter of one grey level of 255 in the mean, which is less than what JPEG leaves.
+        products: dtype of the matrix products. bf16 is three times faster on CPUs that support it, and its mean error
+            is a quarter of one grey level of 255, below what JPEG loses.
 
     Returns:
         (B, 3, size, size) float32 in the range of `images`, laid out channels-last.
     """
     number, height, width, channels = images.shape
-    shape, place = (number, channels, size, size), images.device
-    crops = torch.empty(shape, dtype=torch.float32, device=place, memory_format=torch.channels_last)
-    at_once = AT_ONCE if place.type == "cpu" else number
-    for start in range(0, number, at_once):
-        some = images[start : start + at_once]
-        left, top, box_width, box_height, mirrored = boxes[start : start + at_once].to(place).unbind(1)
+    shape, device = (number, channels, size, size), images.device
+    crops = torch.empty(shape, dtype=torch.float32, device=device, memory_format=torch.channels_last)
+    chunk = CPU_CHUNK if device.type == "cpu" else number
+    for start in range(0, number, chunk):
+        part = images[start : start + chunk]
+        left, top, box_width, box_height, mirrored = boxes[start : start + chunk].to(device).unbind(1)
         down = _resampling(top, box_height, torch.zeros_like(mirrored), height, size).to(products)
         across = _resampling(left, box_width, mirrored, width, size).to(products)
-        pixels = some.reshape(len(some), height, width * channels).to(products)
-        rows = torch.bmm(pixels.mT, down.mT).view(len(some), width, channels * size)  # (b, W, 3 · y)
-        columns = torch.bmm(rows.mT, across.mT).view(len(some), channels, size, size)  # (b, 3, y, x)
-        crops[start : start + at_once] = columns.float()  # a type first: both at once is five times slower
+        pixels = part.reshape(len(part), height, width * channels).to(products)
+        rows = torch.bmm(pixels.mT, down.mT).view(len(part), width, channels * size)  # (b, W, 3 · y)
+        columns = torch.bmm(rows.mT, across.mT).view(len(part), channels, size, size)  # (b, 3, y, x)
+        # The dtype first, the layout when copying: changing both at once is five times slower.
+        crops[start : start + chunk] = columns.float()
     return crops
 
 
-def _resampling(start: Tensor, extent: Tensor, mirrored: Tensor, length: int, size: int) -> Tensor:
-    """(B, size, length) float32: row t holds the weights of the source pixels that make target pixel t.
+def resize(images: Tensor, size: int, *, flip: bool = False) -> Tensor:
+    """Resize whole pictures to squares, antialiased.
 
-    A triangle as wide as the step between target pixels, never narrower than one source pixel: bilinear when
-    enlarging, antialiased when reducing (as `antialias=True` in torchvision).
+    Args:
+        images: (B, H, W, 3), any dtype.
+        size: side of the result, in pixels.
+        flip: mirror them horizontally as well.
+
+    Returns:
+        (B, 3, size, size) float32 in the range of `images`, laid out channels-last. Float images that have this size
+        already are returned as a view of them.
+    """
+    if images.shape[1:3] == (size, size) and not flip:
+        return images.permute(0, 3, 1, 2).float()
+    box = torch.tensor([[0.0, 0.0, 1.0, 1.0, float(flip)]])
+    return resized_crops(images, box.expand(len(images), 5), size)
+
+
+def _resampling(start: Tensor, extent: Tensor, mirrored: Tensor, length: int, size: int) -> Tensor:
+    """(B, size, length) float32: row t holds the weights of the source pixels for target pixel t.
+
+    The filter is a triangle as wide as the step between target pixels, never narrower than a source pixel: bilinear
+    when enlarging, antialiased when reducing (as `antialias=True` in torchvision).
     """
     target = torch.arange(size, device=start.device, dtype=torch.float32).expand(len(start), size)
     target = torch.where(mirrored[:, None] > 0.5, size - 1 - target, target)
@@ -98,28 +117,29 @@ def _resampling(start: Tensor, extent: Tensor, mirrored: Tensor, length: int, si
     return weights.div_(weights.sum(dim=2, keepdim=True))
 
 
-def colour_jitter(images: Tensor, augment: Augment, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
-    """Change brightness and contrast a little, picture by picture, in place.
+def random_light(number: int, augment: Augment, generator: torch.Generator) -> Tensor:
+    """Draw changes of light: (number, 2) float32 of the brightness to add and the factor of the contrast."""
+    uniform = torch.rand(number, 2, generator=generator) * 2 - 1
+    return torch.stack([augment.brightness * uniform[:, 0], 1 + augment.contrast * uniform[:, 1]], dim=1)
+
+
+def colour_jitter(images: Tensor, light: Tensor) -> Tensor:
+    """Change brightness and contrast of each picture, in place.
 
     Args:
-        images: (b, 3, H, W) float in 0..1: this process's share of the batch.
-        augment: how much.
-        generator: draws for the whole batch.
-        share: which of the whole batch's numbers belong to `images`.
+        images: (B, 3, H, W) float in 0..1.
+        light: (B, 2) as `random_light` draws it, on the same device.
 
     Returns:
         The same tensor, clamped to 0..1.
     """
-    world = share.step or 1
-    uniform = torch.rand(len(images) * world, 2, generator=generator)[share].to(images.device) * 2 - 1
-    light, contrast = (augment.brightness * uniform[:, 0]), 1 + augment.contrast * uniform[:, 1]
-    shape = (-1, 1, 1, 1)
+    brightness, contrast = light.view(-1, 2, 1, 1, 1).unbind(1)
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
-    return images.sub_(mean).mul_(contrast.view(shape)).add_(mean + light.view(shape)).clamp_(0.0, 1.0)
+    return images.sub_(mean).mul_(contrast).add_(mean + brightness).clamp_(0.0, 1.0)
 
 
 def mixup_cutmix(
-    images: Tensor, labels: Tensor, classes: int, seed: int, *, mixup: float = 0.2, cutmix: float = 1.0, share: float
+    images: Tensor, labels: Tensor, classes: int, seed: int, *, mixup: float = 0.2, cutmix: float = 1.0, prob: float
 ) -> tuple[Tensor, Tensor]:
     """Blend pictures of a batch with their neighbours: MixUp (Zhang et al. 2018) or CutMix (Yun et al. 2019).
 
@@ -127,10 +147,10 @@ def mixup_cutmix(
         images: (B, 3, H, W) float.
         labels: (B,) int64.
         classes: number of styles.
-        seed: of this step; MixUp or CutMix is chosen by it, and in a share of steps neither.
-        mixup: Beta parameter of MixUp's blend; 0 leaves MixUp out.
-        cutmix: Beta parameter of CutMix's area; 0 leaves CutMix out.
-        share: of steps that are mixed, in 0..1.
+        seed: of this step; it decides between MixUp, CutMix and neither.
+        mixup: parameter of the Beta distribution of MixUp's weight; 0 disables MixUp.
+        cutmix: parameter of the Beta distribution of CutMix's area; 0 disables CutMix.
+        prob: probability that a step is mixed.
 
     Returns:
         Images (B, 3, H, W) and soft targets (B, classes) float32.
@@ -140,9 +160,9 @@ def mixup_cutmix(
     kinds = [
         kind(alpha=alpha, num_classes=classes) for kind, alpha in ((v2.MixUp, mixup), (v2.CutMix, cutmix)) if alpha
     ]
-    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: lend it a seeded one
+    with torch.random.fork_rng(devices=[]):  # torchvision draws from the global generator: seed it for a moment
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed the GPUs' generators too
-        if not kinds or torch.rand(()) >= share:
+        if not kinds or torch.rand(()) >= prob:
             return images, torch.nn.functional.one_hot(labels, classes).float()
         chosen = kinds[int(torch.randint(len(kinds), ()))]
         mixed, targets = chosen(images, labels)

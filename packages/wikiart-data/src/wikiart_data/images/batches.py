@@ -1,4 +1,4 @@
-"""Packed pictures as batches on the device: shuffled, cropped, relit, the same however they are dealt out."""
+"""Packed pictures as batches on the device: shuffled, cropped, jittered, whatever the number of processes."""
 
 from collections.abc import Iterator
 
@@ -6,32 +6,49 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_data.images.augment import NO_AUGMENTATION, Augment, colour_jitter, random_boxes, resized_crops
+from wikiart_data.images.augment import (
+    NO_AUGMENTATION,
+    Augment,
+    colour_jitter,
+    random_boxes,
+    random_light,
+    resize,
+    resized_crops,
+)
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.images.sampler import BalancedSampler
 
-GPU_SHARE = 0.5
-"""A pack is kept on the GPU if it takes at most this share of the memory that is free there."""
+RESIDENT_FRACTION = 0.5
+"""A pack is copied to the GPU if it takes at most this fraction of the memory that is free there."""
 
 
 class Batches:
-    """Batches of a pack's rows, deterministic by (seed, epoch, step) and independent of the number of processes.
+    """Training batches of a pack, determined by (seed, epoch, step) and independent of the number of processes.
 
-    Where the pack fits on the GPU it is copied there once and every batch is a gather on the device; elsewhere rows
-    are gathered from the memory map. Cropping and light happen on the device, a whole batch at a time.
+    If the pack fits on the GPU it is copied there once, and each batch is a gather on the device; otherwise rows are
+    gathered from the memory map. Crops and colour jitter are computed on the device, a batch at a time. Everything
+    random about an epoch is drawn when it begins and copied to the device once: no step waits for the host.
+
+        batches = Batches(pack(scan("paintings"), 128), split="train", batch_size=64)
+        for epoch in range(10):
+            batches.set_epoch(epoch)
+            for images, labels in batches:
+                ...
 
     Args:
         packed: the pictures.
-        rows: (n,) rows of the pack to draw from.
-        batch_size: pictures in a step over all processes; must be a multiple of `world`.
+        rows: (n,) rows of the pack to draw from (default: all readable ones of `split`).
+        batch_size: images per step over all processes; must be a multiple of `world`.
         device: where batches are wanted.
-        power: of the balanced sampler.
-        augment: how training pictures change.
-        labels: (N,) int64 for every row of the pack, what batches say of their pictures (default: the style). The
-            sampler balances styles all the same.
-        bf16: whether crops are multiplied in bf16 (`resized_crops` says what it costs).
+        split: train, valid or test; not used if `rows` are given.
+        size: side of the images, in pixels, where `epoch` is not given one (default: that of the pack).
+        power: of the balanced sampler, 0 natural … 1 uniform over styles.
+        augment: random changes of the pictures.
+        labels: (N,) int64, a label for each row of the pack (default: its style). The sampler balances styles whatever
+            the labels are.
+        bf16: whether crops are computed in bf16 (`resized_crops` says what it costs).
         seed: of the run.
-        rank: this process.
+        rank: index of this process.
         world: number of processes.
 
     Raises:
@@ -41,10 +58,12 @@ class Batches:
     def __init__(
         self,
         packed: PackedImages,
-        rows: np.ndarray,
-        batch_size: int,
+        rows: np.ndarray | None = None,
+        batch_size: int = 64,
         device: torch.device | str = "cpu",
         *,
+        split: str = "train",
+        size: int | None = None,
         power: float = 0.0,
         augment: Augment = NO_AUGMENTATION,
         labels: np.ndarray | None = None,
@@ -53,96 +72,133 @@ class Batches:
         rank: int = 0,
         world: int = 1,
     ):
+        self.rows = packed.rows(split) if rows is None else np.asarray(rows)
         if batch_size % world:
             raise ValueError(f"a batch of {batch_size} cannot be shared evenly by {world} processes")
-        if batch_size > len(rows):
-            raise ValueError(f"a batch of {batch_size} is more than the {len(rows)} pictures there are")
+        if batch_size > len(self.rows):
+            raise ValueError(f"a batch of {batch_size} is more than the {len(self.rows)} pictures there are")
         self.device = torch.device(device)
         self.pictures = DeviceImages(packed, self.device)
         self.products = torch.bfloat16 if bf16 else torch.float32
-        self.labels = torch.from_numpy(packed.catalog.labels if labels is None else labels)
-        self.rows = np.asarray(rows)
+        self.labels = to_device(torch.from_numpy(packed.catalog.labels if labels is None else labels), self.device)
         self.sampler = BalancedSampler(packed.catalog.labels[self.rows], power, seed=seed)
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
-        self.share = slice(rank, None, world)
+        self.size = packed.size if size is None else size
+        self.shard = slice(rank, None, world)
+        """Which images of each batch belong to this process."""
+        self._epoch = 0
 
     def __len__(self) -> int:
-        """Steps in an epoch; the pictures of a last, partial batch wait for another epoch."""
+        """Steps in an epoch; the pictures of a last, partial batch are left for another epoch."""
         return len(self.sampler) // self.batch_size
 
+    def __repr__(self) -> str:
+        return (
+            f"Batches({len(self)} of {self.batch_size} from {len(self.rows):,} pictures, {self.size} px, "
+            f"power {self.sampler.power}, {self.device})"
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that iteration yields."""
+        self._epoch = epoch
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the images and labels of the epoch that `set_epoch` chose, as `epoch` does."""
+        return self.epoch(self._epoch)
+
     def epoch(
-        self, epoch: int, size: int, start: int = 0, power: float | None = None, stream: int = 0
+        self, epoch: int, size: int | None = None, start: int = 0, power: float | None = None, stream: int = 0
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield an epoch's batches, beginning at step `start`.
 
         Args:
-            epoch: which one.
-            size: side of the pictures, in pixels (it may grow from epoch to epoch).
-            start: steps to leave out, for a run that goes on in the middle of an epoch.
+            epoch: its number.
+            size: side of the images, in pixels; it may grow from epoch to epoch (default: `self.size`).
+            start: number of steps to skip, for a run that is resumed in the middle of an epoch.
             power: of the sampler in this epoch (default: the one the batches were made with).
-            stream: the same pictures in the same order with other crops and light: a second view of each.
+            stream: the same pictures in the same order with other crops and jitter: a second view of each.
 
         Yields:
             images (b, 3, size, size) float32 in 0..1, channels-last, and labels (b,) int64, both on the device,
             b = batch_size / world.
         """
+        size = self.size if size is None else size
         sampler = self.sampler
         if power is not None and power != sampler.power:
             sampler = BalancedSampler(self.pictures.packed.catalog.labels[self.rows], power, seed=self.seed)
-        drawn = self.rows[sampler.epoch(epoch)]
-        for step in range(start, len(self)):
-            rows = drawn[step * self.batch_size : (step + 1) * self.batch_size]
-            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step, stream))
-            mine = rows[self.share]
-            if self.augment == NO_AUGMENTATION:
-                images = next(self.pictures.in_order(mine, len(mine), size))
+        drawn = self.rows[sampler.epoch(epoch)][: len(self) * self.batch_size].reshape(len(self), self.batch_size)
+        rows = np.ascontiguousarray(drawn[start:, self.shard])
+        device_rows = to_device(torch.from_numpy(rows), self.device)
+        labels = self.labels[device_rows]
+        boxes, light = self._augmentations(epoch, start, stream)
+        for step in range(len(rows)):
+            images = self.pictures.bytes(rows[step], device_rows[step])
+            if boxes is None or light is None:
+                yield resize(images, size).div_(255.0), labels[step]
             else:
-                boxes = random_boxes(len(rows), self.augment, generator)[self.share]
-                images = resized_crops(self.pictures.bytes(mine), boxes, size, self.products).div_(255.0)
-                images = colour_jitter(images, self.augment, generator, self.share)
-            yield images, self.labels[mine].to(self.device, non_blocking=True)
+                crops = resized_crops(images, boxes[step], size, self.products).div_(255.0)
+                yield colour_jitter(crops, light[step]), labels[step]
+
+    def _augmentations(self, epoch: int, start: int, stream: int) -> tuple[Tensor | None, Tensor | None]:
+        """Boxes (steps, b, 5) and light (steps, b, 2) of this process's shard, on the device; None without any."""
+        if self.augment == NO_AUGMENTATION or start >= len(self):
+            return None, None
+        boxes, light = [], []
+        for step in range(start, len(self)):
+            generator = torch.Generator().manual_seed(step_seed(self.seed, epoch, step, stream))
+            boxes.append(random_boxes(self.batch_size, self.augment, generator)[self.shard])
+            light.append(random_light(self.batch_size, self.augment, generator)[self.shard])
+        return to_device(torch.stack(boxes), self.device), to_device(torch.stack(light), self.device)
 
 
 class DeviceImages:
-    """Rows of a pack as tensors, whole on the GPU where they fit there, from the memory map elsewhere."""
+    """Rows of a pack as tensors: from the GPU if the pack fits there, else from the memory map."""
 
     def __init__(self, packed: PackedImages, device: torch.device | str = "cpu"):
         self.packed, self.device = packed, torch.device(device)
         self.resident: Tensor | None = None
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)
-            if packed.images.nbytes <= GPU_SHARE * free:
+            if packed.images.nbytes <= RESIDENT_FRACTION * free:
                 self.resident = _as_tensor(packed.images).to(self.device)
 
-    def bytes(self, rows: np.ndarray) -> Tensor:
-        """(b, S, S, 3) uint8 in 0..255 on the device."""
+    def __repr__(self) -> str:
+        source = "resident" if self.resident is not None else "memory-mapped"
+        return f"DeviceImages({len(self.packed):,} pictures of {self.packed.size} px, {source}, {self.device})"
+
+    def bytes(self, rows: np.ndarray, device_rows: Tensor | None = None) -> Tensor:
+        """(b, S, S, 3) uint8 in 0..255 on the device.
+
+        Args:
+            rows: (b,) int64.
+            device_rows: the same on the device, where the caller has them already.
+        """
         if self.resident is not None:
-            return self.resident[torch.from_numpy(rows).to(self.device)]
-        gathered = torch.from_numpy(self.packed.images[rows])
-        if self.device.type == "cuda":
-            return gathered.pin_memory().to(self.device, non_blocking=True)
-        return gathered.to(self.device)
+            return self.resident[to_device(torch.from_numpy(rows), self.device) if device_rows is None else device_rows]
+        return to_device(torch.from_numpy(self.packed.images[rows]), self.device)
 
     def in_order(self, rows: np.ndarray, batch_size: int, size: int) -> Iterator[Tensor]:
         """Yield all `rows` once, unchanged but for resizing: (b, 3, size, size) float32 in 0..1, channels-last."""
-        whole = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]])
         for start in range(0, len(rows), batch_size):
-            images = self.bytes(rows[start : start + batch_size])
-            if images.shape[1] == size:
-                yield images.permute(0, 3, 1, 2).float().div_(255.0)
-            else:
-                yield resized_crops(images, whole.expand(len(images), 5), size).div_(255.0)
+            yield resize(self.bytes(rows[start : start + batch_size]), size).div_(255.0)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the CPU to a device; to a GPU through pinned memory, without waiting for it."""
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def step_seed(seed: int, epoch: int, step: int, stream: int = 0) -> int:
-    """One seed for one step of a run: the same after a resume, far apart for neighbours.
+    """The seed of one step of a run: the same after a resume, unrelated for neighbouring steps.
 
     Args:
         seed: of the run.
         epoch: of the step.
         step: within the epoch.
-        stream: `Batches` draws crops and light from 0, and second views from others; whatever else a step draws
-            takes one of its own.
+        stream: `Batches` draws crops and jitter from 0 and second views from the number it is given; anything else that
+            is random in a step takes a number of its own.
     """
     return int(np.random.SeedSequence((seed, epoch, step, stream)).generate_state(1, np.uint64)[0] >> 1)
 

@@ -54,7 +54,7 @@ def decode(source: Path | bytes, at_least: int | None = None) -> Image.Image:
             if at_least is not None:
                 opened.draft(None, (at_least, at_least))
             opened.load()
-            return _upright_rgb(opened)
+            return upright_rgb(opened)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -74,7 +74,8 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def _upright_rgb(picture: Image.Image) -> Image.Image:
+def upright_rgb(picture: Image.Image) -> Image.Image:
+    """A PIL image of any mode as upright RGB on white, as `decode` returns it."""
     try:
         turned = ImageOps.exif_transpose(picture)
     except Exception:

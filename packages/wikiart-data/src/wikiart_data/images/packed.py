@@ -18,7 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -29,6 +29,9 @@ from wikiart_data.files import cache_root, writable_folder
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.decode import BadPictureError, available_cores, decode, square
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 BAD_LIMIT = 0.01
 """A data folder with a larger share of unreadable files is refused."""
 
@@ -38,9 +41,13 @@ _CHUNK = 512
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class PackedImages:
-    """The decoded pictures of a catalog, in its order."""
+    """The decoded pictures of a catalog, in its order; a map-style dataset for `torch.utils.data.DataLoader`.
+
+    It holds the pictures of all splits: `torch.utils.data.Subset(packed, packed.rows("train"))` is one of them.
+    Pickling it, for a loader's worker processes, passes on the folder, not the pixels.
+    """
 
     catalog: Catalog
     images: np.ndarray
@@ -48,7 +55,28 @@ class PackedImages:
     bad: dict[int, str]
     """Row → why that file could not be read."""
     folder: Path
-    """Where the pack lies."""
+    """The folder of the pack."""
+
+    def __len__(self) -> int:
+        """Number of pictures, unreadable ones included."""
+        return len(self.images)
+
+    def __getitem__(self, row: int) -> tuple["Tensor", int]:
+        """Image (3, size, size) float32 in 0..1 and style label of a row."""
+        import torch  # here, because packing does without it
+
+        pixels = torch.from_numpy(np.array(self.images[row]))
+        return pixels.permute(2, 0, 1).float().div_(255.0), int(self.catalog.labels[row])
+
+    def __repr__(self) -> str:
+        return (
+            f"PackedImages({len(self):,} pictures of {self.size} px, {len(self.catalog.styles)} styles, {self.folder})"
+        )
+
+    def __reduce__(self):
+        if not isinstance(self.images, np.memmap):
+            return PackedImages, (self.catalog, self.images, self.bad, self.folder)
+        return _reopen, (self.catalog, self.size, self.bad, self.folder)
 
     @property
     def size(self) -> int:
@@ -59,6 +87,10 @@ class PackedImages:
         """(n,) int64: rows of one split, without the unreadable files."""
         rows = self.catalog.rows(split)
         return rows[~np.isin(rows, list(self.bad))] if self.bad else rows
+
+
+def _reopen(catalog: Catalog, size: int, bad: dict[int, str], folder: Path) -> PackedImages:
+    return PackedImages(catalog, _map(folder, len(catalog), size), bad, folder)
 
 
 def pack(
@@ -145,7 +177,7 @@ def _open(catalog: Catalog, size: int, folder: Path, workers: int) -> PackedImag
     return PackedImages(catalog, images, bad, folder)
 
 
-def _map(folder: Path, number: int, size: int) -> np.ndarray:
+def _map(folder: Path, number: int, size: int) -> np.memmap:
     return np.memmap(folder / "images.u8", dtype=np.uint8, mode="r", shape=(number, size, size, 3))
 
 

@@ -1,14 +1,53 @@
-"""The sample set: pictures by our own painters, so that everything runs before any data is at hand.
+"""The sample set: procedurally painted pictures in 27 styles, so that everything runs before any data is available.
 
-It takes apart what a painting joins: `scene` is what is depicted, a style is how. `paint` gives the same scene in any
-of the 27 styles, which is the ground truth that style transfer can be measured against.
+A painting joins a subject and a style; the sample set keeps them apart. `scene` is what is depicted, `paint` renders
+the same scene in any of the 27 styles, which gives style transfer a ground truth to be measured against.
+
+Importing the package is instant: each name below is loaded at its first use.
 """
 
-from wikiart_data.sample.build import build, sample_root, scene_of
-from wikiart_data.sample.painters import PHOTOGRAPH, RENDERINGS, contact_sheet, paint
-from wikiart_data.sample.scenes import SCENES, Layers, Scene, caption, scene
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wikiart_data.sample.build import build_sample_set, sample_root, scene_of
+    from wikiart_data.sample.painters import PHOTOGRAPH, RENDERINGS, contact_sheet, paint
+    from wikiart_data.sample.scenes import SCENES, Layers, Scene, caption, scene
 
 __all__ = [
-    "PHOTOGRAPH", "RENDERINGS", "SCENES", "Layers", "Scene",
-    "build", "caption", "contact_sheet", "paint", "sample_root", "scene", "scene_of",
+    "MARK", "PHOTOGRAPH", "RENDERINGS", "SCENES", "Layers", "Scene",
+    "build_sample_set", "caption", "contact_sheet", "is_sample_set", "paint", "sample_root", "scene", "scene_of",
 ]  # fmt: skip
+
+_MODULES = {
+    "build_sample_set": "build",
+    "sample_root": "build",
+    "scene_of": "build",
+    "PHOTOGRAPH": "painters",
+    "RENDERINGS": "painters",
+    "contact_sheet": "painters",
+    "paint": "painters",
+    "SCENES": "scenes",
+    "Layers": "scenes",
+    "Scene": "scenes",
+    "caption": "scenes",
+    "scene": "scenes",
+}
+
+MARK = ".wikiart-sample"
+"""An empty file in a sample set's folder, which tells it from a user's data."""
+
+
+def is_sample_set(root: Path | str) -> bool:
+    """Whether a data folder is a sample set built by this package."""
+    return (Path(root) / MARK).exists()
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

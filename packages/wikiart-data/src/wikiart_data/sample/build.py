@@ -17,6 +17,7 @@ from PIL import Image
 from wikiart_data.errors import InputError
 from wikiart_data.files import cache_root
 from wikiart_data.images.decode import available_cores
+from wikiart_data.sample import MARK, is_sample_set
 from wikiart_data.sample.painters import paint
 from wikiart_data.sample.scenes import SCENES, Scene, title
 from wikiart_data.styles import STYLES
@@ -26,9 +27,6 @@ VERSION = 1
 
 SIZE = 160
 """Side of the pictures in pixels: room for a random crop at 128, and half of it still shows the brush."""
-
-MARK = ".wikiart-sample"
-"""An empty file in the set's folder: what else may be there is not ours."""
 
 COURSE: dict[str, tuple[int, int]] = {
     "Abstract_Expressionism": (449, 17),
@@ -133,7 +131,7 @@ def scene_of(path: Path | str) -> Scene:
     """The scene of a picture of the sample set, from its file name.
 
     Raises:
-        ValueError: the name is none that `build` gives.
+        ValueError: the name is none that `build_sample_set` gives.
     """
     found = re.fullmatch(rf"[a-z-]+_({'|'.join(map(_slug, SCENES))})-[a-z-]+-(\d+)\.jpg", Path(path).name)
     if not found:
@@ -141,7 +139,7 @@ def scene_of(path: Path | str) -> Scene:
     return Scene(found[1].replace("-", "_"), int(found[2]))
 
 
-def build(
+def build_sample_set(
     folder: Path,
     *,
     size: int = SIZE,
@@ -170,7 +168,7 @@ def build(
         InputError: the folder holds something else, or cannot be written.
     """
     folder = Path(folder).absolute()
-    if (folder / MARK).exists():
+    if is_sample_set(folder):
         return folder
     if folder.exists():
         raise InputError(f"{folder} exists and is not a sample set: name a folder that does not exist yet.")
@@ -197,7 +195,7 @@ def sample_root(cache_dir: Path | None = None, say: Callable[[str], None] = prin
     Raises:
         InputError: the cache cannot be written.
     """
-    return build(cache_root(cache_dir) / f"sample-v{VERSION}", say=say)
+    return build_sample_set(cache_root(cache_dir) / f"sample-v{VERSION}", say=say)
 
 
 def _build_locked(folder: Path, size: int, share: float, quality: int, workers: int, say) -> None:

@@ -1,0 +1,68 @@
+"""Picture files, PIL images or a tensor as one batch of square images."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from wikiart_data.console import printable
+from wikiart_data.errors import InputError
+from wikiart_data.images.augment import resize
+from wikiart_data.images.decode import BadPictureError, available_cores, decode, square, upright_rgb
+
+Picture: TypeAlias = str | Path | Image.Image
+
+
+def load_images(
+    images: Tensor | Picture | Sequence[Picture],
+    size: int,
+    device: torch.device | str = "cpu",
+    *,
+    packed_size: int | None = None,
+) -> Tensor:
+    """Read pictures, squash them to squares and put them on a device.
+
+    Args:
+        images: picture files, PIL images, or a mixture of both; a single one is a batch of one. Or a tensor
+            (N, 3, H, W), float in [0, 1] or uint8 in 0..255.
+        size: side of the result, in pixels.
+        device: where the result goes; a tensor is resized there as well.
+        packed_size: files and PIL images are first squashed to this side, as `pack` does it, and then resized to
+            `size`: exactly the pixels that a network saw which was trained from a pack of that size (default: `size`).
+
+    Returns:
+        (N, 3, size, size) float32 in [0, 1], laid out channels-last. A tensor that has this size already keeps its
+        layout, and if it is float32 on this device, it is returned itself.
+
+    Raises:
+        InputError: a file cannot be read as a picture; the error's field is the file.
+        ValueError: a tensor has another shape.
+    """
+    if isinstance(images, Tensor):
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(images.shape)}")
+        pixels = images.to(device).permute(0, 2, 3, 1)
+    else:
+        pictures = [images] if isinstance(images, str | Path | Image.Image) else list(images)
+        side = packed_size or size
+        with ThreadPoolExecutor(available_cores()) as pool:
+            squares = list(pool.map(lambda picture: _square(picture, side), pictures))
+        stacked = np.stack(squares) if squares else np.empty((0, side, side, 3), dtype=np.uint8)
+        pixels = torch.from_numpy(stacked).to(device)
+    resized = resize(pixels, size)
+    return resized if pixels.is_floating_point() else resized.div_(255.0)
+
+
+def _square(picture: Picture, side: int) -> np.ndarray:
+    """(side, side, 3) uint8."""
+    if isinstance(picture, Image.Image):
+        return square(upright_rgb(picture), side)
+    try:
+        return square(decode(Path(picture), at_least=side), side)
+    except BadPictureError as error:
+        raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
