@@ -215,7 +215,7 @@ def exports(stage: Stage) -> list[Kept]:
     def judged() -> Any:
         found = Judge.load(judge)
         values = {name: value.numpy().tobytes() for name, value in found.module.state_dict().items()}
-        return found.styles, found.size, json.dumps(found.about, sort_keys=True), values
+        return found.styles, found.size, found.info, values
 
     return [
         Kept("codes.npz", codes, lambda: Codes.load(codes).fingerprint),
