@@ -16,6 +16,7 @@ from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.packed import pack
 from wikiart_data.results.folder import write_results
+from wikiart_data.results.guessed_tables import guessed_tables
 from wikiart_data.training.device import create_accelerator
 from wikiart_data.training.run import read_run_record
 
@@ -64,7 +65,7 @@ def compare(config: CompareConfig) -> None:
         "rows": rows,
     }
     folder = config.runs / "compare-codes"
-    write_results(folder, result, {})
+    write_results(folder, result, guessed_tables(result), {})
     echo()
     show_comparison(result)
     echo(f"\nEverything is in {folder}/ (open index.html).")

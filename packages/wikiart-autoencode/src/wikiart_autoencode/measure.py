@@ -19,6 +19,7 @@ from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.results.folder import write_results
+from wikiart_data.results.guessed_tables import guessed_tables
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import find_model, read_run_record
 
@@ -75,7 +76,7 @@ def measure(config: MeasureConfig) -> None:
         "codes": points,
         "curves": curves,
     }
-    write_results(config.to, result, {"rates": rate_figure(result)})
+    write_results(config.to, result, guessed_tables(result), {"rates": rate_figure(result)})
     echo(f"Everything is in {config.to}/ (open index.html).")
 
 

@@ -30,6 +30,7 @@ from wikiart_data.images.artists import known_artist
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.results.folder import write_results
+from wikiart_data.results.guessed_tables import guessed_tables
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import read_run_record
 
@@ -66,7 +67,8 @@ def compare(config: CompareConfig) -> None:
         echo(f"[{number}/{total}] {name}, seed {seed}: {path}")
         one_run(config, name, seed, path, fingerprint)
     result = collect(config, folder, names, list(seeds))
-    write_results(folder, result, {"frontier": frontier_figure(result)} if config.what == "imbalance" else {})
+    figures = {"frontier": frontier_figure(result)} if config.what == "imbalance" else {}
+    write_results(folder, result, guessed_tables(result), figures)
     echo()
     show_comparison(result)
     echo(f"\nEverything is in {folder}/ (open index.html; result.json, a folder a run).")

@@ -14,6 +14,7 @@ from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
+from wikiart_data.results.guessed_tables import guessed_tables
 from wikiart_data.results.statistics import bootstrap_mean, feature_scale, in_top_k, kid, proportion
 from wikiart_data.sample import is_sample_set
 from wikiart_data.styles import display_name
@@ -301,7 +302,7 @@ def write(
     about = result["memorisation"]["adapted"]
     closest = torch.stack([made["adapted"][about["nearest"]], real[about["nearest_train"]]])[None]
     figures["nearest"] = picture_grid(closest, ["nearest pair"], ["painted", "training picture"])
-    write_results(folder, result, figures)
+    write_results(folder, result, guessed_tables(result), figures)
     echo()
     show_score(result)
     echo(f"\nThe score is in {folder}/ (open {trained.file.parent / 'index.html'}).")

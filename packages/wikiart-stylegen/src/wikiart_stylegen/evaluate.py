@@ -16,6 +16,7 @@ from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
+from wikiart_data.results.guessed_tables import guessed_tables
 from wikiart_data.results.statistics import bootstrap_mean, in_top_k, kid, proportion
 from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import create_accelerator, use_bf16
@@ -143,7 +144,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
         result["truth"] = against_truth(packed, rows, images, wanted, mismatched)
     folder = path.parent / "proof"
-    write_results(folder, result, {"proof": proof_figure(result)})
+    write_results(folder, result, guessed_tables(result), {"proof": proof_figure(result)})
     echo()
     show_proof(result)
     echo(f"\nEverything is in {folder}/ (open {path.parent / 'index.html'}).")

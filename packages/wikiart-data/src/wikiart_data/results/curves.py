@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wikiart_data.console import escape_html
-from wikiart_data.results.tables import FIGURES, figure_name, figure_text
+from wikiart_data.results.guessed_tables import FIGURES, figure_name, figure_text
 
 _NOT_DRAWN = {"epoch", "step", "clock", "seconds", "size", "stage"}
 _WIDTH, _HEIGHT, _EDGE = 200.0, 56.0, 4.0

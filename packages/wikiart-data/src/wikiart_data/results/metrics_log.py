@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wikiart_data.files import write_bytes
+from wikiart_data.results.serialization import json_text
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -36,4 +37,4 @@ def drop_metrics(path: Path, from_epoch: int) -> None:
     """
     if path.exists():
         kept = [line for line in read_metrics(path) if line["epoch"] < from_epoch]
-        write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())
+        write_bytes(path, "".join(json_text(line) + "\n" for line in kept).encode())

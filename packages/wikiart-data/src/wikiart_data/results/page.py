@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from wikiart_data.console import escape_html
+from wikiart_data.errors import InputError
 from wikiart_data.results.curves import curves
 from wikiart_data.results.gallery import Gallery, link
+from wikiart_data.results.guessed_tables import plain
 from wikiart_data.results.metrics_log import read_metrics
-from wikiart_data.results.tables import Table, facts, plain, tables
+from wikiart_data.results.tables import Table, html_table
 from wikiart_data.styles import colour_and_marker, display_name
 
 NAME = "index.html"
@@ -157,8 +159,6 @@ def _header(
         told.append(f"started {started[:10]} {started[11:16]}")
     if record and not result:
         told.append(f"not finished, {_went(metrics)} so far" if metrics else "not finished")
-    known = facts(result)
-    told += [f"{known[key]} {unit}" for key, unit in _LEAD.items() if key in known]
     if device := record.get("device") or result.get("device"):
         told.append(str(device))
     doors = [
@@ -171,32 +171,19 @@ def _header(
     return "\n".join(lines + (['<ul class="doors">', *doors, "</ul>"] if doors else []))
 
 
-_LEAD = {"epochs": "epochs", "steps": "steps", "seconds of training": "seconds of training", "parameters": "parameters"}
-
-
 def _numbers(result: Mapping[str, Any]) -> str:
-    """All tables of a result; the long ones folded."""
-    found = []
-    for table in tables(result):
-        if table.long:
-            found.append(_details(table.title, _table(table)))
+    """All tables of a result; those that are folded can be opened."""
+    try:
+        tables = [Table.from_json(table) for table in result["tables"]] if result else []
+    except (InputError, KeyError, TypeError) as error:
+        return f'<p class="note">The tables of result.json cannot be read: {escape_html(error)}</p>'
+    parts = []
+    for table in tables:
+        if table.folded:
+            parts.append(_details(table.title, html_table(table)))
         else:
-            found.append((f"<h3>{escape_html(table.title)}</h3>\n" if table.title else "") + _table(table))
-    other = {name: text for name, text in facts(result).items() if name not in _LEAD}
-    if other:
-        told = " · ".join(f"{name} {text}" for name, text in other.items())
-        found.append(f'<p class="facts">{escape_html(told)}</p>')
-    return "\n".join(found)
-
-
-def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{escape_html(cell)}</th>' for cell in table.heading)
-    lines = ['<div class="wide"><table>', f"<thead><tr>{head}</tr></thead>", "<tbody>"]
-    for place, (name, *cells) in enumerate(table.rows):
-        quiet = ' class="quiet"' if place in table.quiet else ""
-        inner = "".join(f"<td>{escape_html(cell)}</td>" for cell in cells)
-        lines.append(f'<tr{quiet}><th scope="row">{escape_html(name)}</th>{inner}</tr>')
-    return "\n".join([*lines, "</tbody></table></div>"])
+            parts.append((f"<h3>{escape_html(table.title)}</h3>\n" if table.title else "") + html_table(table))
+    return "\n".join(parts)
 
 
 def _progress(metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -213,7 +200,7 @@ def _went(metrics: Sequence[Mapping[str, Any]]) -> str:
 def _epochs(metrics: Sequence[Mapping[str, Any]]) -> str:
     keys = tuple(dict.fromkeys(key for line in metrics for key in line))
     rows = tuple(tuple(_short(line.get(key)) for key in keys) for line in metrics)
-    return _table(Table("", keys, rows)) if rows else ""
+    return html_table(Table("", keys, rows)) if rows else ""
 
 
 def _short(value: Any) -> str:

@@ -1,311 +1,312 @@
-"""The numbers of a result.json as tables for a person: intervals and baselines beside the figures, by their shape.
+"""Tables of results: one description, rendered for a terminal, for HTML and for Markdown, and kept as JSON."""
 
-A result holds figures in one of two shapes, `"top1": 0.5, "top1_interval": [0.4, 0.6]` or `"top1": {"value": …,
-"interval": …}`. Whatever else stands in it is left to the file itself, which the page links to.
-"""
-
+import dataclasses
 import math
-import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from wikiart_data.styles import display_name
+from wikiart_data.console import console, echo, echo_wrapped
+from wikiart_data.errors import InputError
 
-# Every figure that the parts report, in the order of a table: what it is called, what it is multiplied by, digits.
-FIGURES: dict[str, tuple[str, float, int]] = {
-    "top1": ("top-1, %", 100, 1),
-    "majority": ("always the most frequent style, %", 100, 1),
-    "top3": ("top-3, %", 100, 1),
-    "balanced": ("balanced accuracy, %", 100, 1),
-    "macro_f1": ("macro-F1, %", 100, 1),
-    "many": ("recall, many, %", 100, 1),
-    "medium": ("recall, medium, %", 100, 1),
-    "few": ("recall, few, %", 100, 1),
-    "ece": ("calibration error, %", 100, 1),
-    "bytes": ("bytes", 1, 0),
-    "psnr": ("PSNR, dB", 1, 2),
-    "ssim": ("SSIM", 1, 3),
-    "mse": ("MSE", 1, 5),
-    "ami": ("AMI", 1, 3),
-    "nmi": ("NMI", 1, 3),
-    "ari": ("ARI", 1, 3),
-    "homogeneity": ("homogeneity", 1, 3),
-    "completeness": ("completeness", 1, 3),
-    "purity": ("purity", 1, 3),
-    "silhouette": ("silhouette, in code space", 1, 3),
-    "knn_top1": ("20 neighbours, top-1, %", 100, 1),
-    "knn_balanced": ("20 neighbours, balanced, %", 100, 1),
-    "probe_top1": ("linear probe, top-1, %", 100, 1),
-    "probe_balanced": ("linear probe, balanced, %", 100, 1),
-    "chance": ("chance, %", 100, 1),
-    "edges": ("edges kept", 1, 2),
-    "found": ("found again of 100, %", 100, 0),
-    "kid": ("KID", 1, 3),
-    "diversity": ("diversity", 1, 3),
-    "recall": ("recall, %", 100, 0),
-    "precision": ("precision, %", 100, 0),
-    "f1": ("F1, %", 100, 0),
-    "value": ("named as that style, %", 100, 0),
-}
-BASELINES = ("majority", "chance")
-"""Figures that others are held against."""
-FACTS: dict[str, str] = {
-    "method": "method",
-    "tau": "strength chosen on valid, τ",
-    "n": "pictures",
-    "dimensions": "numbers a code",
-    "numbers": "numbers a code",
-    "styles": "styles",
-    "strength": "strength",
-    "epochs": "epochs",
-    "steps": "steps",
-    "parameters": "parameters",
-    "trainable": "weights trained",
-    "base_parameters": "weights of the base",
-    "seconds_to_40_percent": "seconds to 40 % top-1 on valid",
-    "train_seconds": "seconds of training",
-}
-_STYLE_COLUMNS = {"train": "training", "n": "scored"}
-_TWO_SIDED = 2
+if TYPE_CHECKING:
+    from markupsafe import Markup
+    from rich.table import Table as RichTable
+
+TERMINAL_WIDTH = 80
+NO_VALUE = "–"
+_NARROWEST_NAME = 12  # characters that the first column of a terminal table keeps
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number with what a reader needs to judge it.
+
+    `str(Number(0.515, "%", interval=(0.48, 0.55)))` is `51.5 % (48.0–55.0)`.
+
+    Args:
+        value: None, NaN and infinity are shown as a dash. A number in `%` is a fraction: 0.515 is shown as 51.5.
+        unit: `%`, `dB`, `s`, … or nothing.
+        digits: decimal places; an int is always shown without any, unless its unit is `%`.
+        interval: low and high end of a 95 % interval, in the scale of `value`.
+        std: standard deviation, over seeds for example, in the scale of `value`.
+        baseline: what the value is compared with, such as chance, in the scale of `value`.
+        signed: whether a plus sign is shown, as of a difference.
+    """
+
+    value: float | int | None
+    unit: str = ""
+    digits: int = 1
+    interval: tuple[float, float] | None = None
+    std: float | None = None
+    baseline: float | None = None
+    signed: bool = False
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def text(self, unit: bool = True) -> str:
+        """The number in one line: `51.5 ± 0.5 % (48.0–55.0; baseline 23.5)`; without its unit if `unit` is false."""
+        detail = self.detail()
+        return self.headline(unit) + (f" ({detail})" if detail else "")
+
+    def headline(self, unit: bool = True) -> str:
+        """The value, its standard deviation and the unit: `51.5 ± 0.5 %`."""
+        if not _is_finite(self.value):
+            return NO_VALUE
+        spread = f" ± {self._decimal(self.std, signed=False)}" if _is_finite(self.std) else ""
+        return self._decimal(self.value) + spread + (f" {self.unit}" if unit and self.unit else "")
+
+    def detail(self) -> str:
+        """The interval and the baseline: `48.0–55.0; baseline 23.5`; empty without both."""
+        if not _is_finite(self.value):
+            return ""
+        parts = []
+        if self.interval is not None and all(map(_is_finite, self.interval)):
+            between = ", " if self.signed or self.interval[0] < 0 else "–"
+            parts.append(between.join(map(self._decimal, self.interval)))
+        if _is_finite(self.baseline):
+            parts.append(f"baseline {self._decimal(self.baseline)}")
+        return "; ".join(parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The value and every other field that is not its default; a value that is not finite becomes null."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)[1:]}
+        default = dataclasses.asdict(Number(None))
+        rest = {name: value for name, value in fields.items() if value != default[name]}
+        for name in ("std", "baseline"):
+            if name in rest and not _is_finite(rest[name]):
+                del rest[name]
+        if "interval" in rest:
+            rest["interval"] = [end if _is_finite(end) else None for end in rest["interval"]]
+        return {"value": self.value if _is_finite(self.value) else None, **rest}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """A number from what `to_json` gave.
+
+        Raises:
+            InputError: a key is missing, unknown or of another type.
+        """
+        unknown = content.keys() - {field.name for field in dataclasses.fields(cls)}
+        if unknown or "value" not in content:
+            raise InputError(
+                f"A number of a table has the keys {sorted(content)}.", field=min(unknown, default="value")
+            )
+        ends = content.get("interval")
+        if ends is not None:
+            ends = tuple(math.nan if end is None else end for end in ends)
+        number = cls(**{**content, "interval": ends})
+        numeric = (number.value, number.std, number.baseline, *(ends or ()))
+        if not all(value is None or _is_number(value) for value in numeric) or not isinstance(number.unit, str):
+            raise InputError(f"A number of a table is not one: {dict(content)}.", field="value")
+        return number
+
+    def _decimal(self, value: float | None, signed: bool | None = None) -> str:
+        assert value is not None
+        is_percentage = self.unit == "%"
+        digits = 0 if isinstance(self.value, int) and isinstance(value, int) and not is_percentage else self.digits
+        scaled = round(float(value) * (100 if is_percentage else 1), digits) + 0.0  # no minus sign before a zero
+        return f"{scaled:{'+' if (self.signed if signed is None else signed) else ''},.{digits}f}"
+
+
+Cell: TypeAlias = "str | Number | None"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Text in rows; the first cell of each names it."""
+    """A table of a result; the first column names the rows.
+
+    Where all numbers of a column have one unit, the renderers write it once, in the heading: `top-1 (%)`.
+
+    Args:
+        title: what the table is about, without a full stop.
+        columns: the headings, the first column's included (it may be empty).
+        rows: a cell a column. None and empty text are empty cells; a `Number` without a value is a dash.
+        note: a sentence or two below the table, such as what an abbreviation means.
+        folded: whether the page shows it only when its title is clicked; for long tables, a row per style.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are columns.
+        TypeError: a cell is of another type, or the first cell of a row is no text.
+    """
 
     title: str
-    heading: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    quiet: frozenset[int] = frozenset()
-    """Rows that are baselines."""
-    long: bool = False
-    """Whether it is folded away at first."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    note: str = ""
+    folded: bool = False
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"{self.title!r}: a row of {len(row)} cells under {len(self.columns)} columns: {row}")
+            if not isinstance(row[0], str) or not all(cell is None or isinstance(cell, str | Number) for cell in row):
+                raise TypeError(f"{self.title!r}: a cell is text, a Number or None, and the first is text: {row}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, as result.json holds them."""
+        rows = [[cell.to_json() if isinstance(cell, Number) else cell for cell in row] for row in self.rows]
+        return {
+            "title": self.title,
+            "columns": list(self.columns),
+            "rows": rows,
+            "note": self.note,
+            "folded": self.folded,
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """A table from what `to_json` gave.
+
+        Raises:
+            InputError: a key is missing, or a value is of another type.
+        """
+        try:
+            rows = tuple(
+                tuple(Number.from_json(cell) if isinstance(cell, Mapping) else cell for cell in row)
+                for row in content["rows"]
+            )
+            return cls(content["title"], tuple(content["columns"]), rows, content["note"], content["folded"])
+        except KeyError as error:
+            raise InputError(f"A table lacks {error}.", field=error.args[0]) from error
+        except (TypeError, ValueError) as error:
+            raise InputError(f"A table cannot be read: {error}.", field="tables") from error
+
+    def headings(self) -> tuple[str, ...]:
+        """The columns' headings, each with the unit that all its numbers share: `top-1 (%)`."""
+        return tuple(
+            column if unit is None else f"{column} ({unit})" if column else unit
+            for column, unit in zip(self.columns, self.shared_units(), strict=True)
+        )
+
+    def shared_units(self) -> tuple[str | None, ...]:
+        """The unit of each column, where all its numbers have the same one and nothing else stands in it."""
+        units: list[str | None] = []
+        for cells in zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns):
+            filled = [cell for cell in cells if cell is not None and cell != ""]
+            found = {cell.unit if isinstance(cell, Number) else "" for cell in filled}
+            units.append(next(iter(found)) or None if len(found) == 1 else None)
+        return tuple(units)
+
+    def _repr_html_(self) -> str:
+        return html_table(self)
 
 
-def tables(result: Mapping[str, Any]) -> list[Table]:
-    """The tables of a result, whatever part it is of; none of what is not known."""
-    found: list[Table | None] = []
-    splits = {split: result[split] for split in ("test", "valid") if _is(result.get(split), Mapping)}
-    if splits:
-        found.append(_down("", {f"{split}, {one.get('n', 0):,} pictures": one for split, one in splits.items()}))
-    makers = (_variants, _seeds, _codes, _rates, _strengths, _truth, _probe, _aims)
-    found += [_or_none(make, result) for make in makers]
-    found += [_down(name, {"": result[key]}) for key, name in _MEASURED.items() if _is(result.get(key), Mapping)]
-    found += [_or_none(_by_style, one, split) for split, one in (splits or {"": result}).items()]
-    return [table for table in found if table is not None and table.rows]
+def html_table(table: Table) -> "Markup":
+    """A table as HTML, without its title: a `<div class="wide">` that scrolls, with a `<table>` and the note."""
+    from wikiart_data.results.templates import template  # imports jinja2
+
+    return template("table.html", table=table)
 
 
-def facts(result: Mapping[str, Any]) -> dict[str, str]:
-    """Single numbers beside the tables: name → text."""
-    return {name: plain(result[key]) for key, name in FACTS.items() if _is(result.get(key), (str, int, float))}
+def markdown_table(table: Table) -> str:
+    """A table as Markdown (GitHub's), its title in bold above and its note below; ends with a line break."""
+    units = table.shared_units()
+    lines = [[_markdown_text(heading) for heading in table.headings()]]
+    lines += [[_markdown_text(_text(cell, unit)) for cell, unit in zip(row, units, strict=True)] for row in table.rows]
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    title = [f"**{_markdown_text(table.title)}**", ""] if table.title else []
+    note = ["", _markdown_text(table.note)] if table.note else []
+    return "\n".join([*title, rows[0], "|---" * len(table.columns) + "|", *rows[1:], *note]) + "\n"
 
 
-def figure_text(key: str, value: Any) -> str:
-    """A figure as it is written, in the unit of its name: 0.5 of top1 is `50.0`."""
-    if not _is(value, (int, float)):
-        return "–"
-    _, scale, digits = FIGURES.get(key, ("", 1, 4))
-    return f"{scale * value:,.{digits}f}"
+def print_table(table: Table) -> None:
+    """Print a table in at most 80 columns, its title above and its note below.
+
+    Where it is too wide, intervals move to a line below their numbers; where that is still too wide, the columns
+    are printed in blocks, one below the other.
+    """
+    width = max(40, min(TERMINAL_WIDTH, console.width))
+    if table.title:
+        echo_wrapped(table.title)
+    if table.rows:
+        for place, block in enumerate(_blocks(_grid(table, stacked=False), _grid(table, stacked=True), width)):
+            if place:
+                echo()
+            console.print(_rich_table(block, width), markup=False)
+    if table.note:
+        echo_wrapped(table.note)
 
 
-def figure_name(key: str) -> str:
-    """`top1` as a person writes it: `top-1, %`."""
-    return FIGURES[key][0] if key in FIGURES else key.replace("_", " ")
+_Grid: TypeAlias = "list[list[str]]"  # the headings, then the rows; lines in a cell are separated by \n
 
 
-def plain(value: Any) -> str:
-    """An option or a fact as text."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int) and value >= 10_000:
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.6g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(plain, value)) or "–"
-    return "–" if value is None else str(value)
+def _grid(table: Table, stacked: bool) -> _Grid:
+    """The text of all cells; if `stacked`, with the details of numbers on a line of their own."""
+    units = table.shared_units()
+    lines = [list(table.headings())]
+    lines += [[_text(cell, unit, stacked) for cell, unit in zip(row, units, strict=True)] for row in table.rows]
+    for column in range(1, len(table.columns)):
+        widest = max((_width(line[column]) for line in lines[1:]), default=0)
+        lines[0][column] = _folded(lines[0][column], widest)
+    return lines
 
 
-def _or_none(make: Callable[..., Table], *given: Any) -> Table | None:
-    """A table, or none of a result that lacks something: it may have been written by another version."""
-    try:
-        return make(*given)
-    except (LookupError, TypeError, ValueError, AttributeError):
-        return None
+def _blocks(one_line: _Grid, stacked: _Grid, width: int) -> list[_Grid]:
+    """The grid in as few blocks of columns as fit into `width`; each has the first column."""
+    for grid in (one_line, stacked):
+        if _NARROWEST_NAME + sum(1 + _column_width(grid, column) for column in range(1, len(grid[0]))) <= width:
+            return [grid]
+    blocks: list[list[int]] = [[]]
+    for column in range(1, len(stacked[0])):
+        taken = sum(1 + _column_width(stacked, other) for other in [*blocks[-1], column])
+        if blocks[-1] and _NARROWEST_NAME + taken > width:
+            blocks.append([])
+        blocks[-1].append(column)
+    return [[[line[0], *(line[column] for column in block)] for line in stacked] for block in blocks]
 
 
-_MEASURED = {
-    "measures": "Clusters against styles",
-    "kmeans": "Beside it, kmeans",
-    "leakage": "Style read from the code",
-}
+def _rich_table(grid: _Grid, width: int) -> "RichTable":
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    taken = sum(1 + _column_width(grid, column) for column in range(1, len(grid[0])))
+    table = RichTable(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    name_width = max(1, min(_column_width(grid, 0), width - taken))
+    table.add_column(Text(grid[0][0]), width=name_width, overflow="fold", vertical="bottom")
+    for heading in grid[0][1:]:
+        table.add_column(Text(heading, justify="right"), justify="right", no_wrap=True, vertical="bottom")
+    for line in grid[1:]:
+        table.add_row(*map(Text, line))
+    return table
 
 
-def _down(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
-    """A row a figure; of each column the value and what stands beside it: an interval, or the value by chance."""
-    keys = [key for key in FIGURES if any(_value(one, key) is not None for one in columns.values())]
-    by_chance = any(f"{key}_permuted" in one for one in columns.values() for key in keys)
-    beside = "shuffled labels" if by_chance else "95 % interval"
-    heading = [""]
-    for name in columns:
-        heading += [name or "value", beside]
-    rows = []
-    for key in keys:
-        styles = next((one[f"{key}_styles"] for one in columns.values() if f"{key}_styles" in one), None)
-        cells = [figure_name(key) + ("" if styles is None else f" ({plain(styles)} styles)")]
-        for one in columns.values():
-            cells += [figure_text(key, _value(one, key)), _chance(one, key) if by_chance else _interval(one, key)]
-        rows.append(tuple(cells))
-    quiet = frozenset(place for place, key in enumerate(keys) if key in BASELINES)
-    return Table(title, tuple(heading), tuple(rows), quiet)
+def _column_width(grid: _Grid, column: int) -> int:
+    return max(_width(line[column]) for line in grid)
 
 
-def _across(
-    title: str, first: str, lines: Sequence[tuple[str, Mapping[str, Any]]], keys: Iterable[str], **more: Any
-) -> Table:
-    """A row a thing, a column a figure, intervals in brackets."""
-    keys = [key for key in keys if any(_value(one, key) is not None for _, one in lines)]
-    rows = tuple((name, *(_with_interval(one, key) for key in keys)) for name, one in lines)
-    return Table(title, (first, *map(figure_name, keys)), rows, **more)
+def _width(text: str) -> int:
+    """Columns of a terminal that a text of several lines takes."""
+    from rich.cells import cell_len
+
+    return max(map(cell_len, text.split("\n")))
 
 
-def _variants(result: Mapping[str, Any]) -> Table:
-    """Of a proof or a score: each way to make pictures, and last what chance gives."""
-    rows = result["rows"]
-    lines = [(str(one.get("label", name)), one) for name, one in rows.items()]
-    if _is(result.get("chance"), Mapping):
-        lines.append(("chance", result["chance"]))
-    quiet = frozenset({len(lines) - 1}) if lines[-1][0] == "chance" else frozenset()
-    return _across("What the judge names, and what is kept", "pictures", lines, FIGURES, quiet=quiet)
+def _folded(heading: str, width: int) -> str:
+    """A heading in lines of at most `width`, or of its longest word where that is wider."""
+    import textwrap
+
+    longest = max(map(_width, heading.split()), default=1)
+    return "\n".join(textwrap.wrap(heading, max(width, longest), break_on_hyphens=False)) or heading
 
 
-def _seeds(result: Mapping[str, Any]) -> Table:
-    """Of a comparison: a row a method, mean ± standard deviation over seeds."""
-    rows = result["rows"]
-    keys = [key for key in FIGURES if key not in BASELINES and any(key in run for row in rows for run in row["runs"])]
-    cells = [(str(row.get("label", "")), *(_over_seeds(row["runs"], key) for key in keys)) for row in rows]
-    majority = ("always the most frequent style", figure_text("majority", result.get("majority")))
-    cells.append((*majority, *[""] * (len(keys) - 1)))
-    seeds = ", ".join(map(str, result.get("seeds", [])))
-    title = f"{result.get('n', 0):,} {result.get('split', '')} pictures, mean ± std over seeds {seeds}"
-    return Table(title, ("", *map(figure_name, keys)), tuple(cells), frozenset({len(cells) - 1}))
+def _text(cell: Cell, shared_unit: str | None, stacked: bool = False) -> str:
+    if not isinstance(cell, Number):
+        return cell or ""
+    if not stacked:
+        return cell.text(unit=shared_unit is None)
+    detail = cell.detail()
+    return cell.headline(unit=shared_unit is None) + (f"\n({detail})" if detail else "")
 
 
-def _codes(result: Mapping[str, Any]) -> Table:
-    """Of a comparison of codes: clusters by the first method, and style read from the codes."""
-    rows = result["rows"]
-    method = next(iter(rows[0]["clusters"]["train"]))
-    keys = ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced")
-    heading = ("codes", "numbers", f"AMI, {method}", "shuffled labels", "AMI on test", *map(figure_name, keys))
-    cells = []
-    for row in rows:
-        train, test = (row["clusters"][split][method] for split in ("train", "test"))
-        amis = (figure_text("ami", train.get("ami")), _chance(train, "ami"), figure_text("ami", test.get("ami")))
-        read = (figure_text(key, row["space_measures"].get(key)) for key in keys)
-        cells.append((str(row["space"]), plain(row["dimensions"]), *amis, *read))
-    first = rows[0]["space_measures"]
-    majority, chance = (figure_text(key, first.get(key)) for key in BASELINES)
-    cells.append(("always the most frequent style", "", "", "", "", majority, chance, majority, chance))
-    return Table("Clusters, and style read from codes", heading, tuple(cells), frozenset({len(cells) - 1}))
+def _markdown_text(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _rates(result: Mapping[str, Any]) -> Table:
-    """Of autoencoders against files: a row an autoencoder, then every curve's point nearest to the first's bytes."""
-    points = result["codes"]
-    lines = [(f"vector, {one['code']}" if one.get("code") else "spatial code", one) for one in points]
-    first = points[0]["bytes"]
-    for name, curve in result.get("curves", {}).items():
-        lines.append((name, min(curve, key=lambda point: abs(math.log(point["bytes"] / first)))))
-    quiet = frozenset(range(len(points), len(lines)))
-    title = (
-        f"{result.get('n', 0):,} {result.get('split', '')} pictures; below, files of about as many bytes as the first"
-    )
-    return _across(title, "code", lines, ("bytes", "psnr", "ssim", "mse"), quiet=quiet)
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _strengths(result: Mapping[str, Any]) -> Table:
-    lines = [(f"{row['strength']:g}", row) for row in result["strengths"]]
-    return _across("Strength", "strength", lines, FIGURES)
-
-
-def _truth(result: Mapping[str, Any]) -> Table:
-    lines = [(name, one) for name, one in result["truth"].items() if _is(one, Mapping)]
-    return _across("Beside the same scene by painters of the style", "pictures", lines, ("psnr", "ssim"))
-
-
-def _probe(result: Mapping[str, Any]) -> Table:
-    shares = result["probe"]
-    rows = [
-        (name, figure_text("top1", one.get("value")), _interval({"top1": one}, "top1")) for name, one in shares.items()
-    ]
-    return Table("Is it still the scene? What the probe sees", ("pictures", "%", "95 % interval"), tuple(rows))
-
-
-def _aims(result: Mapping[str, Any]) -> Table:
-    rows = [
-        (name, f"{one['value']:.3g}", f"{one['aim']:.3g}", "reached" if one["reached"] else "missed")
-        for name, one in result["targets"].items()
-    ]
-    return Table("Aims", ("", "value", "aim", ""), tuple(rows))
-
-
-def _by_style(result: Mapping[str, Any], split: str) -> Table:
-    """A row a style, most training pictures first where they are told."""
-    rows = sorted(result["per_style"], key=lambda row: -row.get("train", 0))
-    counted = [key for key in _STYLE_COLUMNS if key in rows[0]]
-    lines = [(row, {k: v for k, v in row.items() if k not in ("base", "adapted")}) for row in rows]
-    sides = [side for side in ("base", "adapted") if any(side in row for row in rows)]
-    keys = [key for key in ("recall", "precision", "f1", "value") if key in rows[0]]
-    heading = ["style", *(_STYLE_COLUMNS[key] for key in counted), *map(figure_name, keys)]
-    heading += [f"{side}: {figure_name(key)}" for key in ("top1", "kid") for side in sides]
-    cells = []
-    for row, own in lines:
-        line = [display_name(str(row["style"])), *(plain(row[key]) for key in counted)]
-        line += [_with_interval(own, key) for key in keys]
-        line += [figure_text(key, _value(row.get(side, {}), key)) for key in ("top1", "kid") for side in sides]
-        cells.append(tuple(line))
-    return Table(f"By style{', ' + split if split else ''}", tuple(heading), tuple(cells), long=True)
-
-
-def _value(one: Mapping[str, Any], key: str) -> float | None:
-    value = one.get(key)
-    if _is(value, Mapping):
-        value = value.get("value")
-    return value if _is(value, (int, float)) else None
-
-
-def _interval(one: Mapping[str, Any], key: str) -> str:
-    whole = one.get(key)
-    ends = whole.get("interval") if _is(whole, Mapping) else one.get(f"{key}_interval")
-    if not _is(ends, list | tuple) or len(ends) != _TWO_SIDED:
-        return ""
-    return "–".join(figure_text(key, end) for end in ends)
-
-
-def _with_interval(one: Mapping[str, Any], key: str) -> str:
-    own = {**one, f"{key}_interval": one.get("interval")} if key == "value" else one
-    between = _interval(own, key)
-    return figure_text(key, _value(one, key)) + (f" ({between})" if between else "")
-
-
-def _chance(one: Mapping[str, Any], key: str) -> str:
-    told = one.get(f"{key}_permuted")
-    if not _is(told, list | tuple) or len(told) != _TWO_SIDED:
-        return ""
-    return " ± ".join(figure_text(key, value) for value in told)
-
-
-def _over_seeds(runs: Sequence[Mapping[str, Any]], key: str) -> str:
-    values = [run.get(key) for run in runs]
-    if not values or not all(_is(value, (int, float)) for value in values):
-        return "–"
-    mean = figure_text(key, statistics.mean(values))
-    return mean + (f" ± {figure_text(key, statistics.stdev(values))}" if len(values) > 1 else "")
-
-
-def _is(value: Any, kind: Any) -> bool:
-    """Of a kind, and a number that is one: JSON here may hold NaN, and true is no number."""
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, kind) and not (isinstance(value, float) and not math.isfinite(value))
+def _is_finite(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)

@@ -33,6 +33,7 @@ from wikiart_data.images.catalog import Catalog
 from wikiart_data.results.folder import write_figures, write_results
 from wikiart_data.results.metrics_log import read_metrics
 from wikiart_data.results.page import write_page
+from wikiart_data.results.serialization import json_text
 from wikiart_data.training.checkpoints import write_model
 from wikiart_data.training.provenance import provenance
 from wikiart_data.training.run_folder import broadcast_from_main, create_run_folder
@@ -150,7 +151,7 @@ class Run:
         entry = {"epoch": epoch, **metrics, "clock": round(time.monotonic() - self._opened, 2)}
         try:
             with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(entry) + "\n")
+                file.write(json_text(entry) + "\n")
         except OSError as error:
             raise not_written(self.folder / "metrics.jsonl", error) from error
         echo(line)
@@ -172,7 +173,7 @@ class Run:
     def write_json(self, name: str, content: object) -> None:
         """Write a JSON file of the run."""
         if self.is_main:
-            write_bytes(self.folder / name, (json.dumps(content, indent=2) + "\n").encode())
+            write_bytes(self.folder / name, (json_text(content, indent=2) + "\n").encode())
 
     def write_arrays(self, name: str, **arrays: np.ndarray) -> None:
         """Write an .npz file of the run."""
@@ -189,7 +190,7 @@ class Run:
     def finish(self, result: Any, tables: "Sequence[Table]", figures: "Mapping[str, Figure]") -> None:
         """Write figures/*.png, result.json and the page that shows both."""
         if self.is_main:
-            write_results(self.folder, result, figures)
+            write_results(self.folder, result, tables, figures)
 
 
 def read_run_record(folder: Path) -> dict[str, Any]:
