@@ -1,4 +1,4 @@
-"""Every wrong layout of a data folder is refused by a sentence of its own."""
+"""Layouts that are refused, each with a sentence about the folder that is wrong."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,62 +12,75 @@ Folder = Callable[..., Path]
 
 
 @pytest.mark.parametrize(
-    ("content", "below", "sentence"),
+    ("content", "below", "field"),
     [
-        ({}, "nowhere", "There is no folder {root}/nowhere; expected <folder>/{{train,valid,test}}/<Style>/*.jpg."),
-        ({"train": {"Baroque": 1}}, "train/Baroque/000.jpg", "000.jpg is a file, not a folder; expected"),
-        ({}, "", "{root} has no folder 'train'; expected"),
-        ({"train": {"Baroque": 1}}, "train", "{root}/train is one split: point to the folder above it, --data {root}."),
-        ({"deeper/train": {"Baroque": 1}}, "", "{root} has no folder 'train', but {root}/deeper has: use --data"),
-        ({"train/Baroque": {"1600": 1}}, "", "{root}/train/Baroque holds folders instead of pictures: the styles lie"),
-        ({"Baroque": {"": 1}, "ukiyo-e": {"": 1}}, "", "{root} holds style folders but no split: move them into"),
-        ({"train": {"": 2}}, "", "{root}/train holds pictures but no style folders; expected"),
-        ({"train": {"": []}}, "", "{root}/train holds no style folders; expected"),
-        ({"train": {"Baroque": [], "Cubism": []}}, "", "{root} holds no pictures; expected"),
-        ({"train": {"Baroque": 1, "Cubism": []}}, "", "{root}/train/Cubism holds no pictures. Add some, or remove"),
-        ({"train": {"Baroque": 1}, "test": {"": 2}}, "", "{root}/test holds pictures but no style folders; expected"),
-        ({"train": {"Baroque": 1}, "valid/Baroque": {"x": 2}}, "", "{root}/valid/Baroque holds folders instead of"),
-        ({"test": {"Baroque": 1}}, "", "{root} has no folder 'train'; expected"),
-        ({}, "n" * 300, "cannot be read: File name too long."),
+        ({}, "nowhere", "nowhere"),
+        ({"train": {"Baroque": 1}}, "train/Baroque/000.jpg", "train/Baroque/000.jpg"),
+        ({}, "", ""),
+        ({"train": {"Baroque": 1}}, "train", "train"),
+        ({"deeper/train": {"Baroque": 1}}, "", "deeper"),
+        ({"train/Baroque": {"1600": 1}}, "", "train/Baroque"),
+        ({"train": {"": 2}}, "", "train"),
+        ({"train": {"": []}}, "", "train"),
+        ({"train": {"Baroque": [], "Cubism": []}}, "", ""),
+        ({"train": {"Baroque": 1, "Cubism": []}}, "", "train/Cubism"),
+        ({"train": {"Baroque": 1}, "test": {"": 2}}, "", "test"),
+        ({"train": {"Baroque": 1}, "valid/Baroque": {"x": 2}}, "", "valid/Baroque"),
+        ({"test": {"Baroque": 1}}, "", "train"),
+        ({"train": {"Baroque": 1}, "val": {"Baroque": 1}, "Valid": {"Baroque": 1}}, "", "val"),
+        ({"": {"": 3}}, "", ""),
+        ({"one": {"Baroque": 1, "Cubism": 1}, "two": {"Baroque": 1, "Cubism": 1}}, "", ""),
     ],
 )
-def test_each_wrong_layout_has_its_sentence(content: dict, below: str, sentence: str, folder: Folder, tmp_path: Path):
+def test_each_wrong_layout_names_the_folder(content: dict, below: str, field: str, folder: Folder, tmp_path: Path):
     (tmp_path / "data").mkdir()
     root = folder(content, real=False)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         scan(root / below)
-    assert sentence.format(root=root) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert error.value.field == str(root / field)
+    assert error.value.field in str(error.value) or str(root) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("below", "use"), [("train", ""), ("..", "")])
+def test_a_folder_above_or_below_the_right_one_is_told_the_right_one(below: str, use: str, folder: Folder):
+    root = folder({"train": {"Baroque": 1}}, real=False)
+    with pytest.raises(InputError) as error:
+        scan((root / below).resolve())
+    assert f"--data {root}" in str(error.value)
+
+
+def test_a_name_that_no_disk_can_hold(tmp_path: Path):
+    with pytest.raises(InputError) as error:
+        scan(tmp_path / ("n" * 300))
+    assert error.value.field == str(tmp_path / ("n" * 300))
 
 
 def test_a_zip_file_is_pointed_to_import(tmp_path: Path):
     (tmp_path / "export.ZIP").write_bytes(b"PK")
-    with pytest.raises(InputError, match="Unpack it first: wikiart-data import"):
+    with pytest.raises(InputError) as error:
         scan(tmp_path / "export.ZIP")
+    assert error.value.field == str(tmp_path / "export.ZIP")
+    assert "wikiart-data import" in str(error.value)
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_an_unknown_style_is_named_with_the_nearest(split: str, folder: Folder):
     root = folder({"train": {"Baroque": 1, "Cubism": 1}, split: {"Cubizm": 1}}, real=False)
-    with pytest.raises(
-        InputError, match=rf"{split}/Cubizm is a style that train does not have\. Did you mean Cubism\?"
-    ):
+    with pytest.raises(InputError) as error:
         scan(root)
+    assert error.value.field == str(root / split / "Cubizm")
+    assert "Cubism?" in str(error.value)
     root = folder({"train": {"Baroque": 1}, split: {"Qqqq": 1}}, name="other", real=False)
-    with pytest.raises(InputError, match=r"Qqqq is a style that train does not have\. Rename or remove the folder"):
+    with pytest.raises(InputError) as error:
         scan(root)
-
-
-@pytest.mark.parametrize("name", ["val", "validation"])
-def test_a_valid_split_of_another_name_is_not_silently_ignored(folder: Folder, name: str):
-    root = folder(real=False)
-    (root / "valid").rename(root / name)
-    with pytest.raises(InputError, match="rename it to 'valid'"):
-        scan(root)
+    assert error.value.field == str(root / split / "Qqqq")
+    assert "?" not in str(error.value)
 
 
 def test_hostile_names_are_escaped_in_sentences(folder: Folder):
     root = folder({"train": {"Baroque": 1, "a\n\x1b[2J\udcff": []}}, real=False)
-    with pytest.raises(InputError) as caught:
+    with pytest.raises(InputError) as error:
         scan(root)
-    assert "a\\n\\x1b[2J\\udcff holds no pictures" in str(caught.value)
+    assert "a\\n\\x1b[2J\\udcff" in str(error.value)
+    assert error.value.field == str(root / "train" / "a\n\x1b[2J\udcff")

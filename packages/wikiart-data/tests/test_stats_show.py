@@ -17,25 +17,25 @@ from wikiart_data.images.decode import decode
 from wikiart_data.images.packed import pack
 
 Folder = Callable[..., Path]
-Said = pytest.CaptureFixture
+Captured = pytest.CaptureFixture
 
 
 # -- stats ---------------------------------------------------------------------------------------------------------
 
 
-def test_stats_as_json_adds_up(folder: Folder, capsys: Said):
+def test_stats_as_json_adds_up(folder: Folder, capsys: Captured):
     root = folder(real=False)
     assert main(["stats", "--data", str(root), "--power", "0.5", "--json"]) == 0
     out, err = capsys.readouterr()
     assert err == f"Data: {root}\n"
-    told = json.loads(out)  # and nothing else was printed
-    assert told["root"] == str(root)
-    assert told["fingerprint"] == scan(root).fingerprint
-    assert told["styles"] == ["Baroque", "Cubism", "Rococo", "Ukiyo_e"]
-    assert (told["train"], told["valid"], told["test"]) == ([12, 6, 4, 3], [2, 1, 1, 1], [3, 2, 0, 1])
+    printed = json.loads(out)  # and nothing else was printed
+    assert printed["root"] == str(root)
+    assert printed["fingerprint"] == scan(root).fingerprint
+    assert printed["styles"] == ["Baroque", "Cubism", "Rococo", "Ukiyo_e"]
+    assert (printed["train"], printed["valid"], printed["test"]) == ([12, 6, 4, 3], [2, 1, 1, 1], [3, 2, 0, 1])
     roots = np.sqrt([12, 6, 4, 3])
-    assert told["draws"] == pytest.approx(25 * roots / roots.sum(), abs=0.01)
-    assert sum(told["draws"]) == pytest.approx(25, abs=0.03)
+    assert printed["draws"] == pytest.approx(25 * roots / roots.sum(), abs=0.01)
+    assert sum(printed["draws"]) == pytest.approx(25, abs=0.03)
 
 
 @pytest.mark.parametrize(("power", "draws"), [(0.0, [12, 6, 4, 3]), (1.0, [6.25] * 4)])
@@ -43,7 +43,7 @@ def test_expected_draws(power: float, draws: list[float], folder: Folder):
     assert expected_draws(scan(folder(real=False)), power) == pytest.approx(draws)
 
 
-def test_stats_as_a_table(folder: Folder, capsys: Said):
+def test_stats_as_a_table(folder: Folder, capsys: Captured):
     stats(StatsOptions(data=str(folder(real=False)), power=1.0))
     out = capsys.readouterr().out
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line}
@@ -55,13 +55,26 @@ def test_stats_as_a_table(folder: Folder, capsys: Said):
     assert "a tenth" not in out
 
 
-def test_stats_says_when_valid_was_cut(folder: Folder, capsys: Said):
+def test_three_hundred_styles_fit_a_terminal_and_a_figure(folder: Folder, tmp_path: Path, capsys: Captured):
+    root = folder({"train": {f"style {n:03d}": 3 if n < 150 else 2 for n in range(300)}}, real=False)
+    stats(StatsOptions(data=str(root), figure=tmp_path / "counts.png"))
+    out = capsys.readouterr().out
+    listed = [line.split()[1] for line in out.splitlines() if line.startswith("style ")]
+    assert listed[1:] == [f"{n:03d}" for n in (*range(20), *range(280, 300))], "the heading, then both ends"
+    assert "260 more" in out
+    with Image.open(tmp_path / "counts.png") as figure:
+        assert figure.width == 1080
+    assert main(["stats", "--data", str(root), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["styles"]) == 300
+
+
+def test_stats_says_when_valid_was_cut(folder: Folder, capsys: Captured):
     stats(StatsOptions(data=str(folder({"train": {"Baroque": 10, "Cubism": 2}}, real=False))))
     assert "There is no valid split: a tenth of train was taken for it." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
-def test_the_figure_is_a_png(more: list[str], folder: Folder, tmp_path: Path, capsys: Said):
+def test_the_figure_is_a_png(more: list[str], folder: Folder, tmp_path: Path, capsys: Captured):
     target = tmp_path / "counts.png"
     assert main(["stats", "--data", str(folder(real=False)), "--figure", str(target), *more]) == 0
     with Image.open(target) as figure:
@@ -74,20 +87,22 @@ def test_the_figure_is_a_png(more: list[str], folder: Folder, tmp_path: Path, ca
 
 @pytest.mark.parametrize("target", ["no/such/folder/counts.png", "counts.xyz"])
 def test_a_figure_that_cannot_be_written(target: str, folder: Folder, tmp_path: Path):
-    with pytest.raises(InputError, match=r"--figure .* cannot be written"):
+    with pytest.raises(InputError) as error:
         stats(StatsOptions(data=str(folder(real=False)), figure=tmp_path / target))
+    assert error.value.field == "--figure"
 
 
 @pytest.mark.parametrize("power", [-0.1, 1.5, float("nan")])
 def test_a_power_out_of_range(power: float, folder: Folder):
-    with pytest.raises(InputError, match=rf"--power {power} is not in 0\.\.1"):
+    with pytest.raises(InputError) as error:
         stats(StatsOptions(data=str(folder(real=False)), power=power))
+    assert error.value.field == "--power"
 
 
 # -- show ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_contact_sheet(folder: Folder, tmp_path: Path, capsys: Said):
+def test_a_contact_sheet(folder: Folder, tmp_path: Path, capsys: Captured):
     root, target = folder(), tmp_path / "sheet.png"
     show(ShowOptions(target, str(root), columns=5, size=16))
     assert f"4 styles written to {target}." in capsys.readouterr().out
@@ -138,23 +153,25 @@ def test_unreadable_pictures_are_passed_over(folder: Folder, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"),
+    ("wrong", "field"),
     [
-        ({"styles": ("Baroque", "Dada")}, "--styles Dada: .* has Baroque, Cubism, Rococo, Ukiyo_e"),
-        ({"split": "testing"}, "--split testing: expected train, valid or test"),
-        ({"columns": 0}, "--columns 0 --size 96: expected at least 1"),
-        ({"size": -3}, "--columns 8 --size -3: expected at least 1"),
-        ({"target": Path("no/such/folder/sheet.png")}, "cannot be written .* name a .png or .jpg file"),
-        ({"target": Path("sheet.xyz")}, r"sheet\.xyz cannot be written .* name a \.png or \.jpg file"),
+        ({"styles": ("Baroque", "Dada")}, "--styles"),
+        ({"split": "testing"}, "--split"),
+        ({"columns": 0}, "--columns"),
+        ({"size": -3}, "--size"),
+        ({"size": 20_000}, "--size"),
+        ({"target": Path("no/such/folder/sheet.png")}, "no/such/folder/sheet.png"),
+        ({"target": Path("sheet.xyz")}, "sheet.xyz"),
     ],
 )
-def test_mistakes(wrong: dict, sentence: str, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_mistakes(wrong: dict, field: str, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(InputError, match=sentence):
+    with pytest.raises(InputError) as error:
         show(ShowOptions(data=str(folder()), **wrong))
+    assert error.value.field == field
 
 
-def test_hostile_style_names_are_shown_as_they_are(folder: Folder, tmp_path: Path, capsys: Said):
+def test_hostile_style_names_are_shown_as_they_are(folder: Folder, tmp_path: Path, capsys: Captured):
     styles = {"[red]x": 2, "a\nb": 1, "$x^$\\frac": 1, "\udcff": 1, "<script>": 1}
     root = folder({"train": styles})
     stats(StatsOptions(data=str(root), figure=tmp_path / "counts.png"))
@@ -169,21 +186,22 @@ def test_hostile_style_names_are_shown_as_they_are(folder: Folder, tmp_path: Pat
 # -- pack ----------------------------------------------------------------------------------------------------------
 
 
-def test_pack_now(folder: Folder, capsys: Said):
+def test_pack_now(folder: Folder, capsys: Captured):
     root = folder()
     pack_now(PackOptions(str(root), size=12))
     out = capsys.readouterr().out
     assert "36 pictures" in out
     assert str(pack(scan(root), 12).folder) in out
     assert "Packing" not in capsys.readouterr().out, "it was packed twice"
-    with pytest.raises(InputError, match="--size 0: expected a number of pixels"):
+    with pytest.raises(InputError) as error:
         pack_now(PackOptions(str(root), size=0))
+    assert error.value.field == "--size"
 
 
 # -- the program ---------------------------------------------------------------------------------------------------
 
 
-def test_the_program(folder: Folder, tmp_path: Path, capsys: Said):
+def test_the_program(folder: Folder, tmp_path: Path, capsys: Captured):
     root = folder()
     assert main(["--data", str(root), "--json"]) == 0  # stats is what it does when no command is named
     assert json.loads(capsys.readouterr().out)["train"] == [12, 6, 4, 3]
@@ -193,7 +211,7 @@ def test_the_program(folder: Folder, tmp_path: Path, capsys: Said):
     assert len(list((tmp_path / "other" / "packs").glob("*-12"))) == 1
 
 
-def test_the_environment_names_the_data(folder: Folder, capsys: Said, monkeypatch: pytest.MonkeyPatch):
+def test_the_environment_names_the_data(folder: Folder, capsys: Captured, monkeypatch: pytest.MonkeyPatch):
     root = folder(real=False)
     monkeypatch.setenv("WIKIART_DATA", str(root))
     assert main(["stats"]) == 0
@@ -203,7 +221,7 @@ def test_the_environment_names_the_data(folder: Folder, capsys: Said, monkeypatc
     assert json.loads(capsys.readouterr().out)["root"] == str(other)
 
 
-def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: Said):
+def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: Captured):
     assert main(["stats", "--data", str(tmp_path / "nowhere")]) == 2
     out, err = capsys.readouterr()
     assert err.startswith(f"wikiart-data: There is no folder {tmp_path}/nowhere; expected <folder>/")

@@ -190,7 +190,8 @@ def _write(chunks: Iterable[bytes], path: Path, budget: int) -> int:
 
 def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipfile.ZipInfo], Counter[str]]:
     """Which entry goes where: {path below the data folder: entry}. Nothing is written yet."""
-    from wikiart_data.images.manifest import PICTURE_ENDINGS, SPLITS
+    from wikiart_data.images.formats import is_picture_name
+    from wikiart_data.images.manifest import SPLITS
 
     entries = [info for info in opened.infolist() if not info.is_dir()]
     if len(entries) > MOST_FILES:
@@ -200,7 +201,7 @@ def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipf
     for info in entries:
         parts = _safe_parts(info, shown)
         hidden = any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX"
-        if hidden or not parts[-1].lower().endswith(PICTURE_ENDINGS):
+        if hidden or not is_picture_name(parts[-1]):
             notes["files left out that are no pictures (README and the like)"] += 1
         else:
             pictures.append((parts, info))

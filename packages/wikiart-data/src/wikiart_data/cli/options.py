@@ -2,34 +2,46 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 
 from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, Names
 
 
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Where the labels of a data folder come from, if not from its folders: a base for any command's options."""
+
+    labels: MaybeFile = None
+    """CSV file with the label of each picture, and its split if it has such a column (default: one
+    that lies with the pictures)."""
+    label_column: Literal["style", "artist", "genre"] = "style"
+    """What to take for the classes: the style, or the artist or genre that a CSV file names."""
+
+
 @dataclass(frozen=True)
-class StatsOptions:
+class StatsOptions(LabelOptions):
     """Pictures per style and split, and how often a balanced sampler would draw each style.
 
     Example: wikiart-data stats --data paintings --power 0.5 --figure counts.png
     """
 
     data: MaybeData = None
-    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
+    """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     power: float = 0.5
-    """Balance of sampling: 0 as the styles come, 1 every style equally often, 0.5 between."""
+    """Strength of the balanced sampler: 0 draws styles as often as they occur, 1 all equally often."""
     figure: MaybeFile = None
-    """Write a bar figure to this PNG file."""
+    """Write a bar chart to this PNG file."""
     json: bool = False
     """Print everything as JSON and nothing else."""
     cache_dir: MaybeFolder = None
-    """Where the folder's listing is remembered (default: $WIKIART_CACHE, else the user's cache)."""
+    """Cache folder, where the folder's listing is kept (default: $WIKIART_CACHE, else the user's cache)."""
 
 
 @dataclass(frozen=True)
-class ShowOptions:
-    """A contact sheet: a row a style, pictures drawn at random.
+class ShowOptions(LabelOptions):
+    """Write a contact sheet: one row per style, of pictures drawn at random.
 
     Example: wikiart-data show sheet.png --data paintings --styles Baroque Ukiyo_e
     """
@@ -39,22 +51,22 @@ class ShowOptions:
     data: MaybeData = None
     """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     split: str = "train"
-    """train, valid or test."""
+    """Split to draw from: train, valid or test."""
     styles: Names = ()
     """Only these styles (default: all)."""
     columns: int = 8
-    """Pictures a style."""
+    """Pictures per style."""
     size: int = 96
     """Side of a picture, in pixels."""
     seed: int = 0
-    """Which pictures are drawn."""
+    """Random seed for the choice of pictures."""
     cache_dir: MaybeFolder = None
-    """Where the folder's listing is remembered."""
+    """Cache folder, where the folder's listing is kept (default: $WIKIART_CACHE, else the user's cache)."""
 
 
 @dataclass(frozen=True)
-class PackOptions:
-    """Decode every picture once into the cache; training does this by itself when it is needed.
+class PackOptions(LabelOptions):
+    """Decode every picture once into the cache. Training does this by itself when needed.
 
     Example: wikiart-data pack --data paintings
     """
@@ -64,9 +76,26 @@ class PackOptions:
     size: int = 147
     """Side of the squares, in pixels (wikiart-classify at its default size uses 147)."""
     cache_dir: MaybeFolder = None
-    """Where packs are kept (default: $WIKIART_CACHE, else the user's cache)."""
+    """Cache folder, where packs are kept (default: $WIKIART_CACHE, else the user's cache)."""
     bad_limit: float = 0.01
-    """Largest share of unreadable files to accept."""
+    """Largest fraction of unreadable files to accept."""
+
+
+@dataclass(frozen=True)
+class OrganiseOptions(LabelOptions):
+    """Write the standard layout, DIR/{train,valid,test}/<Style>/*, from a folder of any layout that can be read.
+
+    Example: wikiart-data organise wikiart --to paintings
+    """
+
+    source: tyro.conf.Positional[str]
+    """The folder to read. Nothing in it is changed."""
+    to: Path
+    """The folder to make. It must not exist yet, or be empty."""
+    copy: bool = False
+    """Copy the files instead of linking to them (symbolic links)."""
+    seed: int = 0
+    """Random seed for splits that the folder does not have."""
 
 
 @dataclass(frozen=True)
@@ -79,4 +108,4 @@ class SampleOptions:
     to: MaybeFolder = None
     """Folder to write (default: the cache, where every command finds it)."""
     cache_dir: MaybeFolder = None
-    """Where the cache is (default: $WIKIART_CACHE, else the user's cache)."""
+    """Cache folder (default: $WIKIART_CACHE, else the user's cache)."""

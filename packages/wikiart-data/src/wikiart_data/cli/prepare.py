@@ -10,17 +10,18 @@ from wikiart_data.images.packed import pack
 
 
 def pack_now(options: PackOptions) -> None:
-    """Make the pack of a data folder, or check the one there is.
+    """Make the pack of a data folder, or check the existing one.
 
     Raises:
-        InputError: the data cannot be used, the size is no size, or the cache cannot be written.
+        InputError: the data cannot be used, the size is not positive, or the cache cannot be written.
     """
     if options.size < 1:
-        raise InputError(f"--size {options.size}: expected a number of pixels, such as 147.")
-    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
-    began = time.monotonic()
+        raise InputError(f"--size {options.size}: expected a number of pixels, such as 147.", field="--size")
+    root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
+    catalog = scan(root, cache_dir=options.cache_dir)
+    start = time.monotonic()
     packed = pack(catalog, options.size, cache_dir=options.cache_dir, bad_limit=options.bad_limit)
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - start
     echo(f"{len(catalog):,} pictures, {packed.images.nbytes / 1e6:,.0f} MB, {seconds:.1f} s: {packed.folder}")
 
 

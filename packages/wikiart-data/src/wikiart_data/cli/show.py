@@ -10,60 +10,77 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.images.manifest import SPLITS
-from wikiart_data.styles import canonical_name, display_name
+from wikiart_data.images.names import style_key
+from wikiart_data.styles import display_name
+
+MOST_PIXELS = 100_000_000
+"""Largest contact sheet, in pixels."""
 
 
 def show(options: ShowOptions) -> None:
     """Write a contact sheet.
 
     Raises:
-        InputError: the data cannot be used, a style is unknown, a number is not above 0, or the file cannot be
-            written.
+        InputError: the data cannot be used, a style is unknown, a number is not above 0, the sheet would be too
+            large, or the file cannot be written.
     """
     if options.split not in SPLITS:
-        raise InputError(f"--split {options.split}: expected train, valid or test.")
-    if options.columns < 1 or options.size < 1:
-        raise InputError(f"--columns {options.columns} --size {options.size}: expected at least 1 of each.")
-    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
-    wanted = tuple(canonical_name(style) for style in options.styles) or catalog.styles
-    if unknown := sorted(set(wanted) - set(catalog.styles)):
-        raise InputError(f"--styles {', '.join(unknown)}: {catalog.root} has {', '.join(catalog.styles)}.")
-    sheet = contact_sheet(catalog, options.split, wanted, options.columns, options.size, options.seed)
+        raise InputError(f"--split {options.split}: expected train, valid or test.", field="--split")
+    for option, value in (("--columns", options.columns), ("--size", options.size)):
+        if value < 1:
+            raise InputError(f"{option} {value}: expected at least 1.", field=option)
+    root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
+    catalog = scan(root, cache_dir=options.cache_dir)
+    names = {style_key(style): style for style in catalog.styles}
+    if unknown := sorted(style for style in options.styles if style_key(style) not in names):
+        raise InputError(
+            f"--styles {', '.join(unknown)}: {catalog.root} has {', '.join(catalog.styles)}.", field="--styles"
+        )
+    styles = tuple(names[style_key(style)] for style in options.styles) or catalog.styles
+    if options.columns * len(styles) * options.size**2 > MOST_PIXELS:
+        raise InputError(
+            f"The sheet would have {options.columns} × {len(styles)} pictures of {options.size} × {options.size} "
+            "pixels, too many for one file: choose --styles, or lower --columns or --size.",
+            field="--size",
+        )
+    sheet = contact_sheet(catalog, options.split, styles, options.columns, options.size, options.seed)
     try:
         sheet.save(options.target)
     except (OSError, ValueError) as error:
-        raise InputError(f"{options.target} cannot be written ({error}); name a .png or .jpg file.") from error
-    echo(f"{len(wanted)} styles written to {options.target}.")
+        raise InputError(
+            f"{options.target} cannot be written ({error}); name a .png or .jpg file.", field=options.target
+        ) from error
+    echo(f"{len(styles)} styles written to {options.target}.")
 
 
 def contact_sheet(
     catalog: Catalog, split: str, styles: tuple[str, ...], columns: int, size: int, seed: int
 ) -> Image.Image:
-    """A row a style: its name, then up to `columns` pictures squashed to squares of `size` pixels."""
+    """One row per style: its name, then up to `columns` pictures squashed to squares of `size` pixels."""
     font = ImageFont.load_default(max(10, size // 8))
     margin = max(int(font.getlength(display_name(style))) for style in styles) + 12
     sheet = Image.new("RGB", (margin + columns * size, len(styles) * size), "white")
     draw = ImageDraw.Draw(sheet)
-    for place, style in enumerate(styles):
-        top = place * size
+    for row, style in enumerate(styles):
+        top = row * size
         draw.text((6, top + size // 2), display_name(style), fill="black", font=font, anchor="lm")
-        rows = catalog.rows(split)[catalog.labels[catalog.rows(split)] == catalog.styles.index(style)]
-        # Bytes, because a folder's name may hold some that are no text.
-        dice = random.Random(f"{seed}-{style}".encode("utf-8", "surrogateescape"))
-        shuffled = dice.sample(rows.tolist(), len(rows))
+        pictures = catalog.rows(split)[catalog.labels[catalog.rows(split)] == catalog.styles.index(style)]
+        # Bytes, because a folder's name may hold some that are not text.
+        generator = random.Random(f"{seed}-{style}".encode("utf-8", "surrogateescape"))
+        shuffled = generator.sample(pictures.tolist(), len(pictures))
         for column, picture in enumerate(_readable_pictures(catalog, shuffled, columns, size)):
             sheet.paste(picture, (margin + column * size, top))
     return sheet
 
 
 def _readable_pictures(catalog: Catalog, rows: list[int], number: int, size: int) -> list[Image.Image]:
-    found: list[Image.Image] = []
+    pictures: list[Image.Image] = []
     for row in rows:
-        if len(found) == number:
+        if len(pictures) == number:
             break
         try:
             picture = decode(catalog.root / catalog.files[row], at_least=size)
         except BadPictureError:
             continue
-        found.append(picture.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0))
-    return found
+        pictures.append(picture.resize((size, size), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    return pictures

@@ -1,4 +1,4 @@
-"""`wikiart-data stats`: how many pictures there are of each style, and how often each would be drawn."""
+"""`wikiart-data stats`: how many pictures there are per style, and how often a balanced sampler draws each style."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,11 @@ from wikiart_data.styles import display_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+SHOWN = 20
+"""Most frequent and rarest styles in the terminal; with more than twice as many, those between are left out."""
+FIGURE_STYLES = 60
+"""Styles in the figure; beyond, as many of the most frequent and of the rarest."""
+
 
 def stats(options: StatsOptions) -> None:
     """Print counts and expected draws per style.
@@ -28,8 +33,11 @@ def stats(options: StatsOptions) -> None:
         InputError: the data cannot be used, the power is not in 0..1, or the figure cannot be written.
     """
     if not 0 <= options.power <= 1:
-        raise InputError(f"--power {options.power} is not in 0..1 (0 natural, 1 every style equally often).")
-    catalog = scan(find_data(options.data, options.cache_dir), cache_dir=options.cache_dir)
+        raise InputError(
+            f"--power {options.power} is not in 0..1 (0 as often as they occur, 1 all equally often).", field="--power"
+        )
+    root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
+    catalog = scan(root, cache_dir=options.cache_dir)
     draws = expected_draws(catalog, options.power)
     counts = {split: catalog.counts(split) for split in SPLITS}
     if options.figure:
@@ -37,35 +45,48 @@ def stats(options: StatsOptions) -> None:
     if options.json:
         columns = {split: counts[split].tolist() for split in SPLITS}
         facts = {"root": str(catalog.root), "fingerprint": catalog.fingerprint, "power": options.power}
-        print(json.dumps({**facts, "styles": catalog.styles, **columns, "draws": draws.round(2).tolist()}))
+        notes = {"notes": list(catalog.notes)}
+        print(json.dumps({**facts, **notes, "styles": catalog.styles, **columns, "draws": draws.round(2).tolist()}))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("style", *SPLITS, "draws", "times each"):
-        table.add_column(heading, justify="left" if heading == "style" else "right", no_wrap=True)
-    for place in np.argsort(-counts["train"], kind="stable"):
-        numbers = [f"{counts[split][place]:,}" for split in SPLITS]
-        times = draws[place] / counts["train"][place]
-        name = Text(display_name(catalog.styles[place]))  # as it is: no markup is read in it
-        table.add_row(name, *numbers, f"{draws[place]:,.0f}", f"{times:.2f}")
+    for heading in ("style", *SPLITS, "draws", "draws per picture"):
+        table.add_column(heading, justify="left" if heading == "style" else "right", no_wrap=heading != "style")
+    order = np.argsort(-counts["train"], kind="stable").tolist()
+    for label in _ends(order, SHOWN):
+        if label is None:
+            table.add_row(f"… {len(order) - 2 * SHOWN:,} more (--json lists all)")
+            continue
+        numbers = [f"{counts[split][label]:,}" for split in SPLITS]
+        per_picture = draws[label] / max(1, counts["train"][label])
+        name = Text(display_name(catalog.styles[label]))  # as it is: no markup is read in it
+        table.add_row(name, *numbers, f"{draws[label]:,.0f}", f"{per_picture:.2f}")
     table.add_section()
     table.add_row("all", *(f"{counts[split].sum():,}" for split in SPLITS), f"{draws.sum():,.0f}", "1.00")
-    console.print(table)
+    console.print(table, soft_wrap=False)
     train = counts["train"]
     echo(
-        f"\nImbalance of train {train.max() / train.min():.0f}:1; the most frequent style is "
+        f"\nImbalance of train {train.max() / max(1, train.min()):.0f}:1; the most frequent style is "
         f"{100 * train.max() / train.sum():.1f} % of it."
         + (" There is no valid split: a tenth of train was taken for it." if catalog.valid_was_cut else "")
     )
-    echo(f"'draws' is an epoch of the balanced sampler at power {options.power:g} (0 natural, 1 uniform over styles).")
+    echo(
+        f"'draws' is one epoch of the balanced sampler at power {options.power:g} (0 as often as styles occur, 1 all "
+        "equally often)."
+    )
     if options.figure:
         echo(f"Figure: {options.figure}")
+
+
+def _ends(labels: list[int], number: int) -> list[int | None]:
+    """The first and last `number` of a list, with None for what lies between; a list not much longer stays whole."""
+    return [*labels] if len(labels) <= 2 * number else [*labels[:number], None, *labels[-number:]]
 
 
 def _write_figure(catalog: Catalog, power: float, path: Path) -> None:
     try:
         counts_figure(catalog, power).savefig(path)
     except (OSError, ValueError) as error:
-        raise InputError(f"--figure {path} cannot be written ({error}); name a .png file.") from error
+        raise InputError(f"--figure {path} cannot be written ({error}); name a .png file.", field="--figure") from error
 
 
 def expected_draws(catalog: Catalog, power: float) -> np.ndarray:
@@ -75,17 +96,24 @@ def expected_draws(catalog: Catalog, power: float) -> np.ndarray:
 
 @styled
 def counts_figure(catalog: Catalog, power: float) -> "Figure":
-    """Bars: training pictures of each style, and the draws of an epoch at `power`; logarithmic."""
+    """Bar chart of training pictures per style, with the draws of an epoch at `power`; logarithmic.
+
+    Beyond 60 styles only the 30 most frequent and the 30 rarest are drawn.
+    """
     train, draws = catalog.counts("train"), expected_draws(catalog, power)
-    order = np.argsort(-train, kind="stable")
-    places = np.arange(len(order))
+    order = [
+        label for label in _ends(np.argsort(-train, kind="stable").tolist(), FIGURE_STYLES // 2) if label is not None
+    ]
+    positions = np.arange(len(order))
     figure, ((axes,),) = canvas(3.6)
-    axes.bar(places, train[order], width=0.75, color=PALE, label="training pictures")
-    axes.plot(places, draws[order], "o", color=ACCENT, markersize=4, label=f"draws an epoch at power {power:g}")
-    axes.axhline(train.sum() / len(order), color=SECOND, linewidth=1, label="every style equally often (power 1)")
+    axes.bar(positions, train[order], width=0.75, color=PALE, label="training pictures")
+    axes.plot(positions, draws[order], "o", color=ACCENT, markersize=4, label=f"draws per epoch at power {power:g}")
+    axes.axhline(train.sum() / len(train), color=SECOND, linewidth=1, label="all styles equally often (power 1)")
     axes.set_yscale("log")
-    axes.set_xticks(places, [display_name(catalog.styles[place]) for place in order], rotation=90)
+    size = {"fontsize": 5} if len(order) > FIGURE_STYLES // 2 else {}
+    axes.set_xticks(positions, [display_name(catalog.styles[label]) for label in order], rotation=90, **size)
     axes.set(xlim=(-0.6, len(order) - 0.4), ylabel="pictures")
-    axes.set_title(f"{train.sum():,} training pictures, {train.max() / train.min():.0f}:1")
+    some = f"; {len(order)} of {len(train)} styles" if len(order) < len(train) else ""
+    axes.set_title(f"{train.sum():,} training pictures, {train.max() / max(1, train.min()):.0f}:1{some}")
     axes.legend(loc="upper right")
     return figure

@@ -13,7 +13,8 @@ import numpy as np
 from wikiart_data.doctor.duplicates import LEVELS, artwork_key, groups, same_key, similar_pairs
 from wikiart_data.doctor.inspect_file import InspectedFile
 from wikiart_data.images.catalog import Catalog, artwork_of
-from wikiart_data.images.manifest import PICTURE_ENDINGS, SPLITS
+from wikiart_data.images.formats import is_picture_name
+from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.packed import BAD_LIMIT
 from wikiart_data.styles import STYLES, canonical_name
 
@@ -81,7 +82,7 @@ class Lying:
         file = "/".join(parts)
         if any(part.startswith(".") for part in parts):
             self.hidden.append(file)
-        elif not file.lower().endswith(PICTURE_ENDINGS):
+        elif not is_picture_name(parts[-1]):
             self.others.append(file)
         elif self.whole:
             split = parts[0] if len(parts) > 1 and parts[0] in SPLITS else "?"

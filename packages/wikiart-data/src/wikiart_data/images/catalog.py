@@ -1,11 +1,12 @@
-"""What is in a data folder: `scan(root) -> Catalog`, remembered so that a second start need not walk it again."""
+"""What is in a data folder: `scan(root) -> Catalog`. The listing is cached, so that a second start need not walk."""
 
 import csv
 import difflib
 import hashlib
 import os
-import re
 import sys
+from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,16 +15,25 @@ import numpy as np
 
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.images.manifest import SPLITS, Listing, check_layout, read_manifest, walk_folder
-from wikiart_data.styles import canonical_name
+from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS
+from wikiart_data.images.label_tables import LabelColumn, LabelTable, match_table
+from wikiart_data.images.layout import DataSource, Layout, find_layout
+from wikiart_data.images.manifest import SPLITS, Listing, read_manifest, walk_folder
+from wikiart_data.images.names import artist_of, artwork_of, clean_name, style_key
+from wikiart_data.styles import STYLES
 
-VALID_SHARE = 0.1
-_ROBOFLOW = re.compile(r"_(?:jpe?g|png|webp)\.rf\.[0-9A-Za-z]+$", re.IGNORECASE)
+HELD_OUT_FRACTION = 0.1
+"""Fraction of each style's artworks that valid, and test, get where the data folder has no such split."""
+
+_FEWEST_MATCHES = 0.5
+"""A label table is refused if fewer of its rows have a picture in the folder."""
+_NAMES_SHOWN = 3
+_printed: set[tuple[str, tuple[str, ...]]] = set()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalog:
-    """The pictures of a data folder, in one fixed order: by split, then style, then name.
+    """The pictures of a data folder, in one fixed order: by split (as found), then style, then name.
 
     Two catalogs are equal if they list the same files of the same folder with the same labels, splits, sizes and
     times.
@@ -32,7 +42,7 @@ class Catalog:
     root: Path
     """The data folder."""
     styles: tuple[str, ...]
-    """The class list: the style folders of train, sorted. A label is a place in it."""
+    """The class list: the styles of train, sorted. A label is an index into it."""
     files: tuple[str, ...]
     """(N,) paths below `root`, with forward slashes."""
     labels: np.ndarray
@@ -44,7 +54,15 @@ class Catalog:
     times: np.ndarray
     """(N,) int64, modification time in nanoseconds."""
     valid_was_cut: bool = False
-    """True if the folder has no valid split and a share of train was taken for it."""
+    """True if the folder has no valid split and a seeded tenth of train's artworks was taken for it."""
+    table: str = ""
+    """Names of the CSV files that labels and splits come from; '' if they come from the folders."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what a user should know: which split is used, which files are not read."""
+    source: str = ""
+    """What `scan` takes to give this catalog again: the folder, with table and column if they were chosen."""
+    table_artists: tuple[str, ...] = ()
+    """(N,) artist of each picture by the label table, '' if it does not say; empty without a table."""
 
     def __len__(self) -> int:
         return len(self.files)
@@ -64,7 +82,7 @@ class Catalog:
         return hash((self.root, self.fingerprint))
 
     def rows(self, split: str) -> np.ndarray:
-        """(n,) int64: the places of one split's pictures in this catalog."""
+        """(n,) int64: the indices of one split's pictures in this catalog."""
         return np.flatnonzero(self.splits == split)
 
     def counts(self, split: str) -> np.ndarray:
@@ -73,111 +91,297 @@ class Catalog:
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits over every path and size: the same for a copy of the folder elsewhere."""
+        """16 hex digits over every path and size: the same for a copy of the folder elsewhere.
+
+        Where a table decides on labels and splits, they are part of it.
+        """
         digest = hashlib.sha256()
         for file, size in zip(self.files, self.sizes.tolist(), strict=True):
             digest.update(f"{file}\0{size}\0".encode("utf-8", "surrogateescape"))
+        if self.table:
+            digest.update("\0".join(self.styles).encode("utf-8", "surrogateescape"))
+            digest.update(self.labels.tobytes() + self.splits.tobytes())
         return digest.hexdigest()[:16]
 
     @cached_property
     def artists(self) -> tuple[str, ...]:
-        """(N,) artist of each picture, '' if unknown: from `artists.csv` if there is one, else `<artist>_<title>`."""
+        """(N,) artist of each picture, '' if unknown.
+
+        From `artists.csv` in the folder (columns file, artist), else the label table, else `<artist>_<title>.jpg`.
+        """
         listed = _read_artists(self.root / "artists.csv")
-        return tuple(listed.get(file, artist_of(file)) for file in self.files)
+        by_table = self.table_artists or ("",) * len(self)
+        return tuple(
+            listed.get(file) or artist or artist_of(file) for file, artist in zip(self.files, by_table, strict=True)
+        )
 
 
-def artist_of(file: str) -> str:
-    """The artist in a name like `claude-monet_water-lilies.jpg`, or '' if the name carries none."""
-    artist, underscore, _ = _ROBOFLOW.sub("", _stem(file)).partition("_")
-    return artist if underscore else ""
+def scan(
+    root: Path | str,
+    *,
+    labels: Path | None = None,
+    label_column: LabelColumn | None = None,
+    seed: int = 0,
+    cache_dir: Path | None = None,
+) -> Catalog:
+    """Read a data folder: names, sizes and times; a file is opened only if its ending is not a known one.
 
+    Four layouts are understood:
 
-def artwork_of(file: str) -> str:
-    """What variants of one artwork share: the file's stem without Roboflow's `_jpg.rf.<hash>`."""
-    return _ROBOFLOW.sub("", _stem(file)).lower()
+    - `<root>/{train,valid,test}/<Style>/*`, in any case; `val`, `validation` and `dev` are valid too. valid and test
+      may be missing. Without valid, a seeded tenth of train's artworks is taken for it, style by style.
+    - `<root>/<Style>/*`: a seeded tenth of each style's artworks is valid, another is test.
+    - pictures with a CSV file of labels, and of splits if it has them (see `label_tables`), found in the folder or
+      passed as `labels`.
+    - Roboflow's "Multi-Class" export, which is a `_classes.csv` in each split folder.
 
+    The class list comes from train, and a style is the same style in any spelling (`Art Nouveau`, `art-nouveau`,
+    decomposed Unicode). Variants of one artwork (`…_jpg.rf.<hash>.jpg`) stay in one split wherever a split is cut.
+    Folders and files whose name begins with a dot are ignored. `notes` of the catalog says what was left out; it is
+    printed once per process.
 
-def _stem(file: str) -> str:
-    name = file.rpartition("/")[2]  # every start asks it of every file, and a Path would be most of the work
-    return name.rpartition(".")[0] or name
-
-
-def scan(root: Path | str, *, seed: int = 0, cache_dir: Path | None = None) -> Catalog:
-    """Read a data folder's layout. Only names, sizes and times are looked at, no picture is opened.
-
-    The class list comes from train; valid and test are mapped to it by name, so a split that lacks styles maps right.
-    Folders and files whose name begins with a dot are ignored. Without a valid split, a seeded tenth of train is
-    taken for it, style by style, variants of one artwork together.
-
-    The listing is remembered in the cache. A second scan trusts it while every folder's modification time stands and
+    The listing is kept in the cache. A second scan trusts it as long as every folder's modification time stands and
     the files (beyond 20,000: a random 20,000 of them) still have their size and time.
 
+    Args:
+        root: the data folder; also `DIR[:FILE.csv][:style|artist|genre]` or `FILE.csv`, as `--data` takes it.
+        labels: a CSV file of labels.
+        label_column: what to learn, for pictures with a table: style, artist or genre. Artists are also read from
+            file names and `artists.csv`.
+        seed: of the splits that are cut.
+        cache_dir: where the listing is kept (default: `cache_root()`).
+
     Raises:
-        InputError: the folder is missing, cannot be read or has another layout; the sentence names what was found
+        InputError: the folder is missing, cannot be read or has another layout; the sentence says what was found
             and expected.
     """
-    root = Path(root).expanduser().absolute()
+    source = DataSource.parse(root)
+    if labels is not None or label_column is not None:
+        labels = source.labels if labels is None else labels.expanduser().absolute()
+        source = DataSource(source.root, labels, label_column or source.column)
     try:
-        check_layout(root)
-        listing = read_manifest(root, cache_dir) or walk_folder(root, cache_dir)
-    except OSError as error:  # no permission, a name that is too long, a folder that went away meanwhile
-        raise InputError(f"{printable(str(error.filename or root))} cannot be read: {error.strerror}.") from error
-    return _catalog(root, listing, seed)
+        layout = find_layout(source)
+        folders = [folder.path for folder in layout.folders]
+        listing = read_manifest(source.root, folders, cache_dir) or walk_folder(source.root, folders, cache_dir)
+    except OSError as error:  # no permission, a name that is too long, a folder that vanished meanwhile
+        path = printable(str(error.filename or source.root))
+        raise InputError(f"{path} cannot be read: {error.strerror}.", field=path) from error
+    if not listing.files:
+        unread = _unread_note(listing)
+        detail = f" {unread}" if unread else ""
+        raise InputError(
+            f"{printable(str(source.root))} holds no pictures that can be read.{detail}", field=source.root
+        )
+    catalog = _build(source, layout, listing, seed)
+    _print_notes(catalog)
+    return catalog
 
 
-def _catalog(root: Path, listing: Listing, seed: int) -> Catalog:
-    splits, folders = [], []
-    for file in listing.files:
-        split, folder, _ = file.split("/", 2)
-        splits.append(sys.intern(split))  # not a string of its own for each of a million files
-        folders.append(sys.intern(folder))
-    names = {folder: canonical_name(folder) for folder in set(folders)}
-    in_train = {names[folder] for folder, split in zip(folders, splits, strict=True) if split == "train"}
-    for folder in (f for f in listing.folders if f.startswith("train/")):
-        if canonical_name(folder.removeprefix("train/")) not in in_train:
-            raise InputError(
-                f"{printable(str(root / folder))} holds no pictures. Add some, or remove the folder from every "
-                "split: a style cannot be learned from nothing."
-            )
-    styles = tuple(sorted(in_train))
-    for folder in (f for f in listing.folders if not f.startswith("train/")):
-        name = canonical_name(folder.partition("/")[2])
-        if name not in in_train:
-            near = difflib.get_close_matches(name, styles, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise InputError(
-                f"{printable(str(root / folder))} is a style that train does not have.{hint} "
-                "Rename or remove the folder, or add the style to train."
-            )
-    place = {name: label for label, name in enumerate(styles)}
+def _print_notes(catalog: Catalog) -> None:
+    """Once per process: several functions of one command scan the same folder."""
+    key = (str(catalog.root), catalog.notes)
+    if key not in _printed and os.environ.get("RANK", "0") == "0":
+        _printed.add(key)
+        for note in catalog.notes:
+            echo(note)
+
+
+@dataclass
+class _Labelled:
+    """Pictures of a listing with their class; parallel sequences."""
+
+    rows: Sequence[int]
+    """Indices into the listing's files."""
+    names: Sequence[str]
+    """Class of each as written; spellings are not yet joined."""
+    splits: Sequence[str]
+    """'train', 'valid', 'test', or '' where splits are still to be cut."""
+    artists: Sequence[str] = ()
+    """By the label table; empty without one."""
+    notes: tuple[str, ...] = ()
+
+
+def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> Catalog:
+    labelled = _label_files(source, layout, listing)
+    spelling = _spellings(labelled.names, labelled.splits)
+    keys = [style_key(name) for name in labelled.names]
+    in_train = {key for key, split in zip(keys, labelled.splits, strict=True) if split in ("train", "")}
+    if layout.form == "splits" and source.column == "style":
+        _check_folders(source.root, layout, listing, in_train, spelling)
+    styles = tuple(sorted(spelling[key] for key in in_train))
+    label_of = {key: styles.index(spelling[key]) for key in in_train}
+    files, splits = listing.files, labelled.splits
     order = sorted(
-        range(len(splits)),
-        key=lambda i: (SPLITS.index(splits[i]), place[names[folders[i]]], listing.files[i]),
+        (place for place in range(len(keys)) if keys[place] in in_train),
+        key=lambda place: (SPLITS.index(splits[place] or "train"), label_of[keys[place]], files[labelled.rows[place]]),
     )
+    rows = [labelled.rows[place] for place in order]
     catalog = Catalog(
-        root=root,
+        root=source.root,
         styles=styles,
-        files=tuple(listing.files[i] for i in order),
-        labels=np.array([place[names[folders[i]]] for i in order], dtype=np.int64),
-        splits=np.array([splits[i] for i in order], dtype="<U5"),
-        sizes=listing.sizes[order],
-        times=listing.times[order],
+        files=tuple(files[row] for row in rows),
+        labels=np.array([label_of[keys[place]] for place in order], dtype=np.int64),
+        splits=np.array([splits[place] or "train" for place in order], dtype="<U5"),
+        sizes=listing.sizes[rows],
+        times=listing.times[rows],
+        table=layout.table.names if layout.table else "",
+        source=str(source),
+        table_artists=tuple(labelled.artists[place] for place in order) if labelled.artists else (),
     )
-    return catalog if "valid" in splits else _cut_valid(catalog, seed)
+    notes = list(labelled.notes)
+    if len(order) < len(keys):
+        notes.append(f"{len(keys) - len(order):,} pictures of classes that train does not have are left out.")
+    if not any(splits):
+        catalog = _cut(catalog, seed, ("valid", "test"))
+        notes.append(
+            "The folder has no splits: of each style's artworks, a seeded tenth is used for valid and another for test."
+        )
+    elif "valid" not in splits:
+        catalog = _cut(catalog, seed, ("valid",))
+    if not len(catalog.rows("test")):
+        notes.append("There is no test split: results are measured on valid.")
+    if layout.unused:
+        notes.append(f"Not used in {printable(str(source.root))}: {_shown([f'{name}/' for name in layout.unused])}.")
+    if unread := _unread_note(listing):
+        notes.append(unread)
+    return replace(catalog, notes=tuple(notes))
 
 
-def _cut_valid(catalog: Catalog, seed: int) -> Catalog:
-    """Take a tenth of each style's artworks out of train; a style with fewer than four keeps them all."""
+def _label_files(source: DataSource, layout: Layout, listing: Listing) -> _Labelled:
+    folder_of = {folder.path: folder for folder in layout.folders}
+    folders = [folder_of[file.rpartition("/")[0]] for file in listing.files]
+    if layout.table is not None:
+        return _label_by_table(source, layout.table, listing, [folder.style for folder in folders])
+    splits = [folder.split for folder in folders]
+    if source.column == "style":
+        return _Labelled(range(len(folders)), [folder.style for folder in folders], splits)
+    if source.column == "genre":
+        raise InputError(
+            f"{printable(str(source.root))} has no CSV file with a column 'genre'; name one with --labels FILE.",
+            field="--label-column",
+        )
+    listed = _read_artists(source.root / "artists.csv")
+    artists = [listed.get(file) or artist_of(file) for file in listing.files]
+    rows = [row for row, artist in enumerate(artists) if artist]
+    if not rows:
+        raise InputError(
+            f"{printable(str(source.root))} names no artist: neither in file names like <artist>_<title>.jpg nor in a "
+            "file artists.csv with the columns file, artist.",
+            field="--label-column",
+        )
+    unknown = len(artists) - len(rows)
+    notes = (f"{unknown:,} pictures of unknown artists are left out.",) if unknown else ()
+    return _Labelled(rows, [artists[row] for row in rows], [splits[row] for row in rows], notes=notes)
+
+
+def _label_by_table(source: DataSource, table: LabelTable, listing: Listing, folders: Sequence[str]) -> _Labelled:
+    match = match_table(table, listing.files, dict(zip(listing.files, folders, strict=True)))
+    first = printable(match.missing[0]) if match.missing else ""
+    if len(match.missing) > (1 - _FEWEST_MATCHES) * len(table.rows):
+        raise InputError(
+            f"{table.names} names {len(table.rows):,} pictures, and {len(match.missing):,} of them are not in "
+            f"{printable(str(source.root))} (first: {first}): point --data to the folder of the pictures, "
+            "or --labels to their table.",
+            field=table.paths[0],
+        )
+    rows = [row for row, file in enumerate(listing.files) if file in match.files]
+    entries = [match.files[listing.files[row]] for row in rows]
+    splits = [entry.split for entry in entries]
+    if not any(split in ("train", "") for split in splits):
+        raise InputError(f"{table.names} has no pictures for training.", field=table.paths[0])
+    counts = Counter(splits)
+    parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
+    what = "Labels and splits" if table.has_splits and table.has_labels else "Splits" if table.has_splits else "Labels"
+    notes = [f"{what} ({table.column}) are from {table.names}{f': {parts}' if table.has_splits else ''}."]
+    left_out = [
+        (len(match.missing), f"rows of {table.names} have no picture in the folder (first: {first})"),
+        (match.unlabelled, f"pictures have no {table.column} in it, or several, and are left out"),
+        (match.unlisted, "pictures are not in it and are left out"),
+    ]
+    for name, count in match.other_splits.most_common(_NAMES_SHOWN):
+        left_out.append((count, f"pictures of its subset '{printable(name)}' are left out"))
+    notes += [f"{count:,} {sentence}." for count, sentence in left_out if count]
+    names, artists = [entry.label for entry in entries], [entry.artist for entry in entries]
+    return _Labelled(rows, names, splits, artists, tuple(notes))
+
+
+def _spellings(names: Sequence[str], splits: Sequence[str]) -> dict[str, str]:
+    """`style_key` → how the style is written: as WikiArt does, else as most pictures of train have it."""
+    votes: dict[str, Counter[tuple[bool, str]]] = defaultdict(Counter)
+    for (name, split), count in Counter(zip(names, splits, strict=True)).items():
+        votes[style_key(name)][split in ("train", ""), sys.intern(clean_name(name) or name)] += count
+    return {
+        key: key if key in STYLES else max(counter, key=lambda vote: (vote[0], counter[vote], vote[1]))[1]
+        for key, counter in votes.items()
+    }
+
+
+def _check_folders(root: Path, layout: Layout, listing: Listing, in_train: set[str], spelling: dict[str, str]) -> None:
+    """Refuse style folders without pictures in train, and styles that only valid or test have.
+
+    Raises:
+        InputError: there is one; `field` is the folder.
+    """
+    unread = {file.rpartition("/")[0]: kind for file, kind in zip(listing.unread, listing.unread_kinds, strict=True)}
+    for folder in layout.folders:
+        path = printable(str(root / folder.path))
+        key = style_key(folder.style)
+        if key in in_train:
+            continue
+        if folder.split == "train":
+            kind = unread.get(folder.path)
+            why = f"only {kind} files, which cannot be read. {_remedy(kind)}" if kind else "no pictures."
+            raise InputError(
+                f"{path} holds {why} Add some, or remove the folder from every split: a style cannot be learned from "
+                "nothing.",
+                field=root / folder.path,
+            )
+        styles = [spelling[key] for key in sorted(in_train)]
+        near = difflib.get_close_matches(clean_name(folder.style), styles, n=1)
+        hint = f" Did you mean {printable(near[0])}?" if near else ""
+        raise InputError(
+            f"{path} is a style that train does not have.{hint} Rename or remove the folder, or add the style to "
+            "train.",
+            field=root / folder.path,
+        )
+
+
+def _unread_note(listing: Listing) -> str:
+    """Which pictures are not read, and what to install for them."""
+    if not listing.unread:
+        return ""
+    kinds = Counter(listing.unread_kinds)
+    parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
+    plugin = next((kind for kind in kinds if kind in PLUGINS), None)
+    return (
+        f"{len(listing.unread):,} {'picture is' if len(listing.unread) == 1 else 'pictures are'} not read: {parts} "
+        f"({_shown(listing.unread)}). {_remedy(plugin)}"
+    ).rstrip()
+
+
+def _remedy(kind: str | None) -> str:
+    return f"HEIC and JPEG XL need the extra 'formats': {FORMATS_EXTRA}." if kind in PLUGINS else ""
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+    return ", ".join(printable(name) for name in names[:_NAMES_SHOWN]) + more
+
+
+def _cut(catalog: Catalog, seed: int, into: Sequence[str]) -> Catalog:
+    """Move a tenth of each style's artworks from train to each of these splits; fewer than four stay in train."""
     artworks: list[dict[str, list[int]]] = [{} for _ in catalog.styles]
     for row in catalog.rows("train").tolist():
         artworks[catalog.labels[row]].setdefault(artwork_of(catalog.files[row]), []).append(row)
     splits = catalog.splits.copy()
     for rows_of in artworks:
-        # The order is by name alone, so an artwork that lies in two styles is nearly always taken out of both; two
-        # styles that number their files 0001.jpg, 0002.jpg, … still give a tenth each.
+        # The order is by name alone, so an artwork that lies in two styles nearly always goes to the same split in
+        # both; two styles that number their files 0001.jpg, 0002.jpg, … still give a tenth each.
         order = sorted(rows_of, key=lambda name: _digest(f"{seed}-{name}"))
-        for name in order[: max(1, round(VALID_SHARE * len(order))) if len(order) >= 4 else 0]:
-            splits[rows_of[name]] = "valid"
+        number = max(1, round(HELD_OUT_FRACTION * len(order))) if len(order) >= 4 else 0
+        for place, split in enumerate(into):
+            for name in order[place * number : (place + 1) * number]:
+                splits[rows_of[name]] = split
     return replace(catalog, splits=splits, valid_was_cut=True)
 
 
@@ -193,22 +397,43 @@ def _read_artists(path: Path) -> dict[str, str]:
         return {}
 
 
-def find_data(data: str | Path | None = None, cache_dir: Path | None = None) -> Path:
-    """The data folder, said on the console. The sample set is built at its first use (a minute).
+def find_data(
+    data: str | Path | None = None,
+    cache_dir: Path | None = None,
+    *,
+    labels: Path | None = None,
+    label_column: LabelColumn | None = None,
+) -> Path:
+    """The data folder to use, printed as the first line of a command.
+
+    Args:
+        data: what `--data` says; without it `$WIKIART_DATA`, without that the sample set, which is built at its first
+            use (a minute).
+        cache_dir: where the sample set is kept (default: `cache_root()`).
+        labels: what `--labels` says: a CSV file of labels for the folder.
+        label_column: what `--label-column` says: style, artist or genre.
+
+    Returns:
+        What `scan` takes: the folder, with labels and column appended if they were chosen.
 
     Raises:
-        InputError: the folder's name is empty.
+        InputError: the folder's name is empty, or labels are named for the sample set.
     """
-    if data is not None:
-        if not str(data).strip():  # the shell's answer to "$FOLDER" where no FOLDER is set
-            raise InputError("--data is empty: name a folder, or leave --data out for the built-in sample set.")
-        echo(f"Data: {data}")
-        return Path(data).expanduser()
-    if named := os.environ.get("WIKIART_DATA"):
-        echo(f"Data: {named} (from WIKIART_DATA)")
-        return Path(named).expanduser()
-    from wikiart_data.sample import sample_root
+    origin = ""
+    if data is None and (variable := os.environ.get("WIKIART_DATA")):
+        data, origin = variable, " (from WIKIART_DATA)"
+    if data is None:
+        if labels is not None or label_column not in (None, "style"):
+            option = "--labels" if labels is not None else "--label-column"
+            raise InputError(f"{option} needs a data folder of your own: name it with --data.", field=option)
+        from wikiart_data.sample import sample_root
 
-    root = sample_root(cache_dir, say=echo)
-    echo("Data: the built-in sample set, painted by this toolkit (use --data DIR for your own paintings).")
-    return root
+        root = sample_root(cache_dir, say=echo)
+        echo("Data: the built-in sample set, painted by this toolkit (use --data DIR for your own paintings).")
+        return root
+    source = DataSource.parse(data)
+    echo(f"Data: {data}{origin}")
+    if labels is None and label_column is None:
+        return Path(data).expanduser()
+    labels = source.labels if labels is None else labels.expanduser().absolute()
+    return Path(str(DataSource(source.root, labels, label_column or source.column)))
