@@ -14,8 +14,8 @@ from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.guessed_tables import guessed_tables
-from wikiart_data.results.statistics import bootstrap_mean, feature_scale, in_top_k, kid, proportion
+from wikiart_data.results.guessed_tables import bootstrap_mean, guessed_tables, kid, proportion
+from wikiart_data.results.statistics import feature_scale, in_top_k
 from wikiart_data.sample import is_sample_set
 from wikiart_data.styles import display_name
 from wikiart_data.training.run import read_run_record

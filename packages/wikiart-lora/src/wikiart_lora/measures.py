@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wikiart_data.results.statistics import bootstrap_mean, proportion
+from wikiart_data.results.guessed_tables import bootstrap_mean, proportion
 
 SMALL = 16
 """Side of the small pictures that stand for what is where; finer detail is the brush."""

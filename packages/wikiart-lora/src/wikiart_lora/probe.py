@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wikiart_data.console import track
-from wikiart_data.results.statistics import proportion
+from wikiart_data.results.guessed_tables import proportion
 from wikiart_data.sample.build import scene_of
 from wikiart_data.sample.scenes import SCENES
 from wikiart_data.training.muon import Muon, muon_groups

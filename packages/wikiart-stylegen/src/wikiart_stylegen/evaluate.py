@@ -16,8 +16,8 @@ from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.guessed_tables import guessed_tables
-from wikiart_data.results.statistics import bootstrap_mean, in_top_k, kid, proportion
+from wikiart_data.results.guessed_tables import bootstrap_mean, guessed_tables, kid, proportion
+from wikiart_data.results.statistics import in_top_k
 from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import find_model, read_run_record

@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from wikiart_data.results.folder import write_figure, write_figures, write_results
     from wikiart_data.results.page import renew_page, write_page
     from wikiart_data.results.serialization import from_plain, json_text, to_plain
+    from wikiart_data.results.statistics import Estimate
     from wikiart_data.results.tables import Number, Table, html_table, markdown_table, print_table
 
 __all__ = [
+    "Estimate",
     "Number",
     "Table",
     "from_plain",
@@ -28,6 +30,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Estimate": "statistics",
     "Number": "tables",
     "Table": "tables",
     "from_plain": "serialization",

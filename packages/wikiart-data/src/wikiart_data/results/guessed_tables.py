@@ -7,8 +7,12 @@ A result holds figures in one of two shapes, `"top1": 0.5, "top1_interval": [0.4
 import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
+from wikiart_data.results import statistics as statistics_of_images
 from wikiart_data.results.tables import Table
 from wikiart_data.styles import display_name
 
@@ -295,3 +299,18 @@ def _is(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return False
     return isinstance(value, kind) and not (isinstance(value, float) and not math.isfinite(value))
+
+
+def proportion(successes: np.ndarray) -> dict[str, Any]:
+    """Temporary: `statistics.proportion` as a dict."""
+    return asdict(statistics_of_images.proportion(successes))
+
+
+def bootstrap_mean(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
+    """Temporary: `statistics.bootstrap_mean` as a dict."""
+    return asdict(statistics_of_images.bootstrap_mean(values, seed))
+
+
+def kid(real: Any, generated: Any, scale: float | None = None, seed: int = 0) -> dict[str, Any]:
+    """Temporary: `statistics.kid` as a dict."""
+    return asdict(statistics_of_images.kid(real, generated, scale, seed))

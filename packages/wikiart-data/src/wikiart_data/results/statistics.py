@@ -1,48 +1,90 @@
-"""What a judge's answers say of pictures: hits, shares and means with their intervals, distances between sets.
+"""Statistics of images: proportions and means with 95 % intervals, hits in the top k, and the distance of two sets."""
 
-Features are (N, d), probabilities (N, styles). Every interval holds 95 %.
-"""
-
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binomtest
-from torch import Tensor
 
-BOOTSTRAPS = 2000
-"""Draws of a mean's interval; each is a weighted sum."""
-HALVES = 200
-"""Half samples of a KID's interval; each is a distance of its own."""
+from wikiart_data.results.tables import Number
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def wilson(in_top_k: int, number: int) -> list[float]:
-    """The interval of a share, hits of a number of pictures (Wilson 1927): low, high."""
-    interval = binomtest(in_top_k, number).proportion_ci(method="wilson")
-    return [float(interval.low), float(interval.high)]
+BOOTSTRAP_SAMPLES = 2000
+"""Bootstrap samples for the interval of a mean; each costs one weighted sum."""
+KID_SAMPLES = 200
+"""Half samples for the interval of a KID; each costs one distance."""
 
 
-def proportion(in_top_k: np.ndarray) -> dict[str, Any]:
-    """A share of pictures and Wilson's interval: (N,) bool → value, interval, n."""
-    return {"value": float(in_top_k.mean()), "interval": wilson(int(in_top_k.sum()), len(in_top_k)), "n": len(in_top_k)}
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic with its uncertainty; `asdict` gives the form that result.json holds.
+
+    Args:
+        value: the statistic.
+        interval: low and high end of its 95 % interval.
+        n: how many images it was computed from.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    n: int
+
+    def number(self, unit: str = "", digits: int = 1, baseline: float | None = None) -> Number:
+        """A cell for a `Table`."""
+        return Number(self.value, unit, digits, self.interval, baseline=baseline)
 
 
-def bootstrap_mean(values: np.ndarray, seed: int = 0) -> dict[str, Any]:
-    """A mean over pictures and its bootstrap interval: (N,) float → value, interval, n."""
-    random, number = np.random.default_rng(seed), len(values)
-    drawn = random.multinomial(number, np.full(number, 1 / number), size=BOOTSTRAPS) @ values / number
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return {"value": float(values.mean()), "interval": [float(low), float(high)], "n": number}
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % score interval of a proportion (Wilson 1927, J. Am. Stat. Assoc. 22), as (low, high)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
-def in_top_k(probabilities: Tensor, wanted: Tensor, first: int) -> np.ndarray:
-    """(N,) bool: is the wanted style (N,) among the judge's `first` likeliest of (N, C)?"""
-    first = min(first, probabilities.shape[1])
-    return (probabilities.topk(first, dim=1).indices == wanted[:, None]).any(dim=1).numpy()
+def proportion(successes: np.ndarray) -> Estimate:
+    """The proportion of True and its Wilson interval.
+
+    Args:
+        successes: (N,) bool, at least one.
+    """
+    return Estimate(float(successes.mean()), wilson(int(successes.sum()), len(successes)), len(successes))
 
 
-def squared_mmd(real: Tensor, painted: Tensor) -> float:
-    """KID: unbiased MMD² with the kernel (x·y / d + 1)³ (Bińkowski et al. 2018, §4); at least two of each."""
-    x, y = real.double(), painted.double()
+def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
+    """The mean and its percentile bootstrap interval (Efron 1979, Ann. Stat. 7).
+
+    Args:
+        values: (N,) float, at least one.
+        seed: of the bootstrap samples.
+    """
+    random, n = np.random.default_rng(seed), len(values)
+    means = random.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES) @ values / n
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(float(values.mean()), (float(low), float(high)), n)
+
+
+def in_top_k(probabilities: "Tensor", labels: "Tensor", k: int) -> np.ndarray:
+    """Whether each label is among the k most probable classes, as (N,) bool.
+
+    Args:
+        probabilities: (N, C) float; logits do as well.
+        labels: (N,) int.
+        k: at most C classes are looked at.
+    """
+    k = min(k, probabilities.shape[1])
+    return (probabilities.topk(k, dim=1).indices == labels[:, None]).any(dim=1).numpy()
+
+
+def squared_mmd(real: "Tensor", generated: "Tensor") -> float:
+    """The unbiased squared MMD with the kernel (x·y / d + 1)³ (Bińkowski et al. 2018, §4).
+
+    Args:
+        real: (n, d) float, n at least 2.
+        generated: (m, d) float, m at least 2.
+    """
+    x, y = real.double(), generated.double()
     dimension = x.shape[1]
     within_x, within_y, between = ((a @ b.T / dimension + 1) ** 3 for a, b in ((x, x), (y, y), (x, y)))
     n, m = len(x), len(y)
@@ -51,26 +93,27 @@ def squared_mmd(real: Tensor, painted: Tensor) -> float:
     return float(mean_x + mean_y - 2 * between.mean())
 
 
-def feature_scale(features: Tensor) -> float:
-    """Root mean square of features (N, d): divided by it, those of judges of other widths can be compared."""
+def feature_scale(features: "Tensor") -> float:
+    """The root mean square of features (N, d): divided by it, features of different judges are comparable."""
     return features.square().mean().sqrt().clamp(min=1e-6).item()
 
 
-def kid(real: Tensor, painted: Tensor, scale: float | None = None, seed: int = 0) -> dict[str, Any]:
-    """KID, and an interval from redrawing half of the painted pictures at a time, without replacement.
+def kid(real: "Tensor", generated: "Tensor", scale: float | None = None, seed: int = 0) -> Estimate:
+    """The kernel inception distance (Bińkowski et al. 2018) with an interval from half samples of `generated`.
 
-    Half samples vary about as much around the whole as the whole does around the truth (Politis & Romano 1994).
+    Half samples are drawn without replacement; they vary about as much around the statistic of all as that varies
+    around the true value (Politis & Romano 1994).
 
     Args:
-        real: (n, d).
-        painted: (m, d).
-        scale: what features are divided by (default: the length of the real ones).
+        real: (n, d) float, features of real images.
+        generated: (m, d) float, features of generated images.
+        scale: what features are divided by (default: `feature_scale(real)`).
         seed: of the half samples.
     """
     scale = feature_scale(real) if scale is None else scale
-    real, painted = real / scale, painted / scale
-    value = squared_mmd(real, painted)
-    random, half = np.random.default_rng(seed), max(2, len(painted) // 2)
-    halves = [squared_mmd(real, painted[random.permutation(len(painted))[:half]]) for _ in range(HALVES)]
-    low, high = np.percentile(np.array(halves) - value, [2.5, 97.5])
-    return {"value": value, "interval": [float(value - high), float(value - low)], "n": len(painted)}
+    real, generated = real / scale, generated / scale
+    value = squared_mmd(real, generated)
+    random, half = np.random.default_rng(seed), max(2, len(generated) // 2)
+    samples = [squared_mmd(real, generated[random.permutation(len(generated))[:half]]) for _ in range(KID_SAMPLES)]
+    low, high = np.percentile(np.array(samples) - value, [2.5, 97.5])
+    return Estimate(value, (float(value - high), float(value - low)), len(generated))
