@@ -47,3 +47,24 @@ def test_a_muon_step_follows_the_formula():
     second = grads[1] + 0.8 * (0.8 * grads[0] + grads[1])
     expected = expected * 0.95 - 0.1 * orthogonalised(second.flatten(1)).view_as(before).float()
     assert torch.allclose(kernel, expected, atol=1e-5)
+
+
+def test_many_kernels_at_once_are_updated_as_one_by_one():
+    torch.manual_seed(0)
+    shapes = [(6, 2, 3, 3), (6, 2, 3, 3), (8, 6, 1, 1), (4, 18), (6, 2, 3, 3)]
+    together = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+    together[1].data = together[1].data.contiguous(memory_format=torch.channels_last)
+    alone = [torch.nn.Parameter(p.detach().clone()) for p in together]
+
+    def group(parameters: list[torch.nn.Parameter], kind: str) -> dict:
+        return {"params": parameters, "kind": kind, "lr": 0.1, "weight_decay": 0.5}
+
+    for kind in ("muon", "adamw"):
+        optimizers = [Muon([group(together, kind)]), *(Muon([group([p], kind)]) for p in alone)]
+        for step in range(3):
+            for index, (p, q) in enumerate(zip(together, alone, strict=True)):
+                p.grad = None if (step, index) == (1, 2) else torch.randn(p.shape)  # a parameter may miss a step
+                q.grad = p.grad
+            for optimizer in optimizers:
+                optimizer.step()
+        assert all(torch.equal(p, q) for p, q in zip(together, alone, strict=True))

@@ -1,10 +1,15 @@
 """Muon for kernels, AdamW for everything else, as one optimiser."""
 
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+# One kernel launch for many tensors, as in torch.optim's own optimisers; torch does not export these functions.
+_NAMES = ("add", "add_", "addcdiv_", "div", "lerp_", "mul", "mul_", "sqrt_")
+foreach: Any = SimpleNamespace(**{name: getattr(torch, f"_foreach_{name}") for name in _NAMES})
 
 
 class Muon(torch.optim.Optimizer):
@@ -14,10 +19,13 @@ class Muon(torch.optim.Optimizer):
     values: rare directions are learned as fast as frequent ones. The first convolution, the last layer, biases and
     norms are no such maps between hidden spaces and take AdamW's step.
 
+    `torch.optim.Muon` takes two-dimensional parameters only, not the (out, in, k, k) kernels of a convolution, and
+    cannot mix with AdamW in one optimiser, as one scheduler and one checkpoint want it.
+
     Args:
         groups: from `muon_groups`; each has `kind`, `lr` and `weight_decay`.
-        momentum: of Muon (Nesterov).
-        betas: of AdamW.
+        momentum: Nesterov momentum of Muon.
+        betas: exponential decay rates of AdamW's moments.
     """
 
     def __init__(
@@ -26,48 +34,65 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"momentum": momentum, "betas": betas, "eps": 1e-8})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Move every parameter that has a gradient."""
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Update every parameter that has a gradient; `closure` is not supported."""
         for group in self.param_groups:
-            move = self._muon if group["kind"] == "muon" else self._adamw
-            for p in group["params"]:
-                if p.grad is not None:
-                    p.mul_(1 - group["lr"] * group["weight_decay"])
-                    move(p, p.grad, self.state[p], group)
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                foreach.mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+                (self._muon if group["kind"] == "muon" else self._adamw)(parameters, group)
 
-    @staticmethod
-    def _muon(p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        if not state:
-            state["momentum"] = torch.zeros_like(p)
-        momentum = state["momentum"].mul_(group["momentum"]).add_(grad)
-        matrix = grad.add(momentum, alpha=group["momentum"]).flatten(1)
-        # Scaled so that an output changes about as much whatever the kernel's shape is.
-        scale = max(1.0, matrix.size(0) / matrix.size(1)) ** 0.5
-        p.add_(orthogonalised(matrix).view_as(p).to(p.dtype), alpha=-group["lr"] * scale)
+    def _muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """One orthogonalisation per shape of kernel, instead of one per kernel."""
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        gradients, momenta = [p.grad for p in parameters], [self.state[p]["momentum"] for p in parameters]
+        foreach.mul_(momenta, group["momentum"])
+        foreach.add_(momenta, gradients)
+        updates = foreach.add(gradients, momenta, alpha=group["momentum"])  # Nesterov
+        by_shape: dict[tuple[int, ...], list[int]] = {}
+        for index, update in enumerate(updates):
+            by_shape.setdefault((update.size(0), update[0].numel()), []).append(index)
+        for (rows, columns), indices in by_shape.items():
+            directions = orthogonalised(torch.stack([updates[i].flatten(1) for i in indices]))
+            # Scaled so that an output changes by about as much whatever the kernel's shape is.
+            rate = group["lr"] * max(1.0, rows / columns) ** 0.5
+            chosen = [parameters[i] for i in indices]
+            steps = [direction.view_as(p).to(p.dtype) for direction, p in zip(directions, chosen, strict=True)]
+            foreach.add_(chosen, steps, alpha=-rate)
 
-    @staticmethod
-    def _adamw(p: Tensor, grad: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        if not state:
-            state["step"] = 0
-            state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
-        state["step"] += 1
+    def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         low, high = group["betas"]
-        mean = state["mean"].lerp_(grad, 1 - low)
-        square = state["square"].lerp_(grad.square(), 1 - high)
-        spread = (square / (1 - high ** state["step"])).sqrt_().add_(group["eps"])
-        p.addcdiv_(mean, spread, value=-group["lr"] / (1 - low ** state["step"]))
+        by_step: dict[int, list[Tensor]] = {}
+        for p in parameters:
+            state = self.state[p]
+            if not state:
+                state["step"] = 0
+                state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
+            state["step"] += 1
+            by_step.setdefault(state["step"], []).append(p)
+        for step, chosen in by_step.items():
+            gradients = [p.grad for p in chosen]
+            means, squares = ([self.state[p][name] for p in chosen] for name in ("mean", "square"))
+            foreach.lerp_(means, gradients, 1 - low)
+            foreach.lerp_(squares, foreach.mul(gradients, gradients), 1 - high)
+            spreads = foreach.div(squares, 1 - high**step)
+            foreach.sqrt_(spreads)
+            foreach.add_(spreads, group["eps"])
+            foreach.addcdiv_(chosen, means, spreads, value=-group["lr"] / (1 - low**step))
 
 
-def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
-    """Push a matrix's singular values towards 1 by Newton-Schulz iteration (Jordan et al. 2024); (m, n) → (m, n) bf16.
+def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Push singular values towards 1 by Newton-Schulz iteration (Jordan et al. 2024): (…, m, n) → (…, m, n) bf16.
 
     The quintic's coefficients trade exactness for speed: after five steps singular values lie in about 0.7..1.2,
     which is all that the optimiser needs, and bf16 is precise enough.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.bfloat16()
-    x = x / (x.norm() + 1e-7)
-    tall = x.size(0) > x.size(1)
+    x = matrices.bfloat16()
+    x = x / (x.flatten(-2).norm(dim=-1)[..., None, None] + 1e-7)
+    tall = x.size(-2) > x.size(-1)
     x = x.mT if tall else x
     for _ in range(steps):
         gram = x @ x.mT
@@ -76,13 +101,13 @@ def orthogonalised(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 def muon_groups(network: nn.Module, lr: float, weight_decay: float, first: str = "stem.") -> list[dict[str, Any]]:
-    """Share a network's parameters between Muon and AdamW.
+    """Divide a network's parameters between Muon and AdamW.
 
     Args:
-        network: any convolutional network, or a module that holds one.
-        lr: of Muon; AdamW's is 0.15 times that.
+        network: any convolutional network, or a module that contains one.
+        lr: learning rate of Muon; AdamW's is 0.15 times that.
         weight_decay: of Muon's kernels; AdamW's parameters are not decayed.
-        first: what only the name of the first convolution's weight holds; AdamW takes it.
+        first: part of the name of the first convolution, which AdamW takes.
     """
     named = list(network.named_parameters())
     kernels = [p for name, p in named if p.ndim == 4 and first not in name]
