@@ -3,14 +3,12 @@
 import errno
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 from wikiart_data.errors import InputError
-from wikiart_data.files import write_bytes
 from wikiart_data.training import checkpoints as checkpoints_module
 from wikiart_data.training.checkpoints import load_checkpoint, save_checkpoint
 from wikiart_data.training.run import Run
@@ -159,19 +157,6 @@ def test_a_pair_that_does_not_match_is_refused(versions: tuple):
 
 def full(*_: object, **__: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    path = tmp_path / "result.json"
-    write_bytes(path, b"old")
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        with pytest.raises(InputError, match=r"result\.json"):
-            write_bytes(path, b"new")
-    assert path.read_bytes() == b"old"
-    assert [found.name for found in tmp_path.iterdir() if found.is_file()] == ["result.json"]
-    write_bytes(path, b"new")
-    assert path.read_bytes() == b"new"
 
 
 @pytest.mark.parametrize("writes", [0, 1])

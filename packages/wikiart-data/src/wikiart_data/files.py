@@ -1,13 +1,10 @@
-"""Files and folders: the cache, and writing a file atomically."""
+"""The cache folder, and writing a file atomically."""
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
 
 import platformdirs
+from filelock import FileLock
 
 from wikiart_data.errors import InputError
 
@@ -16,13 +13,13 @@ def cache_root(cache_dir: Path | None = None) -> Path:
     """The cache folder: `cache_dir`, else `$WIKIART_CACHE`, else the user's own. It may not exist yet."""
     if cache_dir is not None:
         return cache_dir.expanduser().absolute()
-    if named := os.environ.get("WIKIART_CACHE"):
-        return Path(named).expanduser().absolute()
+    if configured := os.environ.get("WIKIART_CACHE"):
+        return Path(configured).expanduser().absolute()
     return platformdirs.user_cache_path("wikiart")
 
 
 def writable_folder(folder: Path) -> Path:
-    """Make a folder below the cache and prove that it can be written.
+    """Make a folder below the cache and check that it can be written.
 
     Raises:
         InputError: it cannot; the sentence says how to choose another one.
@@ -35,47 +32,38 @@ def writable_folder(folder: Path) -> Path:
     except OSError as error:
         raise InputError(
             f"The cache folder {folder} cannot be written ({error.strerror}); choose another with --cache-dir DIR "
-            "or the environment variable WIKIART_CACHE."
+            "or the environment variable WIKIART_CACHE.",
+            field=folder,
         ) from error
     return folder
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a kill at any moment, finds the old content or the new, never a part.
+    """Write a file atomically: a reader finds the old content or the new, also after a kill at any moment.
+
+    Processes that write the same file take turns. What a killed one left, `<name>.part` and `.<name>.lock`, is removed
+    by the next.
 
     Raises:
         InputError: the disk is full or the folder cannot be written.
     """
-    part = path.with_name(path.name + ".part")
+    part, lock = path.with_name(f"{path.name}.part"), path.with_name(f".{path.name}.lock")
     try:
-        with _alone_in(part) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            part.replace(path)
+        path.parent.stat()  # a missing folder is an error; FileLock would make it
+        with FileLock(lock):
+            try:
+                with part.open("wb") as file:
+                    file.write(content)
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
+                lock.unlink(missing_ok=True)  # who waits for it notices, and locks a new one
     except OSError as error:
-        with suppress(OSError):
-            part.unlink()
         raise not_written(path, error) from error
 
 
-@contextmanager
-def _alone_in(part: Path) -> Iterator[BinaryIO]:
-    """The temporary file, empty, and this process's while it lasts: two who write the same file take turns."""
-    while True:
-        with part.open("ab") as file:
-            with suppress(OSError):  # a file system without locks
-                fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                ours = os.path.samestat(os.fstat(file.fileno()), part.stat())
-            except FileNotFoundError:
-                ours = False
-            if ours:  # else the one before us has renamed it: the name is free again
-                file.truncate(0)
-                yield file
-                return
-
-
 def not_written(path: Path, error: OSError) -> InputError:
-    """The sentence for a file that could not be written."""
-    return InputError(f"{path} cannot be written ({error.strerror}); what was saved before is kept.")
+    """The error for a file that could not be written."""
+    return InputError(f"{path} cannot be written ({error.strerror}); the previous version is kept.", field=path)
