@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from wikiart_data.cli.main import main
 from wikiart_data.errors import InputError
+from wikiart_data.images import formats, manifest
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.layout import DataSource
 from wikiart_data.images.names import artwork_of
@@ -350,6 +352,66 @@ def test_a_file_that_is_no_table(content: bytes, folder: Folder, tmp_path: Path)
     with pytest.raises(InputError) as error:
         scan(root, labels=root / "missing.csv")
     assert error.value.field == "--labels"
+
+
+# -- formats -------------------------------------------------------------------------------------------------------
+
+
+def test_pictures_are_recognised_by_content_and_the_rest_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(formats, "has_plugin", lambda kind: False)
+    monkeypatch.setattr(manifest, "has_plugin", lambda kind: False)
+    root = touch(
+        tmp_path / "data",
+        ["train/Baroque/a.jpg", "train/Baroque/b.JFIF", "train/Baroque/c.avif", "train/Baroque/d.jp2"],
+    )
+    style = root / "train/Baroque"
+    for name in ("no-ending", "e.jpg?size=large", "f.jpg!Large.jpg", "g.weird"):
+        Image.new("RGB", (4, 4)).save(style / name, "JPEG")
+    for name in ("h.jpg.part", "i.jpg~", "j.jpg_original", "k.jpg.crdownload"):
+        Image.new("RGB", (4, 4)).save(style / name, "JPEG")
+    (style / "l.heic").write_bytes(b"x")
+    (style / "m").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40)
+    (style / "n.jxl").write_bytes(b"\xff\x0a")
+    (style / "o.NEF").write_bytes(b"II*\0" + b"\0" * 60)
+    (style / "p.svg").write_text("<svg></svg>")
+    (style / "notes").write_text("BMs are fine, P6 too")
+    catalog = scan(root)
+    read = {file.rpartition("/")[2] for file in catalog.files}
+    assert read == {"a.jpg", "b.JFIF", "c.avif", "d.jp2", "no-ending", "e.jpg?size=large", "f.jpg!Large.jpg", "g.weird"}
+    (note,) = (note for note in catalog.notes if "not read" in note)
+    for words in (
+        "5 pictures",
+        "2 HEIC",
+        "1 JPEG XL",
+        "1 camera raw",
+        "1 SVG",
+        "train/Baroque/l.heic",
+        "wikiart-data[formats]",
+    ):
+        assert words in note
+
+
+def test_a_style_of_heic_alone_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(formats, "has_plugin", lambda kind: False)
+    monkeypatch.setattr(manifest, "has_plugin", lambda kind: False)
+    root = touch(tmp_path / "data", ["train/Baroque/a.jpg", "train/Cubism/b.heic"])
+    with pytest.raises(InputError) as error:
+        scan(root)
+    assert error.value.field == str(root / "train/Cubism")
+    assert "wikiart-data[formats]" in str(error.value)
+
+
+def test_with_the_plugin_the_folder_is_walked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backdate: Callable
+):
+    monkeypatch.setattr(formats, "has_plugin", lambda kind: False)
+    monkeypatch.setattr(manifest, "has_plugin", lambda kind: False)
+    root = touch(tmp_path / "data", ["train/Baroque/a.jpg", "train/Baroque/b.heic"])
+    backdate(root)
+    assert len(scan(root)) == 1
+    monkeypatch.setattr(formats, "has_plugin", lambda kind: True)
+    monkeypatch.setattr(manifest, "has_plugin", lambda kind: True)
+    assert len(scan(root)) == 2
 
 
 # -- what --data may say -------------------------------------------------------------------------------------------

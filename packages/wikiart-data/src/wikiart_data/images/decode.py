@@ -1,12 +1,24 @@
-"""One picture file to upright RGB, whatever it turns out to be, or a reason why not."""
+"""One picture file to upright sRGB, whatever format it is in, or a reason why not."""
 
 import io
 import os
 import warnings
+from importlib import import_module
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from wikiart_data.images.colour import (
+    eight_bits,
+    from_sixteen_bits,
+    is_sixteen_bit_colour,
+    lower_bytes,
+    may_be_unscaled,
+    to_srgb,
+)
+from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS, has_plugin, kind_of_content
 
 Image.init()  # registers every format now: opening from several threads, or with `formats=`, relies on it
 # Odd metadata is met with warnings; only the pixels count here, and what is too large is refused below.
@@ -15,8 +27,12 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 MAX_PIXELS = 150_000_000
 """Larger pictures are refused from their header, before anything is decoded (a decompression bomb, or a mistake)."""
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""What is recognised by content; the file's name does not matter."""
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Pillow's names of the formats that are read; they are recognised by content, whatever the file is called."""
+
+_PLUGIN_FORMATS = {"HEIC": "HEIF", "JPEG XL": "JXL"}
+_registered: set[str] = set()
+_registering = Lock()
 
 
 class BadPictureError(Exception):
@@ -24,10 +40,11 @@ class BadPictureError(Exception):
 
 
 def decode(source: Path | bytes, at_least: int | None = None) -> Image.Image:
-    """Decode a picture file to upright RGB on white.
+    """Decode a picture file to upright sRGB on white.
 
-    EXIF rotation is applied, transparency is laid on white, 16 bits become 8, CMYK, grey and palette become RGB, and
-    of several frames the first is taken. Truncated files are refused, not padded with grey.
+    EXIF rotation and the ICC profile are applied, transparency is laid on white, 16 bits become 8 (10, 12 and 14 bits
+    that were stored in 16 are scaled up), CMYK, grey and palette become RGB, and of several frames the first is taken.
+    A broken profile is ignored. Truncated files are refused, not padded with grey.
 
     Args:
         source: a path, or the file's bytes.
@@ -44,17 +61,13 @@ def decode(source: Path | bytes, at_least: int | None = None) -> Image.Image:
         data = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
         raise BadPictureError(f"cannot be read: {error.strerror or error}") from error
-    if not data:
-        raise BadPictureError("empty file")
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
-            width, height = opened.size
-            if width * height > MAX_PIXELS:
-                raise BadPictureError(f"{width} × {height} pixels, more than {MAX_PIXELS:,}")
+        with open_picture(data) as opened:
+            deep = is_sixteen_bit_colour(opened)
             if at_least is not None:
                 opened.draft(None, (at_least, at_least))
             opened.load()
-            return upright_rgb(opened)
+            return upright_rgb(scaled_by_bits(data, opened)[0] if deep else opened)
     except BadPictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -67,6 +80,55 @@ def decode(source: Path | bytes, at_least: int | None = None) -> Image.Image:
         raise BadPictureError(_reason(error)) from error
 
 
+def open_picture(data: bytes) -> Image.Image:
+    """Open a picture's bytes with Pillow, of any format that is read, without decoding them.
+
+    Raises:
+        BadPictureError: there are none, they need a package that is not installed, or the header names more than
+            MAX_PIXELS pixels.
+        Exception: what Pillow's plugins raise on bytes that are no picture, which is nearly everything.
+    """
+    if not data:
+        raise BadPictureError("empty file")
+    formats = FORMATS
+    if (kind := kind_of_content(data[:64])) in PLUGINS:
+        if not has_plugin(kind):
+            raise BadPictureError(f"a {kind} file, which needs the extra 'formats': {FORMATS_EXTRA}")
+        _register(kind)
+        formats = (*FORMATS, _PLUGIN_FORMATS[kind])
+    opened = Image.open(io.BytesIO(data), formats=formats)
+    width, height = opened.size
+    if width * height > MAX_PIXELS:
+        opened.close()
+        raise BadPictureError(f"{width} × {height} pixels, more than {MAX_PIXELS:,}")
+    return opened
+
+
+def _register(kind: str) -> None:
+    with _registering:
+        if kind not in _registered:
+            module = import_module(PLUGINS[kind])  # pillow_jxl registers itself
+            if kind == "HEIC":
+                module.register_heif_opener()
+            _registered.add(kind)
+
+
+def scaled_by_bits(data: bytes, opened: Image.Image) -> tuple[Image.Image, int]:
+    """A 16-bit colour picture as Pillow loads it, or scaled up if it plainly uses 10, 12 or 14 bits only.
+
+    Args:
+        data: the file.
+        opened: the same, loaded.
+
+    Returns:
+        The picture, and the bits that it uses.
+    """
+    if not may_be_unscaled(opened):
+        return opened, 16
+    with open_picture(data) as reopened:
+        return from_sixteen_bits(opened, lower_bytes(reopened))
+
+
 def square(picture: Image.Image, size: int) -> np.ndarray:
     """Squash a picture to a square, as the course's export did: (size, size, 3) uint8, antialiased."""
     if picture.size != (size, size):
@@ -75,28 +137,24 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
-    """A PIL image of any mode as upright RGB on white, as `decode` returns it."""
+    """A PIL image of any mode as upright sRGB on white, as `decode` returns it."""
     try:
         turned = ImageOps.exif_transpose(picture)
     except Exception:
         turned = picture  # a broken EXIF block says nothing about which way is up
     if turned.mode.startswith(("I", "F")):
-        turned = _eight_bits(turned)
-    if turned.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in turned.info:
+        turned = eight_bits(turned)
+    if turned.mode in ("PA", "La", "RGBa") or "transparency" in turned.info:
+        turned = turned.convert("RGBA")
+    elif turned.mode == "P":
+        turned = turned.convert("RGB")
+    turned = to_srgb(turned)
+    if turned.mode in ("RGBA", "LA"):
         layer = turned.convert("RGBA")
         ground = Image.new("RGBA", layer.size, "white")
         ground.alpha_composite(layer)
         turned = ground
     return turned.convert("RGB")
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    values = np.nan_to_num(np.asarray(picture).astype(np.float64))
-    top = values.max(initial=0)
-    full = 65535.0 if picture.mode.startswith("I;16") or top > 255 else 255.0
-    if picture.mode == "F" and top <= 1.0:
-        full = 1.0
-    return Image.fromarray((values.clip(0, full) * (255.0 / full)).astype(np.uint8))
 
 
 def _reason(error: Exception) -> str:
@@ -107,5 +165,5 @@ def _reason(error: Exception) -> str:
 
 
 def available_cores() -> int:
-    """In a container or a batch job often fewer than the machine has."""
+    """CPU cores that this process may use; in a container or a batch job often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
