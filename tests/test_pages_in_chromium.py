@@ -1,6 +1,6 @@
-"""The pages of runs and comparisons in a real Chromium: nothing is asked for or sticks out, pictures are drawn."""
+"""The pages of runs and comparisons in a real Chromium: nothing is loaded, nothing sticks out, figures are drawn."""
 
-import html
+import io
 import json
 import re
 import shutil
@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from wikiart_data.results.guessed_tables import guessed_tables
-from wikiart_data.results.page import page, write_page
-from wikiart_data.results.serialization import json_text
+from wikiart_data.results import Number, Table, write_results
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
-KEPT = sorted((ROOT / "report").glob("*.json"))
-ODD = "<b onmouseover=window.hacked=1>Odd</b>"
+HOSTILE = "<b onmouseover=window.hacked=1>Odd</b>"
 
 
 @pytest.fixture(scope="module")
@@ -31,67 +30,59 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-def kept(folder: Path, source: Path) -> dict[str, Any]:
-    """A folder with a committed result and its figures, as a run leaves them; the result."""
-    result = json.loads(source.read_text(encoding="utf-8"))
-    result = result[0] if isinstance(result, list) else result
-    (folder / "figures").mkdir(parents=True)
-    (folder / "result.json").write_text(json_text({**result, "tables": guessed_tables(result)}))
-    for figure in (ROOT / "report" / "figures").glob(f"{source.stem}-*.png"):
-        shutil.copy(figure, folder / "figures" / figure.name.removeprefix(f"{source.stem}-"))
-    return result
-
-
-@pytest.mark.parametrize("source", KEPT, ids=lambda path: path.stem)
-def test_every_kept_result_makes_tables(source: Path, tmp_path: Path):
-    result = kept(tmp_path / "one", source)
-    found = guessed_tables(result)
-    assert len(found) >= 1
-    assert all(len(row) == len(table.columns) for table in found for row in table.rows)
-    assert found[0].rows[0][0] in html.unescape(page(tmp_path / "one"))
-
-
 @in_chromium
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 400])
-def test_the_page_stands_on_its_own(browser: Any, tmp_path: Path, width: int, scheme: str):
+def test_the_page_is_complete_in_one_file(browser: Any, tmp_path: Path, width: int, scheme: str):
     folder = tmp_path / "classify" / "one"
-    kept(folder, ROOT / "report" / "classify-realart.json")
-    record = {"part": "classify", "config": {"name": ODD, "long": "x" * 300}, "styles": [ODD, "Cubism"]}
-    (folder / "run.json").write_text(json.dumps(record | {"command": ["wikiart-classify", ODD], "data": {"root": ODD}}))
+    figures = sorted((ROOT / "report" / "figures").glob("classify-realart-*.png"))
+    (folder / "figures").mkdir(parents=True)
+    for figure in figures:
+        shutil.copy(figure, folder / "figures")
+    record = {
+        "part": "classify",
+        "title": HOSTILE,
+        "program": "wikiart-classify",
+        "next_commands": [],
+        "config": {"name": HOSTILE, "long": "x" * 300},
+        "styles": [HOSTILE, "Cubism"],
+        "data": {"root": HOSTILE},
+        "command": ["wikiart-classify", HOSTILE],
+    }
+    (folder / "run.json").write_text(json.dumps(record))
     lines = [json.dumps({"epoch": epoch, "loss": 3 - epoch / 9, "top1": epoch / 20}) for epoch in range(9)]
     (folder / "metrics.jsonl").write_text("\n".join(lines))
     (folder / "map.html").write_text("<title>the map</title>")
-    written = write_page(folder)
-    moved = tmp_path / "alone.html"
-    shutil.move(written, moved)  # without the files beside it nothing is lost but the links to them
+    write_results(folder, {}, [wide_table(), Table("By style", ("", "x"), ((HOSTILE, HOSTILE),), folded=True)], {})
+    alone = tmp_path / "alone.html"
+    shutil.move(folder / "index.html", alone)  # without the other files only the links to them are lost
 
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
     sheet, requests, complaints = context.new_page(), [], []
 
-    def meet(route: Any) -> None:
-        if route.request.url == moved.as_uri():
+    def intercept(route: Any) -> None:
+        if route.request.url == alone.as_uri():
             route.continue_()
         else:
             requests.append(route.request.url)
             route.abort()
 
-    context.route(re.compile("^(?!data:)"), meet)
-    sheet.on("console", lambda said: complaints.append(said.text))
+    context.route(re.compile("^(?!data:)"), intercept)
+    sheet.on("console", lambda message: complaints.append(message.text))
     sheet.on("pageerror", lambda error: complaints.append(str(error)))
     sheet.set_default_timeout(60_000)
-    sheet.goto(moved.as_uri())
-    sheet.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    sheet.goto(alone.as_uri())
+    sheet.evaluate("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page is wider than the window"
-    drawn = "Promise.all([...document.images].map(one => one.decode().then(() => one.naturalWidth)))"
-    assert sheet.evaluate(drawn) == [1080, 1080, 1080]
+    widths = "Promise.all([...document.images].map(image => image.decode().then(() => image.naturalWidth)))"
+    assert sheet.evaluate(widths) == [1080] * len(figures)
     assert sheet.locator("svg polyline").count() == 2
-    assert sheet.get_by_role("link", name="Open the map").get_attribute("href") == "map.html"
-    assert ODD in sheet.locator("main").inner_text()
-    light = (
+    assert sheet.locator("a", has_text="map.html").first.get_attribute("href") == "map.html"
+    assert HOSTILE in sheet.locator("main").inner_text()
+    brightness = (
         "(([r, g, b]) => (r + g + b) / 3)(getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number))"
     )
-    assert (sheet.evaluate(light) > 200) == (scheme == "light")
+    assert (sheet.evaluate(brightness) > 200) == (scheme == "light")
     sheet.locator("summary").first.hover()
     assert sheet.evaluate("window.hacked") is None
     assert sheet.locator("b b, [onmouseover]").count() == 0
@@ -100,13 +91,43 @@ def test_the_page_stands_on_its_own(browser: Any, tmp_path: Path, width: int, sc
 
 
 @in_chromium
-def test_figures_beside_the_page_are_drawn_too(browser: Any, tmp_path: Path, monkeypatch):
+def test_a_table_wider_than_the_window_scrolls_and_shows_that_it_does(browser: Any, tmp_path: Path):
+    write_results(tmp_path / "one", {"title": "Comparison"}, [wide_table()], {})
+    context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme="light")
+    sheet = context.new_page()
+    sheet.goto((tmp_path / "one" / "index.html").as_uri())
+    wide = sheet.locator(".wide").first
+    assert wide.evaluate("element => element.scrollWidth > element.clientWidth")
+    at_the_start = darkest_edges(wide.screenshot())
+    wide.evaluate("element => element.scrollLeft = element.scrollWidth")
+    at_the_end = darkest_edges(wide.screenshot())
+    assert at_the_start[1] < at_the_start[0]  # a shadow on the right: there is more
+    assert at_the_end[0] < at_the_end[1]
+    context.close()
+
+
+def wide_table() -> Table:
+    """A table that no phone can show whole."""
+    row = tuple(Number(0.5, "%", interval=(0.4, 0.6)) for _ in range(8))
+    return Table("Methods compared", ("method", *(f"metric {place}" for place in range(8))), (("ours", *row),))
+
+
+def darkest_edges(png: bytes) -> tuple[float, float]:
+    """How bright the outermost columns of pixels are, left and right, in the table's first row of pixels."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L"), dtype=float)
+    return float(pixels[1:6, :2].mean()), float(pixels[1:6, -2:].mean())
+
+
+@in_chromium
+def test_figures_that_are_not_embedded_are_shown_too(browser: Any, tmp_path: Path, monkeypatch):
     monkeypatch.setattr("wikiart_data.results.gallery.EMBEDDED_BYTES", 0)
-    kept(tmp_path / "one", ROOT / "report" / "rates-realart.json")
+    (tmp_path / "one" / "figures").mkdir(parents=True)
+    shutil.copy(ROOT / "report" / "figures" / "rates-realart-rates.png", tmp_path / "one" / "figures" / "rates.png")
+    write_results(tmp_path / "one", {"title": "Rates"}, [], {})
     sheet = browser.new_page()
     complaints: list[str] = []
-    sheet.on("console", lambda said: complaints.append(said.text))
-    sheet.goto(write_page(tmp_path / "one").as_uri())
+    sheet.on("console", lambda message: complaints.append(message.text))
+    sheet.goto((tmp_path / "one" / "index.html").as_uri())
     assert sheet.locator("img").get_attribute("src") == "figures/rates.png"
     assert sheet.evaluate("document.images[0].decode().then(() => document.images[0].naturalWidth)") == 1080
     assert complaints == []

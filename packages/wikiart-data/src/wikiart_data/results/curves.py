@@ -1,66 +1,86 @@
-"""The lines of metrics.jsonl as small curves, drawn in the page itself: no script, no file beside it."""
+"""The lines of metrics.jsonl as small curves for the page: each metric's points in an SVG, and its ends in words."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from wikiart_data.console import escape_html
-from wikiart_data.results.guessed_tables import FIGURES, figure_name, figure_text
+from wikiart_data.results.tables import Number
 
-_NOT_DRAWN = {"epoch", "step", "clock", "seconds", "size", "stage"}
-_WIDTH, _HEIGHT, _EDGE = 200.0, 56.0, 4.0
-_MOST_POINTS = 400
-_NAMES = {"loss": "loss in training", "valid": "loss on valid", "valid_swapped": "the same, told other styles"}
-_NAMES |= {"names": "the style network is right, %", "edges": "edges"}
-_SHARES = {"names"}
+WIDTH, HEIGHT = 200.0, 56.0
+"""Units of the SVG that a curve is drawn in."""
+_MARGIN = 4.0
+_MAX_POINTS = 400
+_NOT_METRICS = {"epoch", "step", "clock", "seconds", "size", "stage"}
+_METRICS: dict[str, tuple[str, str, int]] = {
+    "top1": ("top-1", "%", 1),
+    "top3": ("top-3", "%", 1),
+    "balanced": ("balanced accuracy", "%", 1),
+    "macro_f1": ("macro-F1", "%", 1),
+    "ece": ("calibration error", "%", 1),
+    "psnr": ("PSNR", "dB", 2),
+    "ssim": ("SSIM", "", 3),
+    "mse": ("MSE", "", 5),
+    "kid": ("KID", "", 3),
+    "lr": ("learning rate", "", 5),
+}
+"""Names of metrics as they are logged → how they are written: name, unit, digits. Others are shown as logged."""
 
 
-def curves(metrics: Sequence[Mapping[str, Any]]) -> str:
-    """A list of curves, one a figure that is logged; '' where nothing is.
+@dataclass(frozen=True)
+class Curve:
+    """One metric over epochs or steps, scaled to WIDTH × HEIGHT."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+    """From left to right; y grows downwards, as in an SVG."""
+    first: str
+    last: str
+    """The first and the last value as text."""
+    counted: str
+    """What is counted along x: `epoch` or `step`."""
+    start: float
+    end: float
+
+    @property
+    def description(self) -> str:
+        """The curve in words: `top-1: 25.0 % in epoch 1, 37.5 % in epoch 2`."""
+        return f"{self.name}: {self.first} in {self.counted} {self.start:g}, {self.last} in {self.counted} {self.end:g}"
+
+
+def curves(metrics: Sequence[Mapping[str, Any]]) -> list[Curve]:
+    """A curve for each metric that is ever a finite number.
 
     Args:
-        metrics: the lines, in the order of epochs.
+        metrics: the lines of metrics.jsonl.
     """
-    keys = dict.fromkeys(key for line in metrics for key in line if key not in _NOT_DRAWN)
-    found = [curve(key, metrics) for key in keys]
-    return "\n".join(['<ul class="curves">', *filter(None, found), "</ul>"]) if any(found) else ""
+    keys = dict.fromkeys(key for line in metrics for key in line if key not in _NOT_METRICS)
+    return [found for key in keys if (found := curve(key, metrics)) is not None]
 
 
-def curve(key: str, metrics: Sequence[Mapping[str, Any]]) -> str:
-    """One figure over the epochs, its first and last value in words; '' if it never is a number."""
+def curve(key: str, metrics: Sequence[Mapping[str, Any]]) -> Curve | None:
+    """One metric over the run, at most a few hundred points of it; None if it never is a finite number."""
     counted = "step" if "step" in metrics[-1] else "epoch"
-    # Epochs are counted from 0, steps from 1.
-    points = [(line.get(counted, place) + (counted == "epoch"), line.get(key)) for place, line in enumerate(metrics)]
-    points = [(float(x), float(y)) for x, y in points if isinstance(y, int | float) and math.isfinite(y)]
-    if not points or not all(math.isfinite(x) for x, _ in points):
-        return ""
-    if (every := len(points) // _MOST_POINTS) > 1:
-        points = [*points[:-1:every], points[-1]]
-    (first, began), (last, ended) = points[0], points[-1]
-    low, high = min(y for _, y in points), max(y for _, y in points)
-    across, up = max(last - first, 1e-12), max(high - low, 1e-12)
-    places = [
-        (_EDGE + (x - first) / across * (_WIDTH - 2 * _EDGE), _HEIGHT - _EDGE - (y - low) / up * (_HEIGHT - 2 * _EDGE))
-        for x, y in points
-    ]
+    points = list(_finite_points(key, counted, metrics))
+    if not points:
+        return None
+    if (stride := len(points) // _MAX_POINTS) > 1:
+        points = [*points[:-1:stride], points[-1]]
+    (start, first), (end, last) = points[0], points[-1]
     if len(points) == 1:
-        places = [(_WIDTH - _EDGE, _HEIGHT / 2)]
-    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    name, told = _name(key), [_text(key, value) for value in (began, ended)]
-    about = f"{name}: {told[0]} in {counted} {first:g}, {told[1]} in {counted} {last:g}"
-    return (
-        f'<li><svg viewBox="0 0 {_WIDTH:g} {_HEIGHT:g}" role="img" aria-label="{escape_html(about)}">'
-        f'<path class="ground" d="M0 {_HEIGHT:g}H{_WIDTH:g}"/><polyline class="line" points="{line}"/>'
-        f'<circle class="last" cx="{places[-1][0]:.1f}" cy="{places[-1][1]:.1f}" r="3"/></svg>'
-        f"<p><span>{escape_html(name)}</span> <b>{told[1]}</b></p></li>"
-    )
+        scaled = [(WIDTH - _MARGIN, HEIGHT / 2)]
+    else:
+        low, high = min(y for _, y in points), max(y for _, y in points)
+        x_scale = (WIDTH - 2 * _MARGIN) / max(end - start, 1e-12)
+        y_scale = (HEIGHT - 2 * _MARGIN) / max(high - low, 1e-12)
+        scaled = [(_MARGIN + (x - start) * x_scale, HEIGHT - _MARGIN - (y - low) * y_scale) for x, y in points]
+    name, unit, digits = _METRICS.get(key, (key.replace("_", " "), "", None))
+    first, last = (f"{y:.4g}" if digits is None else str(Number(y, unit, digits)) for y in (first, last))
+    return Curve(name, tuple(scaled), first, last, counted, start, end)
 
 
-def _name(key: str) -> str:
-    return _NAMES.get(key) or figure_name(key)
-
-
-def _text(key: str, value: float) -> str:
-    if key in FIGURES:
-        return figure_text(key, value)
-    return f"{100 * value:.1f}" if key in _SHARES else f"{value:.4g}"
+def _finite_points(key: str, counted: str, metrics: Sequence[Mapping[str, Any]]) -> Iterator[tuple[float, float]]:
+    for index, line in enumerate(metrics):
+        x, y = line.get(counted, index), line.get(key)
+        if all(isinstance(value, int | float) and math.isfinite(value) for value in (x, y)):
+            yield float(x) + (counted == "epoch"), float(y or 0)  # epochs are counted from 0, steps from 1

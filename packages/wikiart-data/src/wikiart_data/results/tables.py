@@ -195,9 +195,9 @@ class Table:
 
 def html_table(table: Table) -> "Markup":
     """A table as HTML, without its title: a `<div class="wide">` that scrolls, with a `<table>` and the note."""
-    from wikiart_data.results.templates import template  # imports jinja2
+    from wikiart_data.results.templates import fill_template  # imports jinja2
 
-    return template("table.html", table=table)
+    return fill_template("wikiart_data.results", "table.html", table=table)
 
 
 def markdown_table(table: Table) -> str:

@@ -1,4 +1,4 @@
-"""The HTML templates of this folder, filled in by jinja2: whatever is filled in is text and never markup."""
+"""Templates of jinja2: in HTML, whatever is filled in is text and never markup."""
 
 import functools
 from typing import TYPE_CHECKING, Any
@@ -10,28 +10,34 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 
-def template(name: str, **values: Any) -> "Markup":
-    """A template with its values filled in: escaped, and with control characters shown as escapes.
+def fill_template(package: str, template: str, /, **values: Any) -> "Markup":
+    """A template with its values filled in: escaped if it is HTML, and with control characters shown as escapes.
+
+    Args:
+        package: a package with a folder `templates`, such as `wikiart_data.results`.
+        template: a file in that folder. Values are escaped if it ends in `.html`.
+        values: what the template uses; a `markupsafe.Markup` is filled in as it is.
 
     Raises:
         jinja2.UndefinedError: the template uses a value that is not given.
     """
     from markupsafe import Markup
 
-    return Markup(_environment().get_template(name).render(values))
+    return Markup(_environment(package).get_template(template).render(values))
 
 
 @functools.cache
-def _environment() -> "Environment":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def _environment(package: str) -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
     return Environment(
-        loader=PackageLoader("wikiart_data.results"),
-        autoescape=True,
+        loader=PackageLoader(package),
+        autoescape=select_autoescape(["html"]),
         finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
 
 
