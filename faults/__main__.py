@@ -1,9 +1,9 @@
-"""Everything that can go wrong, done to every long command on purpose: is anything lost?
+"""Inject faults into every long command and check that nothing is lost.
 
-    uv run python faults [--kills 20] [--only kill disk ...] [--odd DIR] [--quick]
+    uv run python -m faults [--kills 20] [--only kill disk ...] [--images DIR] [--quick]
 
-Prints a table: what was tried, how often, how it ended, and what was lost, which must be nothing. Everything happens to
-tiny runs below a temporary folder. Mounting small and read-only disks needs root; elsewhere those lines are left out.
+Prints a table of what was injected, how often, how it ended and what was lost, which must be nothing. All runs are
+tiny, below a temporary folder. Mounting small and read-only disks needs root; otherwise those faults are skipped.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # sums of other shares would differ in a bit
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # another number of threads may change the last bit of a sum
 
 from faults.tally import Tally
 
@@ -27,97 +27,99 @@ GROUPS = ("bytes", "names", "flips", "loss", "kill", "term", "disk")
 
 
 def main() -> int:
-    """Try everything that is asked for; 1 if something was lost."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20, help="kills of each command")
-    parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="only these groups")
-    parser.add_argument("--commands", nargs="+", help="only these commands: pack classify autoencode stylegen …")
-    parser.add_argument("--odd", type=Path, help="a folder of odd picture files, to be decoded too")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="how many trials at once")
-    parser.add_argument("--quick", action="store_true", help="a twentieth of everything, to see that it works")
+    """Inject the selected faults; returns 1 if something was lost."""
+    parser = argparse.ArgumentParser(prog="python -m faults", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20, help="how often each command is killed (default: 20)")
+    parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="groups of faults (default: all)")
+    parser.add_argument("--commands", nargs="+", help="commands to test: pack classify autoencode stylegen …")
+    parser.add_argument("--images", type=Path, help="a folder of unusual image files to decode as well")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the faults (default: 0)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="trials that run at the same time")
+    parser.add_argument("--quick", action="store_true", help="a twentieth of all trials")
     options = parser.parse_args()
-    kills, share = (2, 20) if options.quick else (options.kills, 1)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing stays mounted
+    kills, divisor = (2, 20) if options.quick else (options.kills, 1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `finally` below unmounts
     tally, began = Tally(), time.monotonic()
-    place = Path(tempfile.mkdtemp(prefix="faults-"))
+    work = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
         if "bytes" in options.only:
-            from faults import bytes as faults_bytes
+            from faults.bytes import decode_folder, decode_mutations
 
-            faults_bytes.mutated(8_000 // share, options.seed, place, tally)
-            if options.odd:
-                faults_bytes.odd(options.odd, place, tally)
+            decode_mutations(8_000 // divisor, options.seed, work, tally)
+            if options.images:
+                decode_folder(options.images, work, tally)
         if "names" in options.only:
-            from faults import names as faults_names
+            from faults.names import hostile_names
 
-            faults_names.hostile(options.seed, place, tally)
+            hostile_names(options.seed, work, tally)
         if set(options.only) & {"flips", "loss", "kill", "term", "disk"}:
-            on_commands(options, kills, share, place, tally)
+            run_command_trials(options, kills, divisor, work, tally)
     finally:
-        unmount(place)
-        shutil.rmtree(place, ignore_errors=True)
+        unmount(work)
+        shutil.rmtree(work, ignore_errors=True)
     print(tally.table())
     cores, minutes = os.cpu_count(), (time.monotonic() - began) / 60
     print(f"\nSeed {options.seed}, {platform.machine()} with {cores} cores, {minutes:.0f} minutes.")
     return 1 if tally.losses else 0
 
 
-def on_commands(options: argparse.Namespace, kills: int, share: int, place: Path, tally: Tally) -> None:
-    """The groups that need trained networks and forks of them, several at a time."""
-    from faults.child import asked
+def run_command_trials(options: argparse.Namespace, kills: int, divisor: int, work: Path, tally: Tally) -> None:
+    """Run the groups that need trained networks, several trials at a time, each in a child process."""
+    from faults.child import begin_in_child
     from faults.stage import Stage
 
-    load_all()
-    from faults import disk as faults_disk
-    from faults import flips as faults_flips
-    from faults import kill as faults_kill
-    from faults import loss as faults_loss
+    import_everything()
+    from faults.disk import full_disk, read_only, two_at_once
+    from faults.flips import ARTEFACTS, flip
+    from faults.kill import kill, terminate
+    from faults.loss import nan_loss, other_styles
 
-    stage = Stage(place)
+    stage = Stage(work)
     commands = stage.commands()
     if options.commands:
         commands = [command for command in commands if command.name.split()[0] in options.commands]
-    stop, fill = max(1, kills // 5), max(1, kills // 7)
     jobs: list[tuple[str, Callable[..., None], tuple]] = []
     for command in commands:
-        dice = random.Random(f"{options.seed} {command.name}")
-        jobs += [("kill", faults_kill.kill, (command, kills, dice)), ("disk", faults_disk.full, (command, fill, dice))]
-        jobs += [("disk", faults_disk.read_only, (command,)), ("disk", faults_disk.two_at_once, (command,))]
+        rng = random.Random(f"{options.seed} {command.name}")
+        jobs.append(("kill", kill, (command, kills, rng)))
+        jobs.append(("disk", full_disk, (command, max(1, kills // 7), rng)))
+        jobs.append(("disk", read_only, (command,)))
+        jobs.append(("disk", two_at_once, (command,)))
         if command.run:
-            jobs += [("term", faults_kill.stop, (command, stop, dice)), ("loss", faults_loss.poison, (command, dice))]
-            jobs += [("loss", faults_loss.other_styles, (command,))]
-    jobs += [("flips", faults_flips.flip, (kept, max(5, 150 // share), options.seed)) for kept in faults_flips.KEPT]
+            jobs.append(("term", terminate, (command, max(1, kills // 5), rng)))
+            jobs.append(("loss", nan_loss, (command, rng)))
+            jobs.append(("loss", other_styles, (command,)))
+    jobs += [("flips", flip, (kind, max(5, 150 // divisor), options.seed)) for kind in ARTEFACTS]
     jobs = [job for job in jobs if job[0] in options.only]
 
-    def one(number: int) -> Tally:
-        _, function, rest = jobs[number]
-        found = Tally()
-        function(stage.own(f"{function.__name__}-{number}"), *rest, found)
-        return found
+    def run_job(number: int) -> Tally:
+        _, function, arguments = jobs[number]
+        own = Tally()
+        function(stage.with_home(f"{function.__name__}-{number}"), *arguments, own)
+        return own
 
-    under_way = [asked(one, number) for number in range(min(options.jobs, len(jobs)))]
-    for number in range(len(jobs)):  # in order, so that the table is
-        name = f"{jobs[number][1].__name__} {getattr(jobs[number][2][0], 'name', jobs[number][2][0])}"
+    started = [begin_in_child(run_job, number) for number in range(min(options.jobs, len(jobs)))]
+    for number, (_, function, arguments) in enumerate(jobs):  # in order, so that the table is
+        name = f"{function.__name__} {getattr(arguments[0], 'name', arguments[0])}"
         try:
-            tally.take(under_way[number]())
+            tally.merge(started[number]())
         except RuntimeError as error:
-            tally.lose(name, f"could not be tried: {error}")
-        note(f"{number + 1} of {len(jobs)}: {name}")
-        if len(under_way) < len(jobs):
-            under_way.append(asked(one, len(under_way)))
+            tally.lose(name, f"the trial failed: {error}")
+        print(f"{number + 1} of {len(jobs)}: {name}", file=sys.stderr, flush=True)
+        if len(started) < len(jobs):
+            started.append(begin_in_child(run_job, len(started)))
 
 
-def unmount(place: Path) -> None:
-    """Take away what a child that was killed has left mounted below a folder."""
+def unmount(folder: Path) -> None:
+    """Unmount what a killed child has left mounted below a folder."""
     mounts = Path("/proc/mounts")
     for line in mounts.read_text().splitlines() if mounts.exists() else ():
-        if line.split()[1].startswith(str(place)):
+        if line.split()[1].startswith(str(folder)):
             subprocess.run(["umount", "-l", line.split()[1]], check=False)
 
 
-def load_all() -> None:
-    """Import all that the commands import, before the first fork."""
+def import_everything() -> None:
+    """Import what the commands import, before the first fork."""
     import importlib
     import warnings
 
@@ -129,11 +131,6 @@ def load_all() -> None:
         "wikiart_stylegen.train",
     ):  # fmt: skip
         importlib.import_module(name)
-
-
-def note(text: str) -> None:
-    """Say on the way how far it got; the table alone goes to standard output."""
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

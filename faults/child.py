@@ -1,6 +1,6 @@
-"""Children that run one function each: forked, so that torch is imported once for the hundreds that are killed.
+"""Child processes that run one function each. They are forked, so torch is imported once for hundreds of them.
 
-The parent must never compute with torch: its threads would be missing in the children.
+The parent must never compute with torch: the threads it starts would be missing in the children.
 """
 
 import ctypes
@@ -24,16 +24,16 @@ _PARENT_DIES = 1  # PR_SET_PDEATHSIG
 
 @dataclass
 class Child:
-    """A child at work, or ended."""
+    """A running or finished child process."""
 
     pid: int
     log: Path
-    """What it says on both streams."""
+    """File with its standard output and error."""
     status: int | None = None
-    """Exit status once it has ended; -9 if it was killed, as in subprocess."""
+    """Exit status once it has ended; negative for a signal, as in subprocess."""
 
     def poll(self) -> int | None:
-        """The exit status, None while it is at work."""
+        """The exit status, None while it is running."""
         if self.status is None:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:
@@ -41,7 +41,7 @@ class Child:
         return self.status
 
     def wait(self, seconds: float = 300.0) -> int | None:
-        """The exit status; None if it is still at work after so many seconds."""
+        """Wait up to `seconds` and return the exit status; None if it is still running."""
         if self.poll() is None:
             ended = select.poll()
             with os.fdopen(os.pidfd_open(self.pid)) as descriptor:
@@ -50,49 +50,49 @@ class Child:
         return self.poll()
 
     def end(self, number: int = signal.SIGKILL) -> int | None:
-        """Send a signal, and wait for the end."""
+        """Send a signal and wait for the end."""
         if self.poll() is None:
             os.kill(self.pid, number)
         return self.wait()
 
     @property
-    def said(self) -> str:
-        """Everything it has said so far."""
+    def output(self) -> str:
+        """Its output so far."""
         return self.log.read_text(errors="replace")
 
 
-class Moments:
-    """Counts a child's changes to files below a folder, and can send it a signal at one: before it is done.
+class FileChanges:
+    """Counts a child's changes to files below a folder, and can send a signal just before one of them.
 
-    A change is a file opened for writing, renamed, removed or cut, a folder made or removed.
+    A change is a file opened for writing, renamed, removed or truncated, or a folder created or removed.
     """
 
-    def __init__(self, below: Path):
-        self.below = str(below)
-        self._count = mmap.mmap(-1, 8)  # shared with the child
+    def __init__(self, folder: Path):
+        self._prefix = str(folder)
+        self._shared = mmap.mmap(-1, 8)  # shared with the child
 
     @property
-    def number(self) -> int:
-        """Changes so far, of the last child."""
-        return struct.unpack("q", self._count[:8])[0]
+    def count(self) -> int:
+        """Changes made by the last child."""
+        return struct.unpack("q", self._shared[:8])[0]
 
-    def watch(self, at: int | None = None, number: int = signal.SIGKILL) -> None:
-        """Call in the child: count from 0, and send it signal `number` just before its change `at`."""
-        self._count[:8] = struct.pack("q", 0)
-        me = os.getpid()
+    def watch(self, signal_at: int | None = None, signum: int = signal.SIGKILL) -> None:
+        """Call in the child: count from 0, and send it `signum` just before change `signal_at`."""
+        self._shared[:8] = struct.pack("q", 0)
+        pid = os.getpid()
 
-        def seen(event: str, arguments: tuple) -> None:
+        def hook(event: str, arguments: tuple) -> None:
             change = event in _CHANGES or (event == "open" and (arguments[2] or 0) & _WRITES)
-            if not change or os.getpid() != me or not isinstance(arguments[0], str | Path):
+            if not change or os.getpid() != pid or not isinstance(arguments[0], str | Path):
                 return
-            if not os.path.abspath(arguments[0]).startswith(self.below):  # noqa: PTH100  (called for every open)
+            if not os.path.abspath(arguments[0]).startswith(self._prefix):  # noqa: PTH100  (called for every open)
                 return
-            count = self.number + 1
-            self._count[:8] = struct.pack("q", count)
-            if count == at:
-                os.kill(me, number)
+            count = self.count + 1
+            self._shared[:8] = struct.pack("q", count)
+            if count == signal_at:
+                os.kill(pid, signum)
 
-        sys.addaudithook(seen)
+        sys.addaudithook(hook)
 
 
 def start(
@@ -101,13 +101,13 @@ def start(
     environment: dict[str, str] | None = None,
     before: Callable[[], None] | None = None,
 ) -> Child:
-    """Fork a child that calls `function` in `folder` and ends with the status it returns.
+    """Fork a child that calls `function` in `folder` and exits with the status it returns.
 
     Args:
-        function: what to do; an exception becomes a traceback and status 1.
-        folder: where to; the child's `log` is beside it.
+        function: what to run; an exception becomes a traceback and status 1.
+        folder: the working directory; the child's log file is written next to it.
         environment: changes to the environment.
-        before: called in the child first: limits, hooks.
+        before: called first in the child, to set limits and hooks.
     """
     log = folder.with_name(folder.name + ".log")
     sys.stdout.flush()
@@ -118,7 +118,7 @@ def start(
     status = 1
     try:
         ctypes.CDLL(None).prctl(_PARENT_DIES, signal.SIGKILL)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as in a program that was just started
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the default of a fresh program
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         for stream in (1, 2):
             os.dup2(descriptor, stream)
@@ -139,17 +139,17 @@ def start(
             os._exit(status)
 
 
-def ask(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns in a child of its own, silently; the child's exceptions are raised here.
+def call_in_child(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function in a child process, without its output, and return what it returns.
 
     Raises:
-        RuntimeError: the child died, or met an exception.
+        RuntimeError: the child died or raised an exception.
     """
-    return asked(function, *arguments)()
+    return begin_in_child(function, *arguments)()
 
 
-def asked(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
-    """Begin what `ask` does; calling the answer waits for it."""
+def begin_in_child(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
+    """Start `call_in_child` without waiting; the returned function waits for the result and returns it."""
     read, write = os.pipe()
     sys.stdout.flush()
     pid = os.fork()
@@ -158,23 +158,23 @@ def asked(function: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:
         os.close(read)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         try:
-            answer = (True, function(*arguments))
+            reply = (True, function(*arguments))
         except BaseException as error:
-            answer = (False, f"{type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}")
+            reply = (False, f"{type(error).__name__}: {error}\n{traceback.format_exc()[-1500:]}")
         with os.fdopen(write, "wb") as pipe:
-            pipe.write(pickle.dumps(answer))
+            pipe.write(pickle.dumps(reply))
         os._exit(0)
     os.close(write)
 
-    def answered() -> Any:
+    def result() -> Any:
         with os.fdopen(read, "rb") as pipe:
             content = pipe.read()
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if not content:
             raise RuntimeError(f"{getattr(function, '__name__', function)} died with status {status}")
-        good, answer = pickle.loads(content)
-        if not good:
-            raise RuntimeError(answer)
-        return answer
+        succeeded, value = pickle.loads(content)
+        if not succeeded:
+            raise RuntimeError(value)
+        return value
 
-    return answered
+    return result

@@ -1,4 +1,4 @@
-"""Flipped bits and cut files: everything that is read again notices, or reads the same; nothing changes silently."""
+"""Flipped bits and truncated files: every reader notices or reads the same values; nothing changes silently."""
 
 import contextlib
 import json
@@ -10,119 +10,121 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faults.child import ask
-from faults.stage import Stage, left_by
+from faults.child import call_in_child
+from faults.stage import Stage, content_digests
 from faults.tally import Tally
 from wikiart_data.errors import InputError
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Something on disk that is read again."""
+class Artefact:
+    """A file that a later command reads."""
 
-    what: str
+    name: str
     file: Path
     read: Callable[[], Any]
-    """Reads it as the commands do, and says what was read in a value that can be compared."""
-    mended: bool = False
-    """Whether what is damaged is made again, so that reading it never fails."""
+    """Reads it as the commands do; returns a value that can be compared."""
+    repaired: bool = False
+    """Whether a damaged file is made again, so that reading never fails."""
     slow: bool = False
-    """Whether making it again takes long: it is damaged less often."""
+    """Whether making it again takes long: then it is damaged less often."""
 
 
 def flip(stage: Stage, kind: str, flips: int, seed: int, tally: Tally) -> None:
-    """Flip one bit at each of many random positions of each file of a kind, and cut it at some."""
-    for kept in KEPT[kind](stage):
-        for what, ending, why in ask(damaged, kept, flips // 5 if kept.slow else flips, seed):
-            tally.lose(what, why) if ending == "lost" else tally.add(what, ending)
+    """Flip a bit at many random positions of each file of a kind, and truncate it at some."""
+    for artefact in ARTEFACTS[kind](stage):
+        trials = flips // 5 if artefact.slow else flips
+        for fault, outcome, reason in call_in_child(damage, artefact, trials, seed):
+            tally.lose(fault, reason) if outcome == "lost" else tally.add(fault, outcome)
 
 
-def damaged(kept: Kept, flips: int, seed: int) -> list[tuple[str, str, str]]:
-    """Damage a file again and again, and read it. Call it in a child.
+def damage(artefact: Artefact, flips: int, seed: int) -> list[tuple[str, str, str]]:
+    """Damage a file again and again, and read it each time. Call it in a child.
 
     Returns:
-        Of each trial what was tried, how it ended, and why it is a loss.
+        For each trial the fault, the outcome, and the reason if it is a loss.
     """
-    whole, dice = kept.file.read_bytes(), random.Random(f"{seed} {kept.what}")
-    truth, found = kept.read(), []
-    if kept.file.read_bytes() != whole or kept.read() != truth:
-        return [(kept.what, "lost", "reading it twice is not the same")]
-    cuts = [0, 1, len(whole) // 2, len(whole) - 1, *(dice.randrange(len(whole)) for _ in range(flips // 10))]
-    early = min(400, len(whole))  # headers are short, and what is odd happens there
-    places = [dice.randrange(early if turn % 3 == 0 else len(whole)) for turn in range(flips)]
-    places += [len(whole) - 1 - dice.randrange(early) for _ in range(flips // 3)]
-    for place in [*places, *cuts]:
+    whole, rng = artefact.file.read_bytes(), random.Random(f"{seed} {artefact.name}")
+    expected, outcomes = artefact.read(), []
+    if artefact.file.read_bytes() != whole or artefact.read() != expected:
+        return [(artefact.name, "lost", "reading it twice gives different values")]
+    cuts = [0, 1, len(whole) // 2, len(whole) - 1, *(rng.randrange(len(whole)) for _ in range(flips // 10))]
+    header = min(400, len(whole))  # headers and trailers are short, so they get flips of their own
+    positions = [rng.randrange(header if trial % 3 == 0 else len(whole)) for trial in range(flips)]
+    positions += [len(whole) - 1 - rng.randrange(header) for _ in range(flips // 3)]
+    for position in [*positions, *cuts]:
         flipped = bytearray(whole)
-        is_cut = len(found) >= len(places)
-        flipped[place] ^= 1 << dice.randrange(8)
-        put(kept.file, whole[:place] if is_cut else flipped)
-        what, where = f"{kept.what}, {'cut' if is_cut else 'bit flipped'}", f"at byte {place} of {len(whole)}"
+        is_cut = len(outcomes) >= len(positions)
+        flipped[position] ^= 1 << rng.randrange(8)
+        replace_content(artefact.file, whole[:position] if is_cut else bytes(flipped))
+        fault = f"{artefact.name}, {'truncated' if is_cut else 'bit flipped'}"
+        where = f"at byte {position} of {len(whole)}"
         try:
-            same = kept.read() == truth
-            damage = kept.file.exists() and kept.file.read_bytes() != whole
-            ending = ("no effect" if damage else "made good") if same else "lost"
-            found.append((what, ending, f"other values are read {where}"))
+            same = artefact.read() == expected
+            still_damaged = artefact.file.exists() and artefact.file.read_bytes() != whole
+            outcome = ("no effect" if still_damaged else "recovered") if same else "lost"
+            outcomes.append((fault, outcome, f"other values are read {where}"))
         except InputError as error:
-            good = str(error) and not kept.mended
-            found.append((what, "refused" if good else "lost", f"not mended {where}: {error}"))
+            allowed = str(error) and not artefact.repaired
+            outcomes.append((fault, "refused" if allowed else "lost", f"not repaired {where}: {error}"))
         except Exception as error:
-            found.append((what, "lost", f"{type(error).__name__} {where}: {error}"))
-        put(kept.file, whole)
-    return found
+            outcomes.append((fault, "lost", f"{type(error).__name__} {where}: {error}"))
+        replace_content(artefact.file, whole)
+    return outcomes
 
 
-def put(file: Path, content: bytes) -> None:
-    """Write a file as another one of that name: whoever has the old one mapped into memory keeps it."""
+def replace_content(file: Path, content: bytes) -> None:
+    """Replace a file by a new one: a process that has mapped the old one into memory keeps it."""
     file.parent.mkdir(exist_ok=True)
-    file.with_name("put").write_bytes(content)
-    file.with_name("put").replace(file)
+    file.with_name("replacement").write_bytes(content)
+    file.with_name("replacement").replace(file)
 
 
 def quietly(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function returns, without what it says."""
+    """Call a function without its output."""
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
         return function(*arguments)
 
 
-def packs(stage: Stage) -> list[Kept]:
-    """A pack's two files, and the manifest of a data folder."""
+def pack_artefacts(stage: Stage) -> list[Artefact]:
+    """A pack's two files and the manifest of a data folder."""
     from wikiart_data.images.catalog import scan
     from wikiart_data.images.packed import pack
 
-    cache = stage.fresh()
+    cache = stage.new_folder()
     catalog = scan(stage.data, cache_dir=cache)
     folder = pack(catalog, 24, cache_dir=cache, workers=1).folder
 
-    def pictures() -> tuple:
+    def read_pack() -> tuple:
         packed = pack(catalog, 24, cache_dir=cache, workers=1)
         return packed.images.tobytes(), packed.bad
 
-    def listed() -> tuple:
-        found = scan(stage.data, cache_dir=cache)
-        return found.files, found.sizes.tobytes(), found.times.tobytes(), found.labels.tobytes()
+    def read_manifest() -> tuple:
+        scanned = scan(stage.data, cache_dir=cache)
+        return scanned.files, scanned.sizes.tobytes(), scanned.times.tobytes(), scanned.labels.tobytes()
 
     manifest = next((cache / "manifests").glob("*.npz"))
     return [
-        Kept("pack (images.u8)", folder / "images.u8", pictures, mended=True),
-        Kept("pack (index.npz)", folder / "index.npz", pictures, mended=True),
-        Kept("manifest", manifest, listed, mended=True),
+        Artefact("pack (images.u8)", folder / "images.u8", read_pack, repaired=True),
+        Artefact("pack (index.npz)", folder / "index.npz", read_pack, repaired=True),
+        Artefact("manifest", manifest, read_manifest, repaired=True),
     ]
 
 
-def runs(stage: Stage) -> list[Kept]:
-    """The weights of each kind of network as it is used, and the checkpoint that --resume reads."""
-    found = []
-    for command in stage.trainings():
+def run_artefacts(stage: Stage) -> list[Artefact]:
+    """The weights of each kind of network, and the checkpoints that --resume reads."""
+    artefacts = []
+    for command in stage.training_commands():
         part, folder = command.name.split()[0], stage.run(command, stage.home) / command.run
-        found.append(Kept(f"weights of {part}", folder / "model.safetensors", weights(part, folder)))
+        artefacts.append(Artefact(f"weights of {part}", folder / "model.safetensors", weights_reader(part, folder)))
         if part in ("classify", "stylegen"):
             files = ("last.safetensors", "state.pt", "run.json")
-            found += [Kept(f"checkpoint ({name})", folder / name, standing(folder)) for name in files]
-    return found
+            artefacts += [Artefact(f"checkpoint ({name})", folder / name, checkpoint_reader(folder)) for name in files]
+    return artefacts
 
 
-def weights(part: str, folder: Path) -> Callable[[], Any]:
-    """How the weights of a part are loaded to be used."""
+def weights_reader(part: str, folder: Path) -> Callable[[], Any]:
+    """How a package loads its weights for use."""
     import importlib
 
     file = folder / "model.safetensors"
@@ -143,34 +145,35 @@ def weights(part: str, folder: Path) -> Callable[[], Any]:
     return of_adapter if part == "lora" else of_network
 
 
-def standing(folder: Path) -> Callable[[], Any]:
-    """How --resume reads where a run stands: its options, weights, optimiser and progress."""
+def checkpoint_reader(folder: Path) -> Callable[[], Any]:
+    """How --resume reads the state of a run: its options, weights, optimisers and progress."""
     import torch
     from torch import nn
 
-    from wikiart_data.training.checkpoints import read_model
-    from wikiart_data.training.legacy_run import Run
+    from wikiart_data.training.checkpoints import _read_state, load_checkpoint, read_model
+    from wikiart_data.training.run import read_run_record
 
-    tensors, _ = read_model(folder / "last.safetensors")
-    models = sorted({name.partition("/")[0] for name in tensors})
+    tensors, metadata = read_model(folder / "last.safetensors")
+    modules = sorted({name.partition("/")[0] for name in tensors})
+    states = sorted(_read_state(folder, metadata["state_crc32"])["states"])
 
-    class Held(nn.Module):
-        """Stands for the networks: holds tensors of the names that were saved."""
+    class AnyModule(nn.Module):
+        """Stands in for a network: it has whatever tensors were saved."""
 
         def __init__(self, name: str):
             super().__init__()
-            self.own = {
+            self.tensors = {
                 key.partition("/")[2]: value.clone() for key, value in tensors.items() if key.startswith(f"{name}/")
             }
 
         def state_dict(self) -> dict:
-            return self.own
+            return self.tensors
 
         def load_state_dict(self, state: dict) -> None:
-            self.own = state
+            self.tensors = state
 
-    class Steps:
-        """Stands for the optimiser."""
+    class AnyState:
+        """Stands in for an optimiser or a scheduler."""
 
         state: Any = None
 
@@ -181,62 +184,64 @@ def standing(folder: Path) -> Callable[[], Any]:
         if isinstance(value, torch.Tensor):
             return str(value.dtype), tuple(value.shape), value.detach().float().numpy().tobytes()
         if isinstance(value, dict):
-            return {key: plain(one) for key, one in value.items()}
-        return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+            return {key: plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
     def read() -> Any:
-        run, held, steps = Run.resume(folder), {name: Held(name) for name in models}, Steps()
-        progress = run.resumed(held, steps)
-        facts = {key: run.record[key] for key in ("config", "styles")}
-        return facts, {name: plain(one.own) for name, one in held.items()}, plain(steps.state), plain(progress)
+        record = read_run_record(folder)
+        own_modules, own_states = {name: AnyModule(name) for name in modules}, {name: AnyState() for name in states}
+        progress = load_checkpoint(folder, record, own_modules, own_states)
+        weights = {name: plain(module.tensors) for name, module in own_modules.items()}
+        rest = {name: plain(state.state) for name, state in own_states.items()}
+        return {key: record[key] for key in ("config", "styles")}, weights, rest, plain(progress)
 
     return read
 
 
-def exports(stage: Stage) -> list[Kept]:
-    """Codes, and a judge."""
+def export_artefacts(stage: Stage) -> list[Artefact]:
+    """Codes and a judge."""
     from wikiart_autoencode.cli import main as autoencode
     from wikiart_autoencode.codes import Codes
     from wikiart_classify.cli import main as classify
     from wikiart_data.judge import Judge
 
     codes, judge = stage.home / "codes.npz", stage.home / "judge"
-    classifier, encoder, *_ = stage.trainings()
+    classifier, encoder, *_ = stage.training_commands()
 
-    def make() -> None:
+    def export() -> None:
         encoding = ["encode", str(stage.home / encoder.run), "--to", str(codes), "--device", "cpu"]
         assert quietly(autoencode, encoding) == 0
         assert quietly(classify, ["export", str(stage.home / classifier.run), "--to", str(judge)]) == 0
 
     stage.run(classifier, stage.home)
     stage.run(encoder, stage.home)
-    ask(make)
+    call_in_child(export)
 
-    def judged() -> Any:
-        found = Judge.load(judge)
-        values = {name: value.numpy().tobytes() for name, value in found.module.state_dict().items()}
-        return found.styles, found.size, found.info, values
+    def read_judge() -> Any:
+        loaded = Judge.load(judge)
+        values = {name: value.numpy().tobytes() for name, value in loaded.module.state_dict().items()}
+        return loaded.styles, loaded.size, loaded.info, values
 
     return [
-        Kept("codes.npz", codes, lambda: Codes.load(codes).fingerprint),
-        Kept("judge (judge.json)", judge / "judge.json", judged),
-        Kept("judge (model.pt2)", judge / "model.pt2", judged),
+        Artefact("codes.npz", codes, lambda: Codes.load(codes).fingerprint),
+        Artefact("judge (judge.json)", judge / "judge.json", read_judge),
+        Artefact("judge (model.pt2)", judge / "model.pt2", read_judge),
     ]
 
 
-def caches(stage: Stage) -> list[Kept]:
-    """What lora and the maps keep in the cache."""
+def cache_artefacts(stage: Stage) -> list[Artefact]:
+    """What wikiart-lora and the maps keep in the cache."""
     import numpy as np
 
     from wikiart_autoencode.reduce import reduce
     from wikiart_data.images.catalog import scan
     from wikiart_lora.buckets import make_buckets
 
-    cache = stage.fresh()
+    cache = stage.new_folder()
     catalog = scan(stage.data, cache_dir=cache)
     base: list[Any] = []
 
-    def opened() -> Any:
+    def open_model() -> Any:
         from wikiart_lora.pipelines import open_base
 
         if not base:
@@ -246,64 +251,71 @@ def caches(stage: Stage) -> list[Kept]:
     def latents() -> Any:
         from wikiart_lora.cache import latents_of
 
-        found = quietly(latents_of, opened(), catalog, make_buckets(16, 4, False), False, 0.01, cache)
-        return found.bucket_of.tobytes(), found.place_of.tobytes(), [np.array(one).tobytes() for one in found.maps]
+        cached = quietly(latents_of, open_model(), catalog, make_buckets(16, 4, False), False, 0.01, cache)
+        values = [np.array(latent).tobytes() for latent in cached.maps]
+        return cached.bucket_of.tobytes(), cached.place_of.tobytes(), values
 
     def captions() -> Any:
         from wikiart_lora.cache import embeddings_of
 
-        found = quietly(embeddings_of, opened(), ["a red lake", "a house"], cache)
-        return {name: value.float().numpy().tobytes() for name, value in found.maps.items()}
+        cached = quietly(embeddings_of, open_model(), ["a red lake", "a house"], cache)
+        return {name: value.float().numpy().tobytes() for name, value in cached.maps.items()}
 
     points = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
-    def mapped() -> Any:
+    def tsne_map() -> Any:
         return quietly(reduce, points, "tsne", 2, 0, cache).tobytes()
 
-    ask(lambda: [bool(read()) for read in (latents, captions, mapped)])
-    found = [Kept("map kept in the cache", next((cache / "maps").glob("*.npz")), mapped, mended=True, slow=True)]
+    call_in_child(lambda: [bool(read()) for read in (latents, captions, tsne_map)])
+    artefacts = [Artefact("cached map", next((cache / "maps").glob("*.npz")), tsne_map, repaired=True, slow=True)]
     for folder, read in (("latents-*", latents), ("text-*", captions)):
         for file in sorted((cache / "lora").glob(f"{folder}/*")):
             kind = "latents" if read is latents else "embeddings"
-            found.append(Kept(f"lora's {kind} ({file.name})", file, read, mended=True, slow=True))
-    return found
+            artefacts.append(Artefact(f"wikiart-lora's {kind} ({file.name})", file, read, repaired=True, slow=True))
+    return artefacts
 
 
-def download(stage: Stage) -> list[Kept]:
-    """The file that says how far a download got, of one that was broken off."""
+def download_artefacts(stage: Stage) -> list[Artefact]:
+    """The file that records the progress of an interrupted download."""
     from wikiart_data.acquire import download as module
 
-    made, whole = stage.fresh() / "data", stage.fresh() / "data"
-    options = {"source": str(stage.place / "hub"), "size": 40, "limit": 0}
+    partial, complete = stage.new_folder() / "data", stage.new_folder() / "data"
+    options = {"source": str(stage.root / "hub"), "size": 40, "limit": 0}
 
-    def broken_off() -> None:
+    def interrupted() -> None:
         count, write = 0, module._write
 
-        def nearly_full(path: Path, content: bytes) -> None:
+        def write_until_full(path: Path, content: bytes) -> None:
             nonlocal count
             count += 1
             if count > 200:
                 raise OSError(28, "No space left on device")
             write(path, content)
 
-        quietly(module.download, module.DownloadOptions(whole, **options))
-        module._write = nearly_full
+        quietly(module.download, module.DownloadOptions(complete, **options))
+        module._write = write_until_full
         with contextlib.suppress(InputError):
-            quietly(module.download, module.DownloadOptions(made, **options))
+            quietly(module.download, module.DownloadOptions(partial, **options))
 
-    ask(broken_off)
-    before = made.with_name("before")
-    made.rename(before)
+    call_in_child(interrupted)
+    before = partial.with_name("before")
+    partial.rename(before)
 
-    def gone_on() -> Any:
-        """Go on in a copy, and compare with the unbroken download's pictures."""
-        shutil.rmtree(made, ignore_errors=True)
-        shutil.copytree(before, made)
-        quietly(module.download, module.DownloadOptions(made, **options))
-        return left_by(made)
+    def continued() -> Any:
+        """Continue in a copy; returns the digests of its images."""
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(before, partial)
+        quietly(module.download, module.DownloadOptions(partial, **options))
+        return content_digests(partial)
 
-    return [Kept("progress of a download", before / module.PROGRESS, gone_on)]
+    return [Artefact("progress of a download", before / module.PROGRESS, continued)]
 
 
-KEPT = {"packs": packs, "runs": runs, "exports": exports, "caches": caches, "download": download}
-"""What is flipped in, by kind."""
+ARTEFACTS = {
+    "packs": pack_artefacts,
+    "runs": run_artefacts,
+    "exports": export_artefacts,
+    "caches": cache_artefacts,
+    "download": download_artefacts,
+}
+"""Files in which bits are flipped, by kind."""

@@ -1,4 +1,4 @@
-"""A loss that is no number: it stops at once, says the step, and what was saved before is still good. Other styles."""
+"""Losses that become NaN, and checkpoints, weights and data of other styles."""
 
 import importlib
 import json
@@ -8,95 +8,79 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from faults.child import Child, ask, start
-from faults.kill import difference, last_line, unbroken
-from faults.stage import Command, Stage
+from faults.child import Child, call_in_child, start
+from faults.kill import differences, last_line, run_uninterrupted, start_command
+from faults.stage import STYLES_USED, Command, Stage, paint_data
 from faults.tally import Tally
 
 LOSSES = {
-    "classify": [("wikiart_classify.train:partial_cross_entropy", ()), ("wikiart_classify.train:loss_in", ("inner",))],
-    "autoencode": [("wikiart_autoencode.train:reconstruction_loss", ())],
-    "stylegen": [
-        ("wikiart_stylegen.teaching:hinge_critic", ()),
-        *((f"wikiart_stylegen.train:{name}", ())
-          for name in ("reconstruction_loss", "hinge_painter", "statistics_distance", "content_cycle", "hidden",
-                       "edge_distance")),
-    ],
-    "lora": [("wikiart_lora.train:diffusion_loss", ())],
-}  # fmt: skip
-"""Of each training, the functions whose value goes into a loss; `inner`: what they return is the function."""
+    "classify": ["wikiart_classify.train:partial_cross_entropy"],
+    "autoencode": ["wikiart_autoencode.train:reconstruction_loss"],
+    "stylegen": ["wikiart_stylegen.train:reconstruction_loss"],
+    "lora": ["wikiart_lora.train:diffusion_loss"],
+}
+"""Package → functions called once per training step, as `module:function`, whose value enters a loss."""
 
 
-def poison(stage: Stage, command: Command, dice: random.Random, tally: Tally) -> None:
-    """Make one loss NaN at a random step after the first save; then go on without it."""
-    truth, _, _ = unbroken(stage, command)
-    for place, how in LOSSES[command.name.split()[0]]:
-        what, folder = f"a loss becomes NaN: {command.name}", stage.fresh(command)
-        child = poisoned(command, folder, place, bool(how), dice)
-        name, said = place.partition(":")[2], child.said
-        found = re.search(r"The loss is nan in epoch (\d+), step (\d+)\.", said)
-        due = re.search(r"poisoned at epoch (\d+), step (\d+)", said)
-        # The critic's own loss is not the painter's: it shows in what the painter is told in the same step.
-        if child.status != 2 or "Traceback" in said:
-            tally.lose(what, f"{name}: it ends with {child.status}: {last_line(child)}")
-        elif found is None or due is None or found.groups() != due.groups():
-            tally.lose(what, f"{name}: poisoned at {due and due.groups()}, and it says {last_line(child)}")
-        elif start_again(command, folder).wait(1800) != 0:
-            tally.lose(what, f"{name}: it cannot go on")
-        elif odd := difference(folder, truth):
-            tally.lose(what, f"{name}: {odd}")
+def nan_loss(stage: Stage, command: Command, rng: random.Random, tally: Tally) -> None:
+    """Make one loss NaN at a random step after the first save; then resume without the fault."""
+    expected, _, _ = run_uninterrupted(stage, command)
+    for function in LOSSES[command.name.split()[0]]:
+        fault, folder = f"a loss becomes NaN: {command.name}", stage.new_folder(command)
+        child = run_with_nan(command, folder, function, rng)
+        name, output = function.partition(":")[2], child.output
+        reported = re.search(r"nan in epoch (\d+), step (\d+)\.", output)
+        injected = re.search(r"NaN injected in epoch (\d+), step (\d+)", output)
+        if child.status != 2 or "Traceback" in output:
+            tally.lose(fault, f"{name}: it exits with {child.status}: {last_line(child)}")
+        elif reported is None or injected is None or reported.groups() != injected.groups():
+            tally.lose(fault, f"{name}: NaN at {injected and injected.groups()}, but it reports {last_line(child)}")
+        elif start_command(command, command.arguments_to_continue(folder) or [], folder).wait(1800) != 0:
+            tally.lose(fault, f"{name}: it cannot be resumed")
+        elif mismatch := differences(folder, expected):
+            tally.lose(fault, f"{name}: {mismatch}")
         else:
-            tally.add(what, "refused")
+            tally.add(fault, "refused")
 
 
-def start_again(command: Command, folder: Path) -> Child:
-    """Go on in a folder without any fault."""
-    arguments = command.next(folder) or []
-    return start(lambda: command.main(arguments), folder, {"WIKIART_CACHE": str(folder / "cache")})
+def run_with_nan(command: Command, folder: Path, function: str, rng: random.Random) -> Child:
+    """Run a command in which a function's value becomes NaN once, some steps after the first save.
 
-
-def poisoned(command: Command, folder: Path, place: str, inner: bool, dice: random.Random) -> Child:
-    """Run a command in which a function's value becomes NaN once, in the second epoch or later.
-
-    A line of the log says in which epoch and step, counted from 1.
+    The child prints the epoch and the step, counted from 1.
     """
-    module, name = place.split(":")
-    turn = dice.randint(1, 4)
+    module_name, name = function.split(":")
+    call = rng.randint(1, 4)
 
     def run() -> int:
-        from wikiart_data.training.legacy_run import Run
+        from wikiart_data.training.training_run import TrainingRun
 
-        training, saves = importlib.import_module(module), 0
-        real, check, save, calls, armed = getattr(training, name), Run.check, Run.save, 0, False
+        module = importlib.import_module(module_name)
+        original, save, record_losses = getattr(module, name), TrainingRun._save, TrainingRun.record_losses
+        saves, calls, injected = 0, 0, False
 
-        def saved(run: Run, *rest: Any, **more: Any) -> None:
+        def counted_save(run: TrainingRun, **progress: Any) -> None:
             nonlocal saves
             saves += 1
-            save(run, *rest, **more)
+            save(run, **progress)
 
-        def checked(run: Run, loss: float, epoch: int, step: int) -> None:
-            nonlocal armed
-            if armed:
-                print(f"poisoned at epoch {epoch + 1}, step {step + 1}", flush=True)
-                armed = False
-            check(run, loss, epoch, step)
+        def reporting_record(run: TrainingRun, **losses: Any) -> None:
+            nonlocal injected
+            if injected:
+                print(f"NaN injected in epoch {run.epoch + 1}, step {run._step + 1}", flush=True)
+                injected = False
+            record_losses(run, **losses)
 
-        def spoilt(value: Any) -> Any:
-            nonlocal calls, armed
+        def with_nan(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls, injected
+            value = original(*arguments, **options)
             calls += saves > 0
-            if calls != turn or saves == 0:
+            if saves == 0 or calls != call:
                 return value
-            calls, armed = 10**9, True
+            calls, injected = 10**9, True
             return value * float("nan")
 
-        def instead(*rest: Any, **more: Any) -> Any:
-            if inner:
-                loss = real(*rest, **more)
-                return lambda *batch: spoilt(loss(*batch))
-            return spoilt(real(*rest, **more))
-
-        Run.save, Run.check = saved, checked
-        setattr(training, name, instead)
+        TrainingRun._save, TrainingRun.record_losses = counted_save, reporting_record
+        setattr(module, name, with_nan)
         return command.main(list(command.arguments))
 
     child = start(run, folder, {"WIKIART_CACHE": str(folder / "cache")})
@@ -105,40 +89,36 @@ def poisoned(command: Command, folder: Path, place: str, inner: bool, dice: rand
 
 
 def other_styles(stage: Stage, command: Command, tally: Tally) -> None:
-    """A checkpoint and weights of other styles in the run's folder, and other data under a run."""
-    what, folder = f"checkpoint of other styles: {command.name}", stage.fresh(command)
+    """Put a checkpoint of other styles into the run folder, and use the run with other data."""
+    fault, folder = f"checkpoint of other styles: {command.name}", stage.new_folder(command)
     stage.run(command, folder)
-    before = {file: (folder / command.run / file).read_bytes() for file in ("last.safetensors", "run.json")}
+    checkpoint = folder / command.run / "last.safetensors"
+    content = checkpoint.read_bytes()
 
-    def renamed(change: Callable[[list[str]], list[str]]) -> None:
+    def change_styles(change: Callable[[list[str]], list[str]]) -> None:
         from wikiart_data.training.checkpoints import read_model, write_model
 
-        path = folder / command.run / "last.safetensors"
-        tensors, about = read_model(path)
-        styles = json.dumps(change(json.loads(about["styles"])))
-        write_model(path, tensors, {**about, "styles": styles})
+        tensors, metadata = read_model(checkpoint)
+        styles = json.dumps(change(json.loads(metadata["styles"])))
+        write_model(checkpoint, tensors, {**metadata, "styles": styles})
 
     for change in (lambda s: s[::-1], lambda s: s[:-1], lambda s: ["Rococo", *s[1:]], lambda s: [*s, "Rococo"]):
-        ask(renamed, change)
-        _refused(what, command, folder, ["--resume", command.run], "other styles", tally)
-        (folder / command.run / "last.safetensors").write_bytes(before["last.safetensors"])
-    from faults.stage import HERE, paintings
-
-    paintings(folder / "other", (*HERE[:-1], "Rococo"))
-    resumed = ["--resume", command.run, "--data", str(folder / "other")]
-    _refused(what, command, folder, resumed, "has changed", tally)
-    uses = {
-        "classify": ["test", command.run, "--data", str(folder / "other"), "--device", "cpu"],
-        "autoencode": ["encode", command.run, "--data", str(folder / "other"), "--device", "cpu"],
-    }
-    if use := uses.get(command.name.split()[0]):
-        _refused(what, command, folder, use, "style", tally)
+        call_in_child(change_styles, change)
+        _expect_refusal(fault, command, folder, ["--resume", command.run], "other styles", tally)
+        checkpoint.write_bytes(content)
+    paint_data(folder / "other", (*STYLES_USED[:-1], "Rococo"))
+    other_data = ["--data", str(folder / "other")]
+    _expect_refusal(fault, command, folder, ["--resume", command.run, *other_data], "has changed", tally)
+    verbs = {"classify": "test", "autoencode": "encode"}
+    if verb := verbs.get(command.name.split()[0]):
+        arguments = [verb, command.run, *other_data, "--device", "cpu"]
+        _expect_refusal(fault, command, folder, arguments, "style", tally)
 
 
-def _refused(what: str, command: Command, folder: Path, arguments: list[str], word: str, tally: Tally) -> None:
-    child = start(lambda: command.main(arguments), folder, {"WIKIART_CACHE": str(folder / "cache")})
+def _expect_refusal(fault: str, command: Command, folder: Path, arguments: list[str], word: str, tally: Tally) -> None:
+    child = start_command(command, arguments, folder)
     child.wait(1800)
-    if child.status != 2 or word not in child.said or "Traceback" in child.said:
-        tally.lose(what, f"{' '.join(arguments[:2])} ends with {child.status}: {last_line(child)}")
+    if child.status != 2 or word not in child.output or "Traceback" in child.output:
+        tally.lose(fault, f"{' '.join(arguments[:2])} exits with {child.status}: {last_line(child)}")
     else:
-        tally.add(what, "refused")
+        tally.add(fault, "refused")

@@ -1,4 +1,4 @@
-"""What the faults happen to: a small set of paintings, a small base, and the long commands in tiny form."""
+"""Where faults are injected: a small data set, a small diffusion model, and the long commands at their smallest."""
 
 import copy
 import hashlib
@@ -15,34 +15,34 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from faults.child import ask, start
+from faults.child import call_in_child, start
 from wikiart_data.sample import SCENES, paint, scene
 from wikiart_data.sample.painters import STYLES
 
-HERE = ("Baroque", "Cubism", "Fauvism", "Pointillism", "Ukiyo_e")
-NUMBERS = {"train": 9, "valid": 2, "test": 2}
-"""Pictures of each style."""
+STYLES_USED = ("Baroque", "Cubism", "Fauvism", "Pointillism", "Ukiyo_e")
+PER_STYLE = {"train": 9, "valid": 2, "test": 2}
+"""Images per style."""
 SIZE = 48
-TIMES = {"seconds", "clock", "train_seconds", "seconds_to_40_percent", "started"}
-"""Figures that are a clock's: never the same twice."""
+CLOCK_KEYS = {"seconds", "clock", "train_seconds", "seconds_to_40_percent", "started"}
+"""JSON keys whose values are times, which differ from run to run."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A long command in tiny form; every folder named in it is below the folder it is run in."""
+    """A long command at its smallest; every folder in its arguments is below its working directory."""
 
     name: str
     main: Callable[[list[str]], int]
     arguments: tuple[str, ...]
     run: str = ""
-    """The folder of its run, for commands that go on with --resume."""
+    """Its run folder, for commands that take --resume."""
     target: str = ""
-    """What is whole as soon as it is there, and is not made twice."""
-    needs: str = ""
-    """A folder of the stage that must lie in the folder it is run in."""
+    """What it makes, which appears only when complete and is not made again."""
+    prerequisite: str = ""
+    """A folder of the stage that must be copied into its working directory first."""
 
-    def next(self, folder: Path) -> list[str] | None:
-        """How a user goes on, whatever happened before; None if everything is there."""
+    def arguments_to_continue(self, folder: Path) -> list[str] | None:
+        """What a user types next, whatever happened before; None if everything is complete."""
         if self.target and (folder / self.target).exists():
             return None
         if self.run and (folder / self.run / "run.json").exists():
@@ -51,64 +51,64 @@ class Command:
 
 
 class Stage:
-    """Everything is made once, below one folder.
+    """Data, base model and commands, made once below one folder.
 
     Args:
-        place: an empty folder.
+        root: an empty folder.
     """
 
-    def __init__(self, place: Path):
-        self.place, self.data, self.base = place, place / "data", place / "base"
-        self.home, self.number = place, 0
-        paintings(self.data)
+    def __init__(self, root: Path):
+        self.root, self.data, self.base = root, root / "data", root / "base"
+        self.home, self.number = root, 0
+        paint_data(self.data)
         for path in [self.data, *self.data.rglob("*")]:
-            os.utime(path, (1_700_000_000, 1_700_000_000))  # a folder that was just written is not trusted yet
+            os.utime(path, (1_700_000_000, 1_700_000_000))  # the manifest does not trust a folder that has just changed
 
-    def own(self, name: str) -> "Stage":
-        """The same stage, with a folder of its own to run commands in."""
+    def with_home(self, name: str) -> "Stage":
+        """The same stage with another folder to run commands in."""
         other = copy.copy(self)
-        other.home, other.number = self.place / name, 0
+        other.home, other.number = self.root / name, 0
         other.home.mkdir()
         return other
 
-    def fresh(self, command: Command | None = None) -> Path:
+    def new_folder(self, command: Command | None = None) -> Path:
         """A new folder to run a command in."""
         self.number += 1
         folder = self.home / str(self.number)
         folder.mkdir()
-        self.furnish(command, folder)
+        self.copy_prerequisite(command, folder)
         return folder
 
-    def furnish(self, command: Command | None, folder: Path) -> None:
-        """Put into a folder what the command needs there."""
-        if command and command.needs:
-            shutil.copytree(self.place / command.needs, folder / command.needs)
+    def copy_prerequisite(self, command: Command | None, folder: Path) -> None:
+        """Copy what the command needs into its working directory."""
+        if command and command.prerequisite:
+            shutil.copytree(self.root / command.prerequisite, folder / command.prerequisite)
 
     def commands(self) -> list[Command]:
-        """The long commands, with all that they need."""
+        """All long commands; makes what they need."""
         from wikiart_autoencode.cluster_cli import main as cluster
 
-        ask(small_base, self.base)
-        trainings, (pack, download, unpack) = self.trainings(), self.without_torch()
-        self.run(trainings[1])  # whose codes are clustered
+        call_in_child(make_base, self.base)
+        training_commands, (pack, download, unpack) = self.training_commands(), self.data_commands()
+        self.run(training_commands[1])  # its codes are clustered
         arguments = ("--clusters", "4", "--split", "all", "--device", "cpu", "--name", "one", "--overwrite")
-        clustering = Command("cluster", cluster, (*arguments, "--data", str(self.data)), needs="runs/autoencode")
-        return [pack, *trainings, clustering, download, unpack]
+        clustering = Command("cluster", cluster, (*arguments, "--data", str(self.data)), prerequisite="runs/autoencode")
+        return [pack, *training_commands, clustering, download, unpack]
 
-    def without_torch(self) -> list[Command]:
-        """Those that only read and write pictures."""
+    def data_commands(self) -> list[Command]:
+        """The commands that only read and write images, without torch."""
         from wikiart_data.cli.main import main
 
-        ask(hub_files, self.place / "hub", self.data)
-        export(self.place / "export.zip", self.data)
+        call_in_child(write_hub_files, self.root / "hub", self.data)
+        write_roboflow_export(self.root / "export.zip", self.data)
         return [
             Command("pack", main, ("pack", "--size", "96", "--data", str(self.data))),
-            Command("download", main, ("download", "data", "--size", "40", "--source", str(self.place / "hub"))),
-            Command("import", main, ("import", str(self.place / "export.zip"), "--to", "data"), target="data"),
+            Command("download", main, ("download", "data", "--size", "40", "--source", str(self.root / "hub"))),
+            Command("import", main, ("import", str(self.root / "export.zip"), "--to", "data"), target="data"),
         ]
 
-    def trainings(self) -> list[Command]:
-        """The four of them that train."""
+    def training_commands(self) -> list[Command]:
+        """The four commands that train."""
         from wikiart_autoencode.cli import main as autoencode
         from wikiart_classify.cli import main as classify
         from wikiart_lora.cli import main as lora
@@ -133,23 +133,23 @@ class Stage:
         ]
 
     def run(self, command: Command, folder: Path | None = None) -> Path:
-        """Run a command unbroken, in a folder or in the stage's own.
+        """Run a command without any fault, in a folder or in the stage's root.
 
         Raises:
-            RuntimeError: it did not end well.
+            RuntimeError: its exit status is not 0.
         """
-        folder = folder or self.place
+        folder = folder or self.root
         child = start(lambda: command.main(list(command.arguments)), folder, {"WIKIART_CACHE": str(folder / "cache")})
         if child.wait(1800) != 0:
-            raise RuntimeError(f"{command.name} alone ends with {child.status}: {child.said[-2000:]}")
+            raise RuntimeError(f"{command.name} exits with {child.status}: {child.output[-2000:]}")
         return folder
 
 
-def paintings(folder: Path, styles: tuple[str, ...] = HERE) -> None:
-    """`folder/{train,valid,test}/<Style>/<artist>_<scene>-<number>.jpg` of the sample set's painters."""
+def paint_data(folder: Path, styles: tuple[str, ...] = STYLES_USED) -> None:
+    """Paint `folder/{train,valid,test}/<Style>/<artist>_<scene>-<number>.jpg` as the sample set is painted."""
     assert set(styles) <= set(STYLES)
     number = 0
-    for split, count in NUMBERS.items():
+    for split, count in PER_STYLE.items():
         for style in styles:
             (folder / split / style).mkdir(parents=True)
             for _ in range(count):
@@ -159,8 +159,8 @@ def paintings(folder: Path, styles: tuple[str, ...] = HERE) -> None:
                 Image.fromarray(pixels).save(folder / split / style / name, quality=90)
 
 
-def hub_files(folder: Path, data: Path) -> None:
-    """The same pictures as parquet files of the hub's columns, two of them."""
+def write_hub_files(folder: Path, data: Path) -> None:
+    """Write the same images as four parquet files with the columns of the hub's data set."""
     import datasets
 
     features = datasets.Features(
@@ -168,25 +168,25 @@ def hub_files(folder: Path, data: Path) -> None:
             "image": datasets.Image(),
             "artist": datasets.ClassLabel(names=["Unknown Artist", "claude-monet", "../../Évil <b>"]),
             "genre": datasets.ClassLabel(names=["portrait", "landscape"]),
-            "style": datasets.ClassLabel(names=list(HERE)),
+            "style": datasets.ClassLabel(names=list(STYLES_USED)),
         }
     )
     files = sorted(data.rglob("*.jpg"))
     folder.mkdir()
     datasets.disable_progress_bars()
     for number in range(4):
-        mine = [files[place % len(files)] for place in range(number, 4 * 150, 4)]
+        shard = [files[index % len(files)] for index in range(number, 4 * 150, 4)]
         columns = {
-            "image": [{"bytes": altered(file, place), "path": None} for place, file in enumerate(mine)],
-            "artist": [place % 3 for place in range(len(mine))],
-            "genre": [0] * len(mine),
-            "style": [HERE.index(file.parent.name) for file in mine],
+            "image": [{"bytes": with_grey_corner(file, index), "path": None} for index, file in enumerate(shard)],
+            "artist": [index % 3 for index in range(len(shard))],
+            "genre": [0] * len(shard),
+            "style": [STYLES_USED.index(file.parent.name) for file in shard],
         }
         datasets.Dataset.from_dict(columns, features=features).to_parquet(folder / f"train-{number:05}.parquet")
 
 
-def altered(file: Path, number: int) -> bytes:
-    """The picture with its corner in another grey, so that no two are the same."""
+def with_grey_corner(file: Path, number: int) -> bytes:
+    """The image with its corner in a grey that depends on `number`, so that no two files are equal."""
     with Image.open(file) as picture:
         changed = picture.copy()
     changed.paste((number % 256,) * 3, (0, 0, 8, 8))
@@ -195,8 +195,8 @@ def altered(file: Path, number: int) -> bytes:
     return content.getvalue()
 
 
-def export(archive: Path, data: Path) -> None:
-    """The pictures, several times over, as a Roboflow export."""
+def write_roboflow_export(archive: Path, data: Path) -> None:
+    """Write the images, several times over, as a Roboflow export."""
     with zipfile.ZipFile(archive, "w") as opened:
         for number in range(6):
             for file in sorted(data.rglob("*.jpg")):
@@ -204,8 +204,8 @@ def export(archive: Path, data: Path) -> None:
                 opened.writestr(f"{name.parent}/{file.stem}-{number}_jpg.rf.{number:04x}.jpg", file.read_bytes())
 
 
-def small_base(folder: Path) -> None:
-    """A pipeline of Stable Diffusion's kind with random weights, small enough for hundreds of runs."""
+def make_base(folder: Path) -> None:
+    """Save a Stable Diffusion pipeline with random weights, small enough for hundreds of runs."""
     import diffusers
     import torch
     import transformers
@@ -237,99 +237,96 @@ def small_base(folder: Path) -> None:
     ).save_pretrained(folder)  # fmt: skip
 
 
-# -- what a command left, to be compared bit by bit ------------------------------------------------------------------
+# -- digests of what a command wrote, for comparison bit by bit -------------------------------------------------------
 
 
-def left_by(folder: Path) -> dict[str, str]:
-    """Every finished file below a folder → the digest of its content, without clocks. Call it in a child.
+def content_digests(folder: Path) -> dict[str, str]:
+    """Path of every finished file below a folder → digest of its content without times. Call it in a child.
 
     Raises:
-        Exception: a file of a finished name is not whole; what it raises depends on the kind of file.
+        Exception: a file with a final name is incomplete; the type depends on the kind of file.
     """
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.is_dir() or unfinished(inside) or inside.parts[:2] in (("cache", "manifests"), ("cache", "maps")):
+        if path.is_dir() or is_temporary(inside) or inside.parts[:2] in (("cache", "manifests"), ("cache", "maps")):
             continue
         if path.name not in ("state.pt", "about.json", "run.json", ".lock") and path.suffix != ".lock":
-            found[inside.as_posix()] = digest(path)
-    return found
+            digests[inside.as_posix()] = digest(path)
+    return digests
 
 
-def unfinished(path: Path) -> bool:
-    """Whether a name says that the file, or a folder it is in, is not finished: nothing reads such files."""
+def is_temporary(path: Path) -> bool:
+    """Whether the name marks a file, or a folder that it is in, as unfinished: nothing reads such files."""
     return any(part.endswith((".part", ".next")) or part.startswith(".write-") for part in path.parts) or any(
         part.startswith(".") and part.endswith(".import") for part in path.parts
     )
 
 
 def digest(path: Path) -> str:
-    """Digest of a file's content, read as those do who use it; in colours, numbers and tensors, not in clocks."""
+    """Digest of a file's content as its readers see it: pixels, numbers and tensors, without times."""
     if path.name == "last.safetensors":
-        return _sum(checkpoint(path.parent))
+        return _digest(checkpoint(path.parent))
     if path.suffix == ".safetensors":
         from wikiart_data.training.checkpoints import read_model
 
-        tensors, about = read_model(path)
-        return _sum([about, {name: value.numpy() for name, value in tensors.items()}])
+        tensors, metadata = read_model(path)
+        return _digest([metadata, {name: value.numpy() for name, value in tensors.items()}])
     if path.suffix == ".json":
-        return _sum(json.loads(path.read_text()))
+        return _digest(json.loads(path.read_text()))
     if path.suffix == ".jsonl":
-        from wikiart_data.training.legacy_run import Run
+        from wikiart_data.results.metrics_log import read_metrics
 
-        return _sum(Run(path.parent, {}).metrics())
+        return _digest(read_metrics(path))
     if path.suffix == ".npz":
         with zipfile.ZipFile(path) as archive:
-            return _sum({name: archive.read(name) for name in archive.namelist()})
+            return _digest({name: archive.read(name) for name in archive.namelist()})
     if path.suffix in (".png", ".jpg"):
         with Image.open(path) as picture:
             picture.load()
-            # A learning curve may be drawn over seconds.
-            return "a figure" if picture.format == "PNG" else _sum([path.read_bytes()])
+            # The axis of a learning curve may be seconds.
+            return "a figure" if picture.format == "PNG" else _digest([path.read_bytes()])
     if path.name == "index.html":
         page = path.read_text(encoding="utf-8")
         if not page.rstrip().endswith("</html>"):
             raise ValueError(f"{path} is cut off")
-        return "a page"  # it tells how long training took
-    return _sum([path.read_bytes()])
+        return "a page"  # it shows how long training took
+    return _digest([path.read_bytes()])
 
 
 def checkpoint(folder: Path) -> list[Any]:
-    """Where training stands, as --resume reads it: weights, optimiser and progress."""
+    """The state of training as --resume reads it: weights, optimisers and progress."""
     import torch
 
-    from wikiart_data.training.checkpoints import read_model
-    from wikiart_data.training.legacy_run import Run
-    from wikiart_data.training.run import read_run_record
+    from wikiart_data.training.checkpoints import _read_state, read_model
 
-    tensors, about = read_model(folder / "last.safetensors")
-    state = Run(folder, read_run_record(folder))._state_of(about["state_crc32"])
+    tensors, metadata = read_model(folder / "last.safetensors")
 
     def plain(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return value.detach().float().numpy()
         if isinstance(value, dict):
-            return {str(key): plain(one) for key, one in value.items()}
-        return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+            return {str(key): plain(item) for key, item in value.items()}
+        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
 
-    return [plain(tensors), about["styles"], plain(state)]
+    return [plain(tensors), metadata["styles"], plain(_read_state(folder, metadata["state_crc32"]))]
 
 
-def _sum(value: Any) -> str:
+def _digest(value: Any) -> str:
     total = hashlib.sha256()
 
-    def take(value: Any) -> None:
+    def update(value: Any) -> None:
         if isinstance(value, dict):
-            for key in sorted(value.keys() - TIMES - {"crc32", "state_crc32"}, key=str):
+            for key in sorted(value.keys() - CLOCK_KEYS - {"crc32", "state_crc32"}, key=str):
                 total.update(f"{key}:".encode())
-                take(value[key])
+                update(value[key])
         elif isinstance(value, list | tuple):
-            for one in value:
-                take(one)
+            for item in value:
+                update(item)
         elif isinstance(value, np.ndarray):
             total.update(f"{value.dtype}{value.shape}".encode() + np.ascontiguousarray(value).tobytes())
         else:
             total.update(value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass"))
 
-    take(value)
+    update(value)
     return total.hexdigest()[:16]

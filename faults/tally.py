@@ -1,56 +1,58 @@
-"""What was tried, how often, and how it ended: one line of the table for each kind of fault."""
+"""Counts of trials by fault and outcome, printed as a Markdown table."""
 
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
 
-ENDINGS = ("refused", "made good", "no effect", "lost")
-"""A sentence said what is wrong; the result is the unbroken one after all (resumed, mended, made again); as if nothing
-had happened; something is gone, wrong, or ended in a traceback."""
+OUTCOMES = ("refused", "recovered", "no effect", "lost")
+"""`refused`: an error message names the problem. `recovered`: after resuming or repairing, the result equals the
+uninterrupted one. `no effect`: the command did not notice the fault and its result is right. `lost`: data is gone or
+wrong, or there was a traceback.
+"""
 
 
 @dataclass
 class Tally:
     """All trials so far."""
 
-    seen: dict[str, Counter[str]] = field(default_factory=dict)
-    """What was tried → how it ended, counted."""
+    outcomes: dict[str, Counter[str]] = field(default_factory=dict)
+    """Fault → number of trials by outcome."""
     losses: list[str] = field(default_factory=list)
-    """What was lost, in words."""
+    """A description of each loss."""
     notes: list[str] = field(default_factory=list)
-    """What is to be said below the table."""
-    left_out: dict[str, str] = field(default_factory=dict)
-    """What could not be tried here → why."""
+    """Sentences printed below the table."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Faults that cannot be injected on this machine → reason."""
 
-    def add(self, what: str, ending: str, times: int = 1) -> None:
-        """Count a trial."""
-        assert ending in ENDINGS
-        self.seen.setdefault(what, Counter())[ending] += times
+    def add(self, fault: str, outcome: str, trials: int = 1) -> None:
+        """Count trials of one outcome."""
+        assert outcome in OUTCOMES
+        self.outcomes.setdefault(fault, Counter())[outcome] += trials
 
-    def lose(self, what: str, why: str) -> None:
-        """Count a trial in which something was lost, and say so at once."""
-        self.add(what, "lost")
-        self.losses.append(f"{what}: {why}")
-        print(f"LOST  {what}: {why}", file=sys.stderr, flush=True)
+    def lose(self, fault: str, reason: str) -> None:
+        """Count a trial in which something was lost, and print it at once."""
+        self.add(fault, "lost")
+        self.losses.append(f"{fault}: {reason}")
+        print(f"LOST  {fault}: {reason}", file=sys.stderr, flush=True)
 
-    def take(self, other: "Tally") -> None:
-        """Count the trials of another tally too."""
-        for what, ended in other.seen.items():
-            self.seen.setdefault(what, Counter()).update(ended)
+    def merge(self, other: "Tally") -> None:
+        """Add the trials of another tally."""
+        for fault, outcomes in other.outcomes.items():
+            self.outcomes.setdefault(fault, Counter()).update(outcomes)
         self.losses += other.losses
         self.notes += other.notes
-        self.left_out |= other.left_out
+        self.skipped |= other.skipped
 
     def table(self) -> str:
         """Everything as a Markdown table."""
-        lines = ["| what was tried | times | refused by a sentence | made good | no effect | lost |"]
+        lines = ["| fault | trials | refused with a message | recovered | no effect | lost |"]
         lines.append("|---|--:|--:|--:|--:|--:|")
-        for what, ended in self.seen.items():
-            counts = " | ".join(f"{ended[ending]:,}" for ending in ENDINGS)
-            lines.append(f"| {what} | {ended.total():,} | {counts} |")
-        whole = sum((ended for ended in self.seen.values()), Counter())
-        counts = " | ".join(f"**{whole[ending]:,}**" for ending in ENDINGS)
-        lines.append(f"| **all** | **{whole.total():,}** | {counts} |")
-        lines += [f"\nNot tried: {what} ({why})." for what, why in self.left_out.items()]
+        for fault, outcomes in self.outcomes.items():
+            counts = " | ".join(f"{outcomes[outcome]:,}" for outcome in OUTCOMES)
+            lines.append(f"| {fault} | {outcomes.total():,} | {counts} |")
+        total = sum(self.outcomes.values(), Counter())
+        counts = " | ".join(f"**{total[outcome]:,}**" for outcome in OUTCOMES)
+        lines.append(f"| **all** | **{total.total():,}** | {counts} |")
+        lines += [f"\nSkipped: {fault} ({reason})." for fault, reason in self.skipped.items()]
         lines += [f"\n{text}" for text in self.notes]
         return "\n".join(lines)
