@@ -95,10 +95,10 @@ def options(*arguments: str) -> Options:
     return taken
 
 
-# -- verbs ---------------------------------------------------------------------------------------------------------
+# -- commands ------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_verb_the_first_one():
+def test_without_a_command_the_first_one():
     assert options() == Options()
     assert options("--epochs", "3") == Options(epochs=3)
     assert options("train", "--epochs=3", "--overwrite", "--batch-size", "5") == Options(
@@ -106,13 +106,16 @@ def test_without_a_verb_the_first_one():
     )
 
 
-def test_an_unknown_verb(capsys: pytest.CaptureFixture):
+def test_an_unknown_command_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture):
     assert run("trian") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == ("program: there is no command 'trian'. Did you mean 'train'? The commands are: train, predict.\n")
+    assert err.startswith("program: ")
+    assert err.count("\n") == 1
+    assert "'train'" in err, "the nearest one"
     assert run("xyzzy") == 2
-    assert "Did you mean" not in capsys.readouterr().err
+    assert "train, predict" in (err := capsys.readouterr().err)
+    assert "'train'" not in err
 
 
 def test_help_is_an_overview(capsys: pytest.CaptureFixture):
@@ -125,7 +128,7 @@ def test_help_is_an_overview(capsys: pytest.CaptureFixture):
         assert "Without a command: train." in out
 
 
-def test_help_of_a_verb(capsys: pytest.CaptureFixture):
+def test_help_of_a_command(capsys: pytest.CaptureFixture):
     assert run("predict", "--help") == 0
     out = capsys.readouterr().out
     assert "Another command." in out
@@ -143,7 +146,7 @@ def test_wrong_options_end_with_status_2(wrong: list[str], capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    ("what", "status", "said"),
+    ("what", "status", "printed"),
     [
         ("nothing", 0, ""),
         ("seven", 7, ""),
@@ -153,12 +156,12 @@ def test_wrong_options_end_with_status_2(wrong: list[str], capsys: pytest.Captur
         ("mistake", 2, "program: it is wrong, in this file; do that.\n"),
     ],
 )
-def test_how_a_command_ends(what: str, status: int, said: str, capsys: pytest.CaptureFixture):
+def test_exit_status(what: str, status: int, printed: str, capsys: pytest.CaptureFixture):
     assert run("predict", "--what", what) == status
-    assert capsys.readouterr() == ("", said)
+    assert capsys.readouterr() == ("", printed)
 
 
-def test_what_is_no_users_mistake_is_not_hidden():
+def test_errors_of_the_program_itself_are_not_hidden():
     broken = (Command("train", Options, f"{__name__}:missing", ""),)
     with pytest.raises(AttributeError):
         main("program", "", broken, [])
@@ -243,52 +246,78 @@ def test_an_earlier_runs_json(settings: Callable):
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "named"),
     [
-        ("{", "cannot be read as JSON"),
-        ("", "cannot be read as JSON"),
-        ("[1, 2]", "holds no JSON object"),
-        ('"text"', "holds no JSON object"),
-        ({"nothing": 1, "known": 2}, "names no option of this command; it knows data, config, name"),
-        ({}, "names no option of this command"),
-        ({"epochs": "many"}, 'epochs = "many": expected int.'),
-        ({"epochs": 2.5}, "epochs = 2.5: expected int."),
-        ({"epochs": True}, "epochs = true: expected int."),
-        ({"epochs": None}, "epochs = null: expected int."),
-        ({"device": 0}, "device = 0: expected str."),
-        ({"model": "huge"}, "model = \"huge\": expected Literal['small', 'base']."),
-        ({"data": ["a", "b"]}, 'data = ["a", "b"]: expected str | None.'),
-        ({"overwrite": "no"}, 'overwrite = "no": expected bool.'),
+        ("{", ""),
+        ("", ""),
+        ("[1, 2]", ""),
+        ('"text"', ""),
+        ({"nothing": 1, "known": 2}, "data, config, name"),
+        ({}, "data, config, name"),
+        ({"epochs": "many"}, 'epochs = "many"'),
+        ({"epochs": 2.5}, "epochs = 2.5"),
+        ({"epochs": True}, "epochs = true"),
+        ({"epochs": None}, "epochs = null"),
+        ({"device": 0}, "device = 0"),
+        ({"model": "huge"}, "['small', 'base']"),
+        ({"data": ["a", "b"]}, 'data = ["a", "b"]'),
+        ({"overwrite": "no"}, 'overwrite = "no"'),
         ({"sizes": [1, "x"]}, "sizes = "),
-        ({"sizes": 3}, "sizes = 3: expected tuple[int, ...]."),
-        ({"config": "x", "epochs": "3"}, 'epochs = "3": expected int.'),
+        ({"sizes": 3}, "sizes = 3"),
+        ({"config": "x", "epochs": "3"}, 'epochs = "3"'),
     ],
 )
-def test_mistakes_in_a_config_are_sentences(content: object, sentence: str, settings: Callable, capsys):
+def test_errors_in_a_config_name_the_file_and_the_option(content: object, named: str, settings: Callable, capsys):
     path = settings(content)
     assert run("--config", path) == 2
     err = capsys.readouterr().err
     assert err.startswith(f"program: --config {path}")
-    assert sentence in err
+    assert named in err
     assert err.count("\n") == 1
     assert seen == []
 
 
 def test_a_config_that_is_missing_or_no_text(tmp_path: Path, capsys: pytest.CaptureFixture):
-    assert run("--config", str(tmp_path / "missing.json")) == 2
-    assert capsys.readouterr().err == f"program: --config {tmp_path}/missing.json: there is no such file.\n"
-    assert run("--config", str(tmp_path)) == 2
-    assert "cannot be read as JSON" in capsys.readouterr().err
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
-    assert run("--config", str(tmp_path / "binary.json")) == 2
-    assert "cannot be read as JSON" in capsys.readouterr().err
+    for path in (tmp_path / "missing.json", tmp_path, tmp_path / "binary.json"):
+        assert run("--config", str(path)) == 2
+        err = capsys.readouterr().err
+        assert err.startswith(f"program: --config {path}")
+        assert err.count("\n") == 1
 
 
 def test_options_from():
     assert options_from(Options, {"runs": "a", "sizes": [1], "lr": 1}) == Options(runs=Path("a"), sizes=(1,), lr=1)
     assert options_from(Options, {"config": None, "runs": Path("b")}) == Options(runs=Path("b"))
-    with pytest.raises(InputError, match=r"^colour, epoch: no such option in Options\.$"):
-        options_from(Options, {"epoch": 3, "colour": 1, "lr": 0.1})
+    with pytest.raises(InputError) as error:
+        options_from(Options, {"epoch": 3, "lr": 0.1})
+    assert error.value.field == "--epoch"
+    with pytest.raises(InputError) as error:
+        options_from(Options, {"batch_size": "many"})
+    assert error.value.field == "--batch-size"
+
+
+def test_arguments_are_shown_by_what_they_take(capsys: pytest.CaptureFixture):
+    from wikiart_data.cli import option_types
+
+    @dataclass(frozen=True)
+    class Arguments:
+        """Arguments."""
+
+        images: option_types.ImagesArgument
+        """Picture files."""
+        model: option_types.RunArgument = None
+        """A run."""
+        style: option_types.MaybeStyle = None
+        """A style."""
+
+    command = [Command("predict", Arguments, f"{__name__}:take", "")]
+    assert main("program", "", command, ["--help"]) == main("program", "", command, ["predict", "--help"]) == 0
+    usage = capsys.readouterr().out.partition("usage: program predict")[2].partition("\n\n")[0]
+    assert usage.split() == ["[-h]", "IMAGE", "[IMAGE", "...]", "[RUN]", "[--style", "STYLE]"]
+    assert main("program", "", command, ["predict", "a.jpg", "b.jpg", "--style", "Cubism"]) == 0
+    assert seen == [Arguments((Path("a.jpg"), Path("b.jpg")), None, "Cubism")]
+    options_from(Arguments, {"images": ["a"], "model": "runs/001"})
 
 
 # -- as a process --------------------------------------------------------------------------------------------------
@@ -305,7 +334,7 @@ raise SystemExit(status)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["pack", "--help"], ["pakc"]])
-def test_help_and_mistakes_do_not_wait_for_torch(arguments: list[str]):
+def test_help_and_errors_do_not_import_torch(arguments: list[str]):
     done = subprocess.run([sys.executable, "-c", PROGRAM, *arguments], capture_output=True, text=True)
     assert done.returncode == (2 if arguments == ["pakc"] else 0)
     assert done.stderr.endswith("False\n")
@@ -332,7 +361,7 @@ raise SystemExit(main("program", "About.", [Command("print", Options, "printing:
 
 
 @pytest.mark.parametrize("lines", ["1", "20000"])
-def test_a_reader_that_has_gone_is_no_matter(lines: str):
+def test_a_closed_pipe_is_no_error(lines: str):
     reading, writing = os.pipe()
     os.close(reading)  # as after `| head`, or `| true`
     buffered = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
@@ -347,7 +376,7 @@ def test_a_reader_that_has_gone_is_no_matter(lines: str):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_reader_that_leaves_what_rich_prints():
+def test_a_closed_pipe_of_rich_ends_without_a_traceback():
     reading, writing = os.pipe()
     os.close(reading)
     program = PRINTS.replace("print(", "echo(")

@@ -1,4 +1,4 @@
-"""What a person sees: one console, plain lines when it is not a terminal, progress with time left."""
+"""Console output: one rich console, plain lines when it is not a terminal, progress with the time left."""
 
 import html
 import textwrap
@@ -14,13 +14,13 @@ Item = TypeVar("Item")
 
 console = Console(highlight=False, soft_wrap=True)
 PLAIN_INTERVAL_S = 15.0
-"""Away from a terminal a long job prints a line about this often."""
+"""Without a terminal, `track` prints a line about this often."""
 
 
 @contextmanager
-def echo_to_stderr(wanted: bool = True) -> Iterator[None]:
-    """While a command prints data for another program, what it says to a person goes to standard error."""
-    before, console.stderr = console.stderr, wanted or console.stderr
+def echo_to_stderr(enabled: bool = True) -> Iterator[None]:
+    """Send `echo` to standard error, because standard output carries data for another program."""
+    before, console.stderr = console.stderr, enabled or console.stderr
     try:
         yield
     finally:
@@ -28,38 +28,45 @@ def echo_to_stderr(wanted: bool = True) -> Iterator[None]:
 
 
 def echo(text: str = "") -> None:
-    """Print a line. Square brackets stay what they are: file names are never read as markup."""
+    """Print a line as it is: square brackets are no markup."""
     console.print(text, markup=False)
 
 
 def echo_wrapped(text: str) -> None:
-    """Print a long text, broken between words into lines of at most 80 characters."""
+    """Print a long text, wrapped to lines of at most 80 characters."""
     echo("\n".join(textwrap.fill(line, 80) for line in text.split("\n")))
 
 
 def printable(name: str) -> str:
-    """A file name safe to print: control characters and undecodable bytes are shown as escapes."""
-    shown = name.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown)
+    """A file name safe to print: control characters and undecodable bytes become escapes."""
+    decodable = name.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in decodable)
 
 
 def escape_html(text: object) -> str:
-    """Text that a page can hold anywhere: printable, and nothing in it is read as markup."""
+    """Text for an HTML page: printable, with markup escaped."""
     return html.escape(printable(str(text)))
 
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "") -> Iterator[Item]:
-    """Yield `items`, showing progress and time left: a bar on a terminal, else a timed line now and then."""
+    """Yield `items` and show progress with the time left: a bar on a terminal, else a line every 15 seconds.
+
+    Args:
+        items: what is iterated over.
+        total: their number.
+        label: what is being done, such as `packing`.
+        unit: what the items are, such as `pictures`.
+    """
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit))
         with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True) as bar:
             yield from bar.track(items, total=total, description=label)
         return
-    start = spoken = time.monotonic()
+    start = last_line = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if now - spoken >= PLAIN_INTERVAL_S and done < total:
-            spoken = now
+        if now - last_line >= PLAIN_INTERVAL_S and done < total:
+            last_line = now
             left = (now - start) / done * (total - done)
             echo(f"{label}: {done:,} of {total:,} {unit}".rstrip() + f", {now - start:.0f} s, about {left:.0f} s left")

@@ -1,13 +1,13 @@
-"""The one exception that reaches a user: a sentence that says what is wrong, where, and what to do."""
+"""The exception for errors in a user's input: a sentence that says what is wrong, where, and what to do."""
 
 
 class InputError(Exception):
-    """Bad input from the user. Commands print the message as one sentence and exit with status 2.
+    """Invalid input. Commands print the message and exit with status 2.
 
     Args:
-        message: the sentence.
-        field: what the message is about: an option (`--batch-size`), a file, a folder or a style name. Tests and
-            callers look at it instead of the wording.
+        message: one sentence.
+        field: what the message is about: an option (`--batch-size`), a file, a folder or the name of a style. Callers
+            and tests read it instead of the message.
     """
 
     def __init__(self, message: str, *, field: object = None):

@@ -1,4 +1,4 @@
-"""The 27 styles of WikiArt: names in sorted order, spellings seen elsewhere, a colour and a marker for each."""
+"""The 27 styles of WikiArt in sorted order, other spellings of their names, a colour and a marker for each."""
 
 import difflib
 from collections.abc import Sequence
@@ -46,9 +46,9 @@ ALIASES: dict[str, str] = {
 
 
 def canonical_name(name: str) -> str:
-    """The WikiArt spelling of a style's name, or the name itself if it is none of the 27.
+    """WikiArt's spelling of a style's name, or the name itself if it is none of the 27.
 
-    Case, spaces and hyphens do not matter: `art nouveau`, `Ukiyo-e` and `UKIYO_E` are all found.
+    Case, spaces and hyphens do not matter: `art nouveau`, `Ukiyo-e` and `UKIYO_E` are all recognised.
     """
     key = name.strip().replace("-", "_").replace(" ", "_").lower()
     known = {style.lower(): style for style in STYLES} | ALIASES
@@ -75,13 +75,13 @@ def style_index(name: str, styles: Sequence[str], *, field: str = "style") -> in
 
 
 def display_name(style: str) -> str:
-    """`Naive_Art_Primitivism` as a person writes it: `Naive Art Primitivism`; always one printable line."""
+    """The name of a style for people, `Naive Art Primitivism`: one printable line."""
     return printable(style.replace("_", " "))
 
 
-# Eight hues that colour-blind readers can tell apart (Okabe & Ito 2008; grey for black, and violet for yellow, which is
-# lost on white and, darkened, orange to them), each with four markers: no two styles share both. Neighbours in the
-# sorted list differ in hue.
+# Eight hues that colour-blind readers can distinguish (Okabe & Ito 2008, with grey instead of black and violet instead
+# of yellow, which is invisible on white and looks orange to them when darkened), each with four markers: no two styles
+# share both. Neighbours in the sorted list differ in hue.
 _HUES = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#56B4E9", "#CC79A7", "#7038C0", "#6B6B6B")
 _MARKERS = ("o", "s", "^", "X")
 

@@ -1,7 +1,7 @@
-"""From a command line to one function: a verb, its options as a frozen dataclass, mistakes as sentences.
+"""The command line of every part: commands, options as frozen dataclasses, errors as one sentence.
 
-Every part's `cli.py` is a list of `Command`s. The functions behind them are named, not imported, so that `--help`
-answers before torch is loaded.
+A part's `cli.py` is a list of `Command`s. They give the names of the functions that run them, so that `--help` answers
+without importing torch.
 """
 
 import dataclasses
@@ -24,41 +24,47 @@ from typing import Any
 from wikiart_data.console import echo_to_stderr, printable
 from wikiart_data.errors import InputError
 
-_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
-# What a system says of folders and files that a user named: no permission, no space, a file where a folder must be.
-_OF_ONE_RUN = ("config", "name", "overwrite", "resume", "export")
-# Options that are not taken over from an earlier run's run.json: they would make the new run replace it.
+_DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXIST, errno.ENOTDIR, errno.EISDIR)
+# Errors that the user's folders and files cause: no permission, no space, a file in place of a folder.
+_NOT_INHERITED = ("config", "name", "overwrite", "resume", "export")
+# Options that are not taken from the run.json of an earlier run: they would make the new run replace it.
 
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One verb of a program."""
+    """One command of a program."""
 
     name: str
     """What the user types: `train`."""
     options: type
     """A frozen dataclass: its fields are the options, their docstrings the help."""
     function: str
-    """`package.module:function`, called with the options. An int that it returns is the exit status; else it is 0."""
+    """`package.module:function`, called with the options. An int that it returns is the exit status."""
     summary: str
     """One line for the program's `--help`."""
 
 
 def main(program: str, about: str, commands: Sequence[Command], argv: Sequence[str] | None = None) -> int:
-    """Run `program`; the first command is what it does when none is named.
+    """Run a program; without a command it runs the first one.
+
+    Args:
+        program: its name.
+        about: what it is for, in one line of its `--help`.
+        commands: what it can do.
+        argv: arguments (default: those of the process).
 
     Returns:
-        The exit status: 0 done, 2 a mistake in the input (one sentence on stderr), 130 interrupted.
+        The exit status: 0 success, 2 an error in the input (one sentence on stderr), 130 interrupted.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a file name that the terminal's encoding lacks must not end a run
+        if isinstance(stream, io.TextIOWrapper):  # printing a name outside the terminal's encoding must not fail
             stream.reconfigure(errors="backslashreplace")
     try:
         status = _run(program, about, commands, list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()  # here, where a reader that has gone is noticed, not at exit
+        sys.stdout.flush()  # to get a BrokenPipeError here and not at exit
         return status
     except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; nothing is left to say, and nobody to say it to.
+        # The reader (`head`, a pager) has closed the pipe: end quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -68,18 +74,18 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
         if arguments[:1] in (["-h"], ["--help"]):
             print(_overview(program, about, commands))
             return 0
-        command, arguments = _choose(program, commands, arguments)
+        command, arguments = _find_command(commands, arguments)
         options = _parse(program, command, arguments)
         module, function = command.function.split(":")
-        for_a_program = getattr(options, "json", False) or str(getattr(options, "csv", "")) == "-"
-        with echo_to_stderr(for_a_program):
+        machine_readable = getattr(options, "json", False) or str(getattr(options, "csv", "")) == "-"
+        with echo_to_stderr(machine_readable):
             result = getattr(importlib.import_module(module), function)(options)
-            return result if isinstance(result, int) else 0  # Python callers get a result, such as the metrics of a run
+            return result if isinstance(result, int) else 0  # other results are for callers in Python
     except InputError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        if error.errno not in _OF_THE_DISK or error.filename is None:
+        if error.errno not in _DISK_ERRORS or error.filename is None:
             raise
         print(
             f"{program}: {printable(str(error.filename))} cannot be read or written: {error.strerror}.", file=sys.stderr
@@ -88,67 +94,74 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return 130
-    except SystemExit as done:  # tyro's --help (0) and its own complaints (2)
-        return done.code if isinstance(done.code, int) else 0 if done.code is None else 2
+    except SystemExit as error:  # tyro: after --help (0) and after its own errors (2)
+        return error.code if isinstance(error.code, int) else 0 if error.code is None else 2
 
 
 def options_from(options: type, values: Mapping[str, Any], missing: Any = None) -> Any:
-    """Options from what JSON made of them: text becomes a path again where a path is meant, lists become tuples.
+    """Options from JSON: text becomes a path where the option is a path, lists become tuples.
 
     Args:
         options: the dataclass.
         values: by name.
-        missing: stands for options without a default that `values` do not name; None leaves them to fail.
+        missing: value of options that have no default and are not in `values`; without it they are an error of the
+            dataclass.
 
     Raises:
-        InputError: a name is no option, or a value is of another kind than the option's.
+        InputError: a name is no option, or a value is not of the option's type; the error's field is the option.
     """
     hints = typing.get_type_hints(options)
     if unknown := sorted(values.keys() - hints.keys()):
-        raise InputError(f"{', '.join(unknown)}: no such option in {options.__name__}.")
-    found = {}
-    for key, value in values.items():
-        if not _fits(value, hints[key]):
-            kind = hints[key].__name__ if isinstance(hints[key], type) else str(hints[key]).replace("typing.", "")
-            raise InputError(f"{key} = {json.dumps(value, default=str)}: expected {kind}.")
-        if Path in (hints[key], *typing.get_args(hints[key])):
-            value = [Path(one) for one in value] if isinstance(value, list) else None if value is None else Path(value)
-        found[key] = tuple(value) if isinstance(value, list) else value
+        raise InputError(f"{', '.join(unknown)}: no such option in {options.__name__}.", field=_flag(unknown[0]))
+    arguments = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if not _fits(value, hint):
+            expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+            raise InputError(f"{name} = {json.dumps(value, default=str)}: expected {expected}.", field=_flag(name))
+        if value is not None and Path in (hint, *typing.get_args(hint)):
+            value = [Path(path) for path in value] if isinstance(value, list) else Path(value)
+        arguments[name] = tuple(value) if isinstance(value, list) else value
     if missing is not None:
         for field in dataclasses.fields(options):
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-                found.setdefault(field.name, missing)
-    return options(**found)
+                arguments.setdefault(field.name, missing)
+    return options(**arguments)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a JSON value can be an option of this type; a whole number is a float too, true is no number."""
+    """Whether a JSON value is of an option's type; an integer is a float too, true and false are no numbers."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, one) for one in inner)
+        return any(_fits(value, option) for option in inner)
     if origin is typing.Literal:
         return value in inner
     if origin is tuple:
-        many = inner[-1:] == (...,)
+        any_length = inner[-1:] == (...,)
         return (
             isinstance(value, list | tuple)
-            and (many or len(value) == len(inner))
-            and all(_fits(one, inner[0 if many else place]) for place, one in enumerate(value))
+            and (any_length or len(value) == len(inner))
+            and all(_fits(item, inner[0 if any_length else index]) for index, item in enumerate(value))
         )
     if hint in (int, float):
         return isinstance(value, (int, float) if hint is float else int) and not isinstance(value, bool)
     return isinstance(value, str | Path if hint is Path else hint)
 
 
-def _choose(program: str, commands: Sequence[Command], arguments: list[str]) -> tuple[Command, list[str]]:
-    names = {command.name: command for command in commands}
+def _find_command(commands: Sequence[Command], arguments: list[str]) -> tuple[Command, list[str]]:
+    by_name = {command.name: command for command in commands}
     if not arguments or arguments[0].startswith("-"):
         return commands[0], arguments
-    if arguments[0] in names:
-        return names[arguments[0]], arguments[1:]
-    near = difflib.get_close_matches(arguments[0], names, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"there is no command {arguments[0]!r}.{hint} The commands are: {', '.join(names)}.")
+    name = arguments[0]
+    if name in by_name:
+        return by_name[name], arguments[1:]
+    closest = difflib.get_close_matches(name, by_name, n=1)
+    hint = f" Did you mean {closest[0]!r}?" if closest else ""
+    raise InputError(f"there is no command {name!r}.{hint} The commands are: {', '.join(by_name)}.", field=name)
 
 
 def _parse(program: str, command: Command, arguments: list[str]) -> Any:
@@ -161,7 +174,7 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
         try:
             default = options_from(command.options, settings, missing=tyro.MISSING)
         except InputError as error:
-            raise InputError(f"--config {path}: {error}") from error
+            raise InputError(f"--config {path}: {error}", field="--config") from error
     if {"-h", "--help"} & set(arguments):  # tyro would join the lines of a description into one
         print(_wrapped(inspect.getdoc(command.options) or "") + "\n")
     return tyro.cli(
@@ -175,60 +188,69 @@ def _parse(program: str, command: Command, arguments: list[str]) -> Any:
 
 
 def _wrapped(text: str) -> str:
-    """Text for terminals of 80 columns; an example stays on a line of its own, to be copied whole."""
+    """Text for terminals of 80 columns; an example stays on one line, so that it can be copied."""
     lines = text.splitlines()
     return "\n".join(line if line.startswith("Example: ") else textwrap.fill(line, 79) for line in lines)
 
 
 def _value_of(option: str, arguments: list[str]) -> str | None:
-    for here, following in itertools.zip_longest(arguments, arguments[1:]):
-        if here == option:
+    for argument, following in itertools.zip_longest(arguments, arguments[1:]):
+        if argument == option:
             return following
-        if here.startswith(option + "="):
-            return here.partition("=")[2]
+        if argument.startswith(option + "="):
+            return argument.partition("=")[2]
     return None
 
 
 def _settings(path: Path, options: type) -> dict[str, Any]:
     """Options from a JSON file: the course's config.json, or the run.json of an earlier run."""
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise InputError(f"--config {path}: there is no such file.") from error
+        raise InputError(f"--config {path}: there is no such file.", field="--config") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"--config {path} cannot be read as JSON: {error}.") from error
-    if not isinstance(read, dict):
-        raise InputError(f"--config {path} holds no JSON object; expected keys such as trainingdir and epochs.")
-    if isinstance(read.get("config"), dict):  # a run.json keeps its options under this key
-        read = {key: value for key, value in read["config"].items() if key not in _OF_ONE_RUN}
-    fields = {field.name: field for field in dataclasses.fields(options)}
-    found: dict[str, Any] = {}
-    if "trainingdir" in read:
-        found["data"] = str(course_root(path, read))
-    if "modelfile" in read and "name" in fields:
-        found["name"] = Path(str(read["modelfile"])).stem
-    found |= {key: value for key, value in read.items() if key in fields and key != "config"}
-    if not found:
-        raise InputError(f"--config {path} names no option of this command; it knows {', '.join(fields)}.")
-    return found
+        raise InputError(f"--config {path} cannot be read as JSON: {error}.", field="--config") from error
+    if not isinstance(content, dict):
+        raise InputError(
+            f"--config {path} holds no JSON object; expected keys such as trainingdir and epochs.", field="--config"
+        )
+    if isinstance(content.get("config"), dict):  # a run.json keeps its options under this key
+        content = {key: value for key, value in content["config"].items() if key not in _NOT_INHERITED}
+    names = [field.name for field in dataclasses.fields(options)]
+    settings: dict[str, Any] = {}
+    if "trainingdir" in content:
+        settings["data"] = str(course_root(path, content))
+    if "modelfile" in content and "name" in names:
+        settings["name"] = Path(str(content["modelfile"])).stem
+    settings |= {key: value for key, value in content.items() if key in names and key != "config"}
+    if not settings:
+        raise InputError(
+            f"--config {path} has no option of this command; the options are {', '.join(names)}.", field="--config"
+        )
+    return settings
 
 
-def course_root(path: Path, read: dict[str, Any]) -> Path:
-    """The data folder that the course's config.json means, which names its train and test folders.
+def course_root(path: Path, content: Mapping[str, Any]) -> Path:
+    """The data folder of the course's config.json, which gives the folders of train and test.
+
+    Args:
+        path: the file.
+        content: what it holds: `trainingdir`, and possibly `testingdir`.
 
     Raises:
         InputError: they are not the folders 'train' and 'test' of one folder.
     """
-    train = Path(str(read["trainingdir"])).expanduser()
-    test = Path(str(read.get("testingdir", train.parent / "test"))).expanduser()
-    # Relative folders are meant from where the file lies, or from where the command is run.
-    here = train if train.is_absolute() or train.exists() else path.parent / train
+    train = Path(str(content["trainingdir"])).expanduser()
+    test = Path(str(content.get("testingdir", train.parent / "test"))).expanduser()
+    # Relative folders are relative to the working directory or, if they do not exist there, to the file.
+    folder = train if train.is_absolute() or train.exists() else path.parent / train
     if train.name != "train" or test.name != "test" or train.parent != test.parent:
         raise InputError(
             f"--config {path}: trainingdir {train} and testingdir {test} must be the folders 'train' and 'test' of "
-            "one data folder (links will do)."
+            "one data folder (links are fine).",
+            field="--config",
         )
-    return here.parent
+    return folder.parent
 
 
 def _overview(program: str, about: str, commands: Sequence[Command]) -> str:
