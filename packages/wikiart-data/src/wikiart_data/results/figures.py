@@ -1,40 +1,38 @@
-"""One look for every figure: width of a report column, one type size, colours that colour-blind readers tell apart."""
+"""One style for every figure: the width of a report column, three type sizes, colours for colour-blind readers too."""
 
 import functools
 import inspect
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
-from wikiart_data.styles import colour_and_marker, display_name
-
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Drawing = TypeVar("Drawing", bound=Callable[..., Any])
 
 WIDTH = 7.2
-"""Inches, the text width of a report; at 150 dots an inch a figure is 1,080 pixels wide."""
+"""Inches, the text width of a report; at 150 dots per inch a figure is 1,080 pixels wide."""
 TEXT, SMALL, TINY = 8.0, 7.0, 6.0
-"""Points: of text, of numbers at axes, and of names where there are many; at 900 pixels wide 14, 12 and 10 pixels."""
+"""Type sizes in points: text, tick labels, and labels where there are many. At a width of 900 pixels: 14, 12 and 10
+pixels."""
 INK, GREY, PALE = "#222222", "#7A828E", "#C9CED6"
 ACCENT, SECOND, THIRD = "#0072B2", "#D55E00", "#009E73"
-"""Colours of series; where two stand in one panel they also differ by line, marker or a name beside them."""
+"""Colours of series; two in one panel also differ by line style, marker or a label."""
 FAINT = "#8DBBDD"
-"""What belongs to something in ACCENT and shall not stand out."""
+"""For what belongs to a series in ACCENT and should not stand out."""
 NOISE = "#B4BAC4"
-"""Points that belong to nothing."""
+"""Points that no cluster or style claims."""
 LINES = (
     {"color": ACCENT, "linestyle": "-"},
     {"color": SECOND, "linestyle": "--"},
     {"color": GREY, "linestyle": "-."},
 )
-"""Curves in one panel, the one that matters first."""
+"""Line styles of the curves in one panel, the most important first."""
 
-_STYLE = {
+_STYLE: Any = {
     "figure.dpi": 150,
     "savefig.dpi": "figure",
     "figure.facecolor": "white",
@@ -59,28 +57,28 @@ _STYLE = {
 
 
 def styled(draw: Drawing) -> Drawing:
-    """Decorate a function that draws a figure: all it sets has the toolkit's type sizes and colours.
+    """Decorate a function that draws and returns a figure: it uses the toolkit's type sizes and colours.
 
-    The first sentence of its docstring says what the figure shows, and goes with it (`png`).
+    The first sentence of the function's docstring becomes the figure's label, which `png` keeps as its caption.
     """
-    about = (inspect.getdoc(draw) or "").partition("\n\n")[0].replace("\n", " ")
+    caption = (inspect.getdoc(draw) or "").partition("\n\n")[0].replace("\n", " ")
 
     @functools.wraps(draw)
-    def drawn(*args: Any, **more: Any) -> Any:
+    def draw_styled(*args: Any, **kwargs: Any) -> Any:
         import matplotlib
 
         with matplotlib.rc_context(_STYLE):
-            figure = draw(*args, **more)
-            figure.set_label(about)
+            figure = draw(*args, **kwargs)
+            figure.set_label(caption)
             return figure
 
-    return cast(Drawing, drawn)
+    return cast(Drawing, draw_styled)
 
 
 def canvas(height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.ndarray]":
-    """A figure of report width and `height` inches, and its (rows, columns) axes.
+    """A figure WIDTH inches wide and `height` inches high, and its axes as an array (rows, columns).
 
-    It is made without pyplot: no window opens and no figure outlives its use.
+    It is made without pyplot: no window opens, and the figure is freed after its use.
     """
     from matplotlib.figure import Figure
 
@@ -89,16 +87,7 @@ def canvas(height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.
 
 
 def png(figure: "Figure") -> bytes:
-    """A figure as a PNG file, which carries what it shows as its description."""
+    """A figure as the bytes of a PNG file, with the figure's label as its `Description`."""
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Description": str(figure.get_label())})
     return content.getvalue()
-
-
-def bars_by_style(axes: "Axes", styles: Sequence[str], values: np.ndarray, label: str) -> None:
-    """Horizontal bars, the first style on top, each in its own colour."""
-    places = np.arange(len(styles))
-    axes.barh(places, values, color=[colour_and_marker(style, tuple(styles))[0] for style in styles], height=0.72)
-    axes.set_yticks(places, [display_name(style) for style in styles])
-    axes.set_ylim(len(styles) - 0.4, -0.6)
-    axes.set_xlabel(label)

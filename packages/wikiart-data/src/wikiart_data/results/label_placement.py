@@ -1,25 +1,24 @@
-"""Where the names of points go in a crowded scatter plot, the same way every time."""
+"""Positions of labels in a crowded scatter plot."""
 
 import numpy as np
 
 _STEPS = (7, 12, 20, 32, 48, 68, 92, 120)
 _DIRECTIONS = np.array([(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 2 * np.pi, 24, endpoint=False)])
 _SWEEPS = 6
-_ROOM = 2.0
+_PADDING = 2.0
 
 
 def place_labels(points: np.ndarray, sizes: np.ndarray, ink: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
-    """A place for each label: near its point, inside the frame, over no other label and as little ink as can be.
+    """Place a label near each point: inside the frame, over no other label, and over as little else as possible.
 
-    Every label tries the same places around its point, nearest first, and takes the cheapest given where the others
-    are; after a few rounds of that nothing moves. There is no chance in it.
+    Every label tries the same candidate positions around its point, nearest first, and takes the cheapest given where
+    the other labels are; this is repeated until nothing moves. It is deterministic.
 
     Args:
-        points: (L, 2) float, what is to be named.
+        points: (L, 2) float, the points to label.
         sizes: (L, 2) float, width and height of the labels.
-        ink: (M, 2) float, places better not covered: other points, and lines as a row of points.
-        frame: left, bottom, right, top.
-        All in one unit, such as pixels at 100 dots an inch.
+        ink: (M, 2) float, what should not be covered: other points, and lines as a row of points.
+        frame: left, bottom, right, top. All arguments have the same unit, such as pixels.
 
     Returns:
         (L, 2) float: the lower left corner of each label.
@@ -34,45 +33,55 @@ def place_labels(points: np.ndarray, sizes: np.ndarray, ink: np.ndarray, frame: 
         before = corners.copy()
         for i in range(number):
             others = np.arange(number) != i
-            # A label to the right is held at the middle of its left edge, one above at the middle of its lower edge.
-            tried = points[i] + steps[:, None] * directions - sizes[i] * (1 - directions) / 2
-            lines = _leaders(points[i], tried, sizes[i])
-            overlap = _shared(tried, sizes[i], corners[others], sizes[others]).sum(axis=1)
-            outside = np.maximum(low - tried, 0).sum(axis=1) + np.maximum(tried + sizes[i] - high, 0).sum(axis=1)
-            covered = _inside(ink, tried, sizes[i]).sum(axis=1)
-            run_over = _inside(leaders[others].reshape(-1, 2), tried, sizes[i]).sum(axis=1)
+            # A label to the right of its point is anchored at the middle of its left edge, one above at that of its
+            # lower edge.
+            candidates = points[i] + steps[:, None] * directions - sizes[i] * (1 - directions) / 2
+            lines = _leaders(points[i], candidates, sizes[i])
+            overlap = _overlap(candidates, sizes[i], corners[others], sizes[others]).sum(axis=1)
+            outside = np.maximum(low - candidates, 0) + np.maximum(candidates + sizes[i] - high, 0)
+            hidden = _inside(ink, candidates, sizes[i]).sum(axis=1)
+            crossed = _inside(leaders[others].reshape(-1, 2), candidates, sizes[i]).sum(axis=1)
             crossing = np.array([_inside(line, corners[others], sizes[others]).sum() for line in lines])
-            apart = np.linalg.norm(lines[:, :, None] - points[others], axis=-1).min(axis=(1, 2), initial=np.inf)
-            edges = nearest_edge(points[others], tried[:, None], sizes[i])
-            doubtful = np.linalg.norm(edges - points[others], axis=-1).min(axis=1, initial=np.inf) < steps
-            cost = steps + 400 * (overlap > 0) + overlap + 500 * outside + 9 * covered
-            cost += 60 * (run_over + crossing) + 40 * (apart < 5) + 20 * doubtful
+            distance = np.linalg.norm(lines[:, :, None] - points[others], axis=-1).min(axis=(1, 2), initial=np.inf)
+            edges = nearest_edge(points[others], candidates[:, None], sizes[i])
+            ambiguous = np.linalg.norm(edges - points[others], axis=-1).min(axis=1, initial=np.inf) < steps
+            cost = steps + 400 * (overlap > 0) + overlap + 500 * outside.sum(axis=1) + 9 * hidden
+            cost += 60 * (crossed + crossing) + 40 * (distance < 5) + 20 * ambiguous
             best = int(np.argmin(cost))
-            corners[i], leaders[i] = tried[best], lines[best]
+            corners[i], leaders[i] = candidates[best], lines[best]
         if np.array_equal(before, corners):
             break
     return corners
 
 
 def nearest_edge(point: np.ndarray, corner: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(..., 2): the place on a label's box that is nearest to `point`, where a line between the two ends."""
+    """The point of a label's box that is nearest to `point`, where its leader line ends.
+
+    Args:
+        point: (..., 2) float.
+        corner: (..., 2) float, the box's lower left corner.
+        size: (..., 2) float, its width and height.
+
+    Returns:
+        (..., 2) float.
+    """
     return np.clip(point, corner, corner + size)
 
 
 def _leaders(point: np.ndarray, corners: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """(C, 8, 2): places along the line from a point to each box."""
+    """(C, 8, 2): points along the leader line from a point to each box."""
     ends = nearest_edge(point, corners, size)
     return point + np.linspace(0.3, 1, 8)[None, :, None] * (ends - point)[:, None]
 
 
-def _shared(corners: np.ndarray, size: np.ndarray, others: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(C, L): the area that each box shares with each other one."""
-    low = np.maximum(corners[:, None] - _ROOM, others)
-    high = np.minimum(corners[:, None] + size + _ROOM, others + sizes)
+def _overlap(corners: np.ndarray, size: np.ndarray, others: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(C, L): the area that each candidate box shares with each other box."""
+    low = np.maximum(corners[:, None] - _PADDING, others)
+    high = np.minimum(corners[:, None] + size + _PADDING, others + sizes)
     return np.prod(np.maximum(high - low, 0), axis=-1)
 
 
-def _inside(places: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(C, M): which places lie in which box."""
-    low, high = corners[:, None] - _ROOM, (corners + sizes)[:, None] + _ROOM
-    return ((places >= low) & (places <= high)).all(axis=-1)
+def _inside(points: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """(C, M) bool: which points lie in which box."""
+    low, high = corners[:, None] - _PADDING, (corners + sizes)[:, None] + _PADDING
+    return np.all((points >= low) & (points <= high), axis=-1)

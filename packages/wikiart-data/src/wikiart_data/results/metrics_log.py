@@ -1,4 +1,4 @@
-"""metrics.jsonl, a line an epoch: read as far as it is whole."""
+"""metrics.jsonl, one line per epoch, of which a kill may have cut the last."""
 
 import json
 from collections.abc import Iterator
@@ -10,27 +10,31 @@ from wikiart_data.results.serialization import json_text
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics.jsonl; one that a kill cut short is left out, and a missing file has none."""
-    return list(_whole_lines(path))
+    """The lines of a run's metrics.jsonl up to the first damaged one; none if there is no such file."""
+    return list(_intact_lines(path))
 
 
-def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
+def _intact_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return
     for line in lines:
         try:
-            read = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
             return
-        if not isinstance(read, dict) or not isinstance(read.get("epoch"), int):
+        if not isinstance(entry, dict) or not isinstance(entry.get("epoch"), int):
             return
-        yield read
+        yield entry
 
 
 def drop_metrics(path: Path, from_epoch: int) -> None:
-    """Drop the lines of epochs that will be run again.
+    """Drop the lines of epochs that will be repeated.
+
+    Args:
+        path: metrics.jsonl; nothing is done if it does not exist.
+        from_epoch: the first epoch to drop.
 
     Raises:
         InputError: the file cannot be written.

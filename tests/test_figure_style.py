@@ -1,4 +1,4 @@
-"""All figures look alike and can be read: sizes and colours come from one place, also for colour-blind readers."""
+"""Figures share one style and are legible: sizes and colours come from one module, also for colour-blind readers."""
 
 import ast
 import importlib
@@ -16,10 +16,11 @@ from wikiart_data.results import figures
 from wikiart_data.styles import STYLES, colour_and_marker
 
 ROOT = Path(__file__).resolve().parent.parent
+STYLE_MODULES = {"results/figures.py", "wikiart_data/styles.py"}
 DRAWING = [
     path
-    for path in sorted([*ROOT.glob("packages/*/src/*/*.py"), *ROOT.glob("benchmarks/*.py")])
-    if path.name not in ("figures.py", "styles.py") or path.parent.name != "wikiart_data"
+    for path in sorted([*ROOT.glob("packages/*/src/**/*.py"), *ROOT.glob("benchmarks/*.py")])
+    if "/".join(path.parts[-2:]) not in STYLE_MODULES and path.parent.name != "sample"  # whose colours are paint
 ]
 SIZES = {"fontsize", "labelsize", "titlesize", "dpi"}
 HEX = re.compile(r"#[0-9A-Fa-f]{6}")
@@ -30,11 +31,11 @@ BLIND = {
 }
 
 
-def own_looks(tree: ast.Module) -> Iterator[str]:
-    """Type sizes as numbers, and colours as hex, in a module."""
+def literal_styles(tree: ast.Module) -> Iterator[str]:
+    """Type sizes given as numbers, and colours given as hex, in a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg in SIZES:
-            numbers = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+            numbers = [child.value for child in ast.walk(node.value) if isinstance(child, ast.Constant)]
             if any(isinstance(number, int | float) for number in numbers):
                 yield f"line {node.value.lineno}: {node.arg}={ast.unparse(node.value)}"
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and HEX.fullmatch(node.value):
@@ -42,13 +43,13 @@ def own_looks(tree: ast.Module) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", DRAWING, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_module_has_a_look_of_its_own(path: Path):
-    assert list(own_looks(ast.parse(path.read_text(encoding="utf-8")))) == []
+def test_no_module_has_type_sizes_or_colours_of_its_own(path: Path):
+    assert list(literal_styles(ast.parse(path.read_text(encoding="utf-8")))) == []
 
 
-def test_a_look_of_its_own_is_noticed():
-    found = list(own_looks(ast.parse('axes.set_title("x", fontsize=min(6.4, big), color="#8DBBDD", alpha=0.5)')))
-    assert found == ["line 1: fontsize=min(6.4, big)", "line 1: #8DBBDD"]
+def test_a_literal_style_is_detected():
+    source = 'axes.set_title("x", fontsize=min(6.4, big), color="#8DBBDD", alpha=0.5)'
+    assert list(literal_styles(ast.parse(source))) == ["line 1: fontsize=min(6.4, big)", "line 1: #8DBBDD"]
 
 
 def test_the_smallest_type_can_be_read_at_900_pixels():
@@ -57,7 +58,7 @@ def test_the_smallest_type_can_be_read_at_900_pixels():
 
 
 def lab(colour: str, kind: str | None) -> np.ndarray:
-    """(3,) CIE L*a*b* of a hex colour, as somebody with that eyesight sees it."""
+    """(3,) CIE L*a*b* of a hex colour, as seen with that colour vision."""
     values = np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
     linear = np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
     if kind:
@@ -78,7 +79,7 @@ def test_colours_differ_for_every_reader(kind: str | None):
     for palette in palettes:
         for one, other in itertools.combinations(palette, 2):
             distance = np.linalg.norm(lab(one, kind) - lab(other, kind))
-            assert distance > 12, f"{one} and {other} are {distance:.1f} apart"  # 2.3 is just seen, side by side
+            assert distance > 12, f"{one} and {other} are {distance:.1f} apart"  # 2.3 is just noticeable
 
 
 def kept(name: str) -> Any:
@@ -97,29 +98,29 @@ def kept(name: str) -> Any:
         ("wikiart_lora.figures:score_figure", "lora-sample"),
     ],
 )
-def test_no_word_sticks_out_of_a_figure(draw: str, name: str):
+def test_all_text_is_inside_the_figure(draw: str, name: str):
     from matplotlib.text import Text
 
     module, _, function = draw.partition(":")
     figure = getattr(importlib.import_module(module), function)(kept(name))
     figure.draw_without_rendering()
-    words = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
-    assert len(words) > 10
+    texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
+    assert len(texts) > 10
     assert figure.get_size_inches()[0] == figures.WIDTH
-    for text in words:
+    for text in texts:
         box = text.get_window_extent()
         inside = box.x0 >= -2 and box.y0 >= -2 and box.x1 <= figure.bbox.x1 + 2 and box.y1 <= figure.bbox.y1 + 2
-        # Numbers of ticks beyond an axis' limits are not drawn, wherever they are.
-        assert inside or not text.axes or text.get_text() in hidden_ticks(text.axes), text.get_text()
+        # Tick labels beyond the axis limits are not drawn, wherever they are.
+        assert inside or not text.axes or text.get_text() in ticks_outside_limits(text.axes), text.get_text()
         assert text.get_fontsize() >= figures.TINY
 
 
-def hidden_ticks(axes: Any) -> set[str]:
-    """What is written at ticks beyond the limits."""
-    found = set()
+def ticks_outside_limits(axes: Any) -> set[str]:
+    """The labels of ticks beyond the axis limits."""
+    labels = set()
     for axis, (low, high) in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
-        found |= {tick.label1.get_text() for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
-    return found
+        labels |= {tick.label1.get_text() for tick in axis.get_major_ticks() if not low <= tick.get_loc() <= high}
+    return labels
 
 
 def test_curves_differ_by_more_than_colour():
