@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.training.checkpoints import read_model
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import update_ema, warmup_cosine
 from wikiart_data.training.training_run import LOG_INTERVAL, TrainingRun, options_for_resume
@@ -217,6 +218,42 @@ def test_only_places_and_the_device_may_differ_on_resume(options: TrainOptions):
     record = json.loads((folder / "run.json").read_text())
     resumed = options_for_resume(TrainOptions(resume=folder, device="cpu"), record)
     assert (resumed.epochs, resumed.name, resumed.data) == (2, "first", options.data)
+
+
+def test_auto_resumes_what_is_unfinished_and_starts_where_nothing_is(options: TrainOptions):
+    auto = replace(options, name="job", resume=Path("auto"), epochs=2)
+    with pytest.raises(SystemExit):
+        fit(auto, interrupt_at(0, 3))  # nothing there yet: started
+    run, _, _ = fit(auto)  # the same command again
+    assert run.folder == options.runs / "classify" / "job"
+    assert [line["epoch"] for line in run.metrics()] == [0, 1]
+    fit(replace(options, name="whole"))
+    assert equal(net_of(run.folder), net_of(options.runs / "classify" / "whole"))
+
+
+def test_auto_without_a_name_takes_the_newest_unfinished_run(options: TrainOptions):
+    for name in ("first", "second", "third"):
+        with pytest.raises(SystemExit):
+            fit(replace(options, name=name), interrupt_at(0, 3))
+        os.utime(options.runs / "classify" / name / "run.json", (1, {"first": 1, "second": 3, "third": 2}[name]))
+    (options.runs / "classify" / "second" / "result.json").write_text("{}")
+    run = TrainingRun.open(PART, replace(options, resume=Path("auto")), resolve_config, load_packed)
+    assert run.folder.name == "third"
+
+
+def test_auto_refuses_other_options_than_the_run_was_started_with(options: TrainOptions):
+    auto = replace(options, name="job", resume=Path("auto"))
+    with pytest.raises(SystemExit):
+        fit(auto, interrupt_at(0, 3))
+    with pytest.raises(InputError) as error:
+        fit(replace(auto, lr=0.2))
+    assert error.value.field == "--lr"
+
+
+def net_of(folder: Path) -> nn.Module:
+    model = net()
+    model.load_state_dict(read_model(folder / "model.safetensors")[0])
+    return model
 
 
 def test_facts_that_changed_since_are_refused(options: TrainOptions):

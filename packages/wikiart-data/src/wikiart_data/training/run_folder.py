@@ -4,12 +4,14 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from wikiart_data.errors import InputError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+T = TypeVar("T")
 
 
 def create_run_folder(parent: Path, name: str | None, overwrite: bool) -> Path:
@@ -59,7 +61,7 @@ def _named_folder(parent: Path, name: str, overwrite: bool) -> Path:
     return folder
 
 
-def broadcast_from_main(make: Callable[[], Path], accelerator: "Accelerator | None") -> Path:
+def broadcast_from_main(make: Callable[[], T], accelerator: "Accelerator | None") -> T:
     """Call `make` in the main process and give its result to all; an InputError is raised in all of them.
 
     Raises:

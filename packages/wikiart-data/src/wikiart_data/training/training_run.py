@@ -35,7 +35,8 @@ from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.metrics_log import drop_metrics
 from wikiart_data.training.checkpoints import load_checkpoint, save_checkpoint
 from wikiart_data.training.device import create_accelerator, use_bf16
-from wikiart_data.training.run import Part, Run
+from wikiart_data.training.run import Part, Run, config_to_json
+from wikiart_data.training.run_folder import broadcast_from_main
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -45,6 +46,9 @@ LOG_INTERVAL = 16
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
 """SIGUSR1 is what Slurm sends before the time limit (`--signal=B:USR1@60`)."""
+
+AUTO = "auto"
+"""The value of --resume that finds the unfinished run by itself."""
 
 CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "cache_dir", "device", "export"})
 """Options that may differ from the run's own when it is resumed."""
@@ -57,6 +61,10 @@ class Options(Protocol):
 
     @property
     def data(self) -> str | None: ...  # noqa: D102
+    @property
+    def runs(self) -> Path: ...  # noqa: D102
+    @property
+    def name(self) -> str | None: ...  # noqa: D102
     @property
     def resume(self) -> Path | None: ...  # noqa: D102
     @property
@@ -118,7 +126,9 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
     ) -> "TrainingRun[ConfigT, DataT]":
         """Start a run, or resume the one that `options.resume` names.
 
-        Everything that the user can get wrong is checked before the run's folder is made.
+        `--resume auto` resumes the unfinished run of that `--name` (without a name, the newest unfinished one), and
+        starts a run where there is none: a batch job can call the same command again and again. Everything that the
+        user can get wrong is checked before the run's folder is made.
 
         Args:
             part: what kind of run it is.
@@ -136,11 +146,15 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         """
         accelerator = create_accelerator(options.device)
         given_batch_size = getattr(options, "batch_size", None)
-        resume = options.resume
+        resume, auto = options.resume, str(options.resume) == AUTO
+        if auto:
+            folder = Path(options.runs) / part.name
+            resume = broadcast_from_main(lambda: _unfinished_run(folder, options.name), accelerator)
+            options = replace(options, resume=resume)
         record = None
         if resume is not None:
             record = Run.reopen(resume, part).record
-            options = options_for_resume(options, record)
+            options = options_for_resume(options, record, same_options_allowed=auto)
         root = find_data(options.data, options.cache_dir)
         config = replace(resolve(options, root), data=str(root))
         data = load(config)
@@ -390,12 +404,24 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         return SystemExit(128 + signal.SIGTERM)
 
 
-def options_for_resume(options: OptionsT, record: Mapping[str, Any]) -> OptionsT:
+def _unfinished_run(folder: Path, name: str | None) -> Path | None:
+    """The run of that name, or without a name the newest run, that has no result.json yet; None if there is none."""
+    records = [folder / name / "run.json"] if name else sorted(folder.glob("*/run.json"), key=_modified, reverse=True)
+    unfinished = (path.parent for path in records if path.exists() and not (path.parent / "result.json").exists())
+    return next(unfinished, None)
+
+
+def _modified(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def options_for_resume(options: OptionsT, record: Mapping[str, Any], *, same_options_allowed: bool = False) -> OptionsT:
     """The options that a run was started with; only where things are and the device may differ now.
 
     Args:
         options: as the user gave them, with `resume` set.
         record: the run's run.json.
+        same_options_allowed: whether options may be repeated as they were when the run was started.
 
     Raises:
         InputError: other options were given, which would be ignored; `field` is the first.
@@ -403,7 +429,11 @@ def options_for_resume(options: OptionsT, record: Mapping[str, Any]) -> OptionsT
     kind = type(options)
     values = {field.name: getattr(options, field.name) for field in fields(options)}
     given = {name: value for name, value in values.items() if value != getattr(kind, name)}
-    if others := sorted(given.keys() - CHANGEABLE_ON_RESUME):
+    others = sorted(given.keys() - CHANGEABLE_ON_RESUME)
+    if same_options_allowed:
+        repeated = config_to_json(options)
+        others = [name for name in others if repeated[name] != record["config"].get(name)]
+    if others:
         flags = ["--" + name.replace("_", "-") for name in others]
         raise InputError(
             f"--resume continues with the options that the run was started with: leave out {', '.join(flags)}.",
