@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from wikiart_data.images import decode as decode_module
+from wikiart_data.images.catalog import scan
 from wikiart_data.images.colour import profile_problem, raw_bits
-from wikiart_data.images.decode import decode
+from wikiart_data.images.decode import BadPictureError, decode
 
 # Primaries adapted to D50, as the profiles of Adobe (1998) and ROMM RGB (ISO 22028-2) give them, and the exponent.
 ADOBE = ([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]], 563 / 256)
@@ -268,3 +270,28 @@ def test_what_pillow_decodes_is_read(kind: str, name: str, tmp_path: Path):
     values = smooth(64)
     (tmp_path / name).write_bytes(saved(Image.fromarray(values), kind))
     assert np.abs(np.asarray(decode(tmp_path / name)).astype(int) - values).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "ending"),
+    [("HEIF", "pillow_heif", ".heic"), ("JXL", "pillow_jxl", ".jxl"), ("HEIF", "pillow_heif", "")],
+)
+def test_heic_and_jpeg_xl_through_the_extra(kind: str, module: str, ending: str, tmp_path: Path):
+    plugin = pytest.importorskip(module)
+    if kind == "HEIF":
+        plugin.register_heif_opener()
+    path = tmp_path / "train" / "Baroque" / f"a{ending}"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(saved(Image.fromarray(smooth(64)), kind, quality=95))
+    assert len(scan(tmp_path)) == 1
+    assert np.abs(np.asarray(decode(path)).astype(int) - smooth(64)).mean() < 4
+
+
+@pytest.mark.parametrize("kind", ["HEIC", "JPEG XL"])
+def test_without_the_extra_the_reason_names_it(kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(decode_module, "has_plugin", lambda kind: False)
+    content = {"HEIC": b"\0\0\0\x18ftypheic" + b"\0" * 50, "JPEG XL": b"\xff\x0a" + b"\0" * 50}[kind]
+    with pytest.raises(BadPictureError) as error:
+        decode(content)
+    assert kind in str(error.value)
+    assert "wikiart-data[formats]" in str(error.value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageCms, ImageOps
 
 from wikiart_data.images.decode import MAX_PIXELS, BadPictureError, decode, square
 
@@ -39,7 +39,7 @@ def corner_colours(picture: Image.Image) -> list[tuple[int, int, int]]:
 UPRIGHT = [RED, GREEN, BLUE, YELLOW]
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000"])
 def test_the_usual_formats_whatever_they_are_called(kind: str, tmp_path: Path):
     path = tmp_path / "picture.jpg"  # a WEBP that is named .jpg is common
     path.write_bytes(saved(corners(), kind))
@@ -166,13 +166,13 @@ def test_what_is_no_picture_is_refused(content: bytes):
         decode(content)
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"])
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_truncated_files_are_refused(kind: str, share: float):
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF"])
+@pytest.mark.parametrize("fraction", [0.3, 0.6, 0.9])
+def test_truncated_files_are_refused(kind: str, fraction: float):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8))
     content = saved(noise, kind)
     with pytest.raises(BadPictureError) as caught:
-        decode(content[: int(len(content) * share)])
+        decode(content[: int(len(content) * fraction)])
     assert 3 < len(str(caught.value)) <= 120
     assert "\n" not in str(caught.value)
 
@@ -242,6 +242,10 @@ def originals() -> list[bytes]:
         saved(noise, "TIFF", compression="tiff_lzw"),
         saved(Image.fromarray(np.ones((9, 9), dtype=np.float32)), "TIFF"),
         saved(noise.convert("P"), "BMP"),
+        saved(noise, "JPEG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()),
+        saved(noise, "PNG", icc_profile=ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()),
+        saved(noise, "AVIF"),
+        saved(noise, "JPEG2000"),
     ]
 
 
@@ -253,7 +257,7 @@ def outcome(content: bytes) -> str:
         return f"refused: {error}"
 
 
-@pytest.mark.parametrize("kind", range(13))
+@pytest.mark.parametrize("kind", range(17))
 def test_hostile_bytes_raise_nothing_else(kind: int):
     original, dice = originals()[kind], random.Random(kind)
     assert outcome(original) == "RGB"

@@ -3,7 +3,6 @@
 import io
 import os
 import warnings
-from importlib import import_module
 from pathlib import Path
 from threading import Lock
 
@@ -107,9 +106,12 @@ def open_picture(data: bytes) -> Image.Image:
 def _register(kind: str) -> None:
     with _registering:
         if kind not in _registered:
-            module = import_module(PLUGINS[kind])  # pillow_jxl registers itself
             if kind == "HEIC":
-                module.register_heif_opener()
+                import pillow_heif
+
+                pillow_heif.register_heif_opener()
+            else:
+                import pillow_jxl  # noqa: F401  (registers itself)
             _registered.add(kind)
 
 
