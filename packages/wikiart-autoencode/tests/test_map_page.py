@@ -277,7 +277,7 @@ def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
     ],
 )
 def test_names_are_shown_as_a_person_writes_them(name, artist, title):
-    from wikiart_data.images.catalog import artist_of
+    from wikiart_data.images.names import artist_of
 
     assert artist_shown(artist_of(name)) == artist
     assert title_shown(name) == title

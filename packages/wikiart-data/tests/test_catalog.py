@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wikiart_data.images.catalog import Catalog, artist_of, artwork_of, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.names import artist_of, artwork_of
 from wikiart_data.styles import STYLES
 
 Folder = Callable[..., Path]

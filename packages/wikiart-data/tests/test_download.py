@@ -14,7 +14,8 @@ from PIL import Image
 from wikiart_data.acquire import download as module
 from wikiart_data.acquire.download import PROGRESS, DownloadOptions, download, picture_name, reduced, split_of
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import artist_of, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.names import artist_of
 
 datasets = pytest.importorskip("datasets")
 

@@ -10,7 +10,8 @@ from PIL import Image
 from wikiart_data.acquire import roboflow
 from wikiart_data.acquire.roboflow import ImportOptions, import_zip
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import artwork_of, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.names import artwork_of
 
 
 @pytest.fixture(autouse=True)

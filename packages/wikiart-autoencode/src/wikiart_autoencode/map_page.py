@@ -18,7 +18,7 @@ import numpy as np
 
 from wikiart_autoencode.map_centres import centre, small_last
 from wikiart_data.console import escape_html, printable
-from wikiart_data.images.catalog import artwork_of
+from wikiart_data.images.names import artwork_of
 from wikiart_data.results.figures import GREY
 from wikiart_data.results.page import filled
 from wikiart_data.styles import colour_and_marker, display_name

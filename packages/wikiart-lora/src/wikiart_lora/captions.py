@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from wikiart_data.images.artists import known_artist
-from wikiart_data.images.catalog import Catalog, artwork_of
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.names import artwork_of
 from wikiart_data.sample import is_sample_set, scene_of
 from wikiart_data.sample.scenes import caption as scene_caption
 from wikiart_data.styles import display_name

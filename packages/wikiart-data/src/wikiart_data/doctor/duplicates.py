@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-from wikiart_data.images.catalog import artist_of, artwork_of
+from wikiart_data.images.names import artist_of, artwork_of
 
 BITS = 256
 MOST_BITS_APART = 44

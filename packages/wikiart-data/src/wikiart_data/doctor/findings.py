@@ -12,9 +12,10 @@ import numpy as np
 
 from wikiart_data.doctor.duplicates import LEVELS, artwork_key, groups, same_key, similar_pairs
 from wikiart_data.doctor.inspect_file import InspectedFile
-from wikiart_data.images.catalog import Catalog, artwork_of
+from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.formats import is_picture_name
 from wikiart_data.images.manifest import SPLITS
+from wikiart_data.images.names import artwork_of
 from wikiart_data.images.packed import BAD_LIMIT
 from wikiart_data.styles import STYLES, canonical_name
 
