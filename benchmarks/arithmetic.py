@@ -8,7 +8,7 @@ Nothing is measured and nothing is trained: networks are made without weights, a
 import torch
 from torch import nn
 
-from wikiart_autoencode.network import Autoencoder
+from wikiart_autoencode.network import AutoencoderNet
 from wikiart_classify.network import StyleNet
 from wikiart_data.styles import STYLES
 from wikiart_lora.adapter import ATTENTION
@@ -40,8 +40,8 @@ def trained() -> dict[str, int]:
         found = {
             f"classify {preset}": parameters(StyleNet(len(STYLES), preset)) for preset in ("tiny", "small", "base")
         }
-        found["autoencode, spatial"] = parameters(Autoencoder())
-        found["autoencode, vector of 128"] = parameters(Autoencoder(code=128))
+        found["autoencode, spatial"] = parameters(AutoencoderNet())
+        found["autoencode, vector of 128"] = parameters(AutoencoderNet(code=128))
         painter, watchers = StyleAutoencoder(len(STYLES)), Watchers(len(STYLES), 8)
         found["stylegen, painter and watchers"] = parameters(painter) + parameters(watchers)
         found["lora on sd15, rank 16, attention"] = adapter_of_sd15(16)

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from wikiart_autoencode.clusterers import cluster
-from wikiart_autoencode.map_figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
-from wikiart_autoencode.measures import with_permutations
-from wikiart_autoencode.reduce import reduce
+from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
+from wikiart_autoencode.clustering.methods import cluster
+from wikiart_autoencode.clustering.scores import clustering_scores
+from wikiart_autoencode.map.figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
 from wikiart_data.styles import STYLES
 
 NEAREST = 20
@@ -105,18 +105,20 @@ def main(arguments: list[str] | None = None) -> None:
     few = codes[:300]
     with tempfile.TemporaryDirectory(prefix="clusters-") as folder:
         cache = Path(folder)
-        reduce(few, "tsne", cache_dir=cache)  # imports
-        cluster(few, "hdbscan", 5)
+        reduce_dimensions(few, "tsne", cache_dir=cache)  # imports
+        cluster(few, "hdbscan")
         neighbours_kept(few, few[:, :2])
         print(f"| {options.number:,} codes of {options.dimensions} | seconds | processor | baseline takes | worth |")
         print("|---|---|---|---|---|")
-        ours = timed("t-SNE, ours", lambda: reduce(codes, "tsne", cache_dir=cache))
+        ours = timed("t-SNE, ours", lambda: reduce_dimensions(codes, "tsne", cache_dir=cache))
         print(row(ours, f"{100 * neighbours_kept(codes, ours.found):.0f} % of neighbours kept"), flush=True)
         if not options.without_baselines:
             theirs = timed("t-SNE, scikit-learn's", lambda: sklearn_map(codes))
             kept = f"{100 * neighbours_kept(codes, theirs.found):.0f} % of neighbours kept"
             print(row(theirs, kept, ours), flush=True)
-        points = timed("the same t-SNE again, from the cache", lambda: reduce(codes, "tsne", cache_dir=cache))
+        points = timed(
+            "the same t-SNE again, from the cache", lambda: reduce_dimensions(codes, "tsne", cache_dir=cache)
+        )
         print(row(points))
         found = timed("HDBSCAN, ours (15 parameters tried)", lambda: cluster(codes, "hdbscan"))
         print(row(found, worth(found.found.labels, labels)), flush=True)
@@ -125,8 +127,8 @@ def main(arguments: list[str] | None = None) -> None:
             print(row(plain, worth(plain.found, labels), found), flush=True)
         kmeans = timed("KMeans, 27", lambda: cluster(codes, "kmeans"))
         print(row(kmeans, worth(kmeans.found.labels, labels)))
-        print(row(timed("PCA to 2", lambda: reduce(codes, "pca"))))
-        print(row(timed("measures, 20 permutations", lambda: with_permutations(codes, kmeans.found.labels, labels))))
+        print(row(timed("PCA to 2", lambda: reduce_dimensions(codes, "pca"))))
+        print(row(timed("measures, 20 permutations", lambda: clustering_scores(codes, kmeans.found.labels, labels))))
         styles = list(STYLES)
         drawn = {
             "map": lambda: map_figure(points.found, labels, styles, kmeans.found.labels, "codes"),

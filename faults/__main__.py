@@ -126,7 +126,8 @@ def import_everything() -> None:
     warnings.simplefilter("ignore")
     for name in (
         "accelerate", "datasets", "diffusers", "matplotlib.figure", "peft", "sklearn.manifold", "transformers",
-        "wikiart_autoencode.cluster", "wikiart_autoencode.encode", "wikiart_classify.export", "wikiart_classify.train",
+        "wikiart_autoencode.clustering.cluster_codes", "wikiart_autoencode.autoencoder", "wikiart_classify.export",
+        "wikiart_classify.train",
         "wikiart_data.acquire.download", "wikiart_data.cli.prepare", "wikiart_lora.generate", "wikiart_lora.train",
         "wikiart_stylegen.train",
     ):  # fmt: skip

@@ -233,7 +233,7 @@ def cache_artefacts(stage: Stage) -> list[Artefact]:
     """What wikiart-lora and the maps keep in the cache."""
     import numpy as np
 
-    from wikiart_autoencode.reduce import reduce
+    from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
     from wikiart_data.images.catalog import scan
     from wikiart_lora.buckets import make_buckets
 
@@ -264,7 +264,7 @@ def cache_artefacts(stage: Stage) -> list[Artefact]:
     points = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
 
     def tsne_map() -> Any:
-        return quietly(reduce, points, "tsne", 2, 0, cache).tobytes()
+        return quietly(reduce_dimensions, points, "tsne", 2, 0, cache).tobytes()
 
     call_in_child(lambda: [bool(read()) for read in (latents, captions, tsne_map)])
     artefacts = [Artefact("cached map", next((cache / "maps").glob("*.npz")), tsne_map, repaired=True, slow=True)]

@@ -15,7 +15,7 @@ from faults.tally import Tally
 
 LOSSES = {
     "classify": ["wikiart_classify.train:partial_cross_entropy"],
-    "autoencode": ["wikiart_autoencode.train:reconstruction_loss"],
+    "autoencode": ["wikiart_autoencode.training:reconstruction_loss"],
     "stylegen": ["wikiart_stylegen.train:reconstruction_loss"],
     "lora": ["wikiart_lora.train:diffusion_loss"],
 }

@@ -86,7 +86,7 @@ class Stage:
 
     def commands(self) -> list[Command]:
         """All long commands; makes what they need."""
-        from wikiart_autoencode.cluster_cli import main as cluster
+        from wikiart_autoencode.clustering.cli import main as cluster
 
         call_in_child(make_base, self.base)
         training_commands, (pack, download, unpack) = self.training_commands(), self.data_commands()

@@ -12,7 +12,7 @@ from PIL import Image
 PROGRAMS = {
     "classify": "wikiart_classify.cli",
     "autoencode": "wikiart_autoencode.cli",
-    "cluster": "wikiart_autoencode.cluster_cli",
+    "cluster": "wikiart_autoencode.clustering.cli",
     "stylegen": "wikiart_stylegen.cli",
     "lora": "wikiart_lora.cli",
 }

@@ -28,7 +28,7 @@ PROGRAMS = {
     "wikiart-data": "wikiart_data.cli.main",
     "wikiart-classify": "wikiart_classify.cli",
     "wikiart-autoencode": "wikiart_autoencode.cli",
-    "wikiart-cluster": "wikiart_autoencode.cluster_cli",
+    "wikiart-cluster": "wikiart_autoencode.clustering.cli",
     "wikiart-stylegen": "wikiart_stylegen.cli",
     "wikiart-lora": "wikiart_lora.cli",
 }

@@ -79,6 +79,7 @@ def _without_places(options: dict[str, Any]) -> dict[str, Any]:
 def drawn(kept: Any) -> "dict[str, Figure]":
     """Figures that a kept JSON alone makes, by the name a run's folder gives them; the others need the run itself."""
     # Imported here: everything else in this file needs Python alone.
+    from wikiart_autoencode.evaluation.evaluate import RateComparison
     from wikiart_autoencode.figures import rate_figure
     from wikiart_classify.figures import confusion_figure, frontier_figure, recall_figure
     from wikiart_lora.figures import score_figure
@@ -91,7 +92,7 @@ def drawn(kept: Any) -> "dict[str, Figure]":
         "imbalance": ("frontier", frontier_figure),
         "lora score": ("score", score_figure),
         "proof": ("proof", proof_figure),
-        "rates": ("rates", rate_figure),
+        "rates": ("rates", lambda kept: rate_figure(RateComparison.from_json(kept))),
     }
     return {name: figure(kept) for kind, (name, figure) in draw.items() if kind == kept["kind"]}
 

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROGRAMS = {
     "wikiart-classify": ("classify", "wikiart_classify.cli"),
     "wikiart-autoencode": ("autoencode", "wikiart_autoencode.cli"),
-    "wikiart-cluster": ("cluster", "wikiart_autoencode.cluster_cli"),
+    "wikiart-cluster": ("cluster", "wikiart_autoencode.clustering.cli"),
     "wikiart-stylegen": ("stylegen", "wikiart_stylegen.cli"),
     "wikiart-lora": ("lora", "wikiart_lora.cli"),
 }

@@ -58,7 +58,7 @@ STEPS = (
     ),
     Step(
         "2",
-        "wikiart-autoencode measure runs/autoencode/spatial runs/autoencode/vector --split test",
+        "wikiart-autoencode evaluate runs/autoencode/spatial runs/autoencode/vector --split test",
         "rates/result.json",
         "--to runs/rates",
     ),

@@ -10,10 +10,11 @@ import pytest
 import torch
 from torch import nn
 
-from wikiart_autoencode import cluster as module
 from wikiart_autoencode.cli import main as autoencode
-from wikiart_autoencode.cluster_cli import main
+from wikiart_autoencode.clustering import cluster_codes as module
+from wikiart_autoencode.clustering.cli import main
 from wikiart_autoencode.codes import Codes
+from wikiart_autoencode.config import TrainOptions
 
 
 @pytest.fixture(scope="module")
@@ -54,22 +55,21 @@ def test_all_splits_and_another_map(codes):
 
 
 def test_on_a_fresh_machine_an_autoencoder_is_trained_first(paintings, monkeypatch, capsys):
-    monkeypatch.setattr(module, "CODE", 8)
-    monkeypatch.setattr(module, "FRESH", {"size": 32, "epochs": 1, "width": 0.25, "batch_size": 16})
+    monkeypatch.setattr(module, "FIRST_TRAINING", TrainOptions(code=8, size=32, epochs=1, width=0.25, batch_size=16))
     arguments = ["--data", str(paintings), "--method", "hdbscan", "--device", "cpu"]
     assert main(arguments) == 0
-    assert "No autoencoder is trained yet" in capsys.readouterr().out
+    assert "There is no trained autoencoder" in capsys.readouterr().out
     assert Path("runs/autoencode/001/codes.npz").exists()
     assert main(arguments) == 0
     said = capsys.readouterr().out
-    assert "No autoencoder is trained yet" not in said
+    assert "There is no trained autoencoder" not in said
     assert Path("runs/cluster/002/map.html").exists()
 
 
 def test_much_noise_is_told_and_kmeans_stands_beside(codes, monkeypatch, capsys):
-    monkeypatch.setattr(module, "NOISY", -1.0)
+    monkeypatch.setattr(module, "MUCH_NOISE", -1.0)
     assert main(["--codes", str(codes), "--method", "dbscan", "--clusters", "4"]) == 0
-    assert "beside it, kmeans with 4" in capsys.readouterr().out
+    assert "For comparison, kmeans with 4" in capsys.readouterr().out
     assert "kmeans" in json.loads(Path("runs/cluster/001/result.json").read_text())
 
 

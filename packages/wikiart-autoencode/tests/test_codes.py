@@ -79,14 +79,14 @@ def test_fingerprint_tells_every_change():
         ({"split": None, "files": None}, "lacks files, split"),
         ({"labels": np.zeros(5, dtype=int)}, r"6 codes, but labels has the shape \(5,\)"),
         ({"files": np.array(["a"])}, "files has the shape"),
-        ({"codes": np.zeros(6, dtype=np.float32)}, "not \\(N, D\\)"),
+        ({"codes": np.zeros(6, dtype=np.float32)}, "expected \\(N, D\\)"),
         ({"codes": np.zeros((0, 4), dtype=np.float32)}, "at least one picture"),
         ({"codes": np.array([[1, np.nan]] + [[0, 0]] * 5)}, "1 of 6 codes hold NaN"),
         ({"codes": np.full((6, 2), 1e300)}, "6 of 6 codes hold NaN or infinity"),
         ({"codes": np.array([["a"]] * 6)}, "must be numbers"),
-        ({"labels": np.array([0, 1, 2, 0, 1, 0])}, "from 0 to 2, and there are 2 styles"),
+        ({"labels": np.array([0, 1, 2, 0, 1, 0])}, "from 0 to 2, but there are 2 styles"),
         ({"labels": np.array([0, 1, -1, 0, 1, 0])}, "from -1"),
-        ({"split": np.array(["train"] * 5 + ["val"])}, "'val' is no split"),
+        ({"split": np.array(["train"] * 5 + ["val"])}, "'val' is not a split"),
         ({"styles": np.array([1, 2])}, "must be lists of text"),
         ({"files": np.array([{}] * 6, dtype=object)}, "cannot be read"),  # a pickle is never opened
     ],
@@ -153,7 +153,7 @@ def test_other_files_are_refused(tmp_path):
         with pytest.raises(InputError, match="cannot be read"):
             Codes.load(tmp_path / name)
     np.save(tmp_path / "one.npy", np.zeros((3, 2)))
-    with pytest.raises(InputError, match="is one array"):
+    with pytest.raises(InputError, match="is a single array"):
         Codes.load(tmp_path / "one.npy")
     with pytest.raises(InputError, match="cannot be read"):
         Codes.load(tmp_path)

@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from wikiart_autoencode.map_centres import centre, small_last
-from wikiart_autoencode.map_figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
+from wikiart_autoencode.map.figures import (
+    cluster_style_heatmap,
+    map_figure,
+    small_groups_last,
+    small_multiples,
+    trimmed_centre,
+    write_figures,
+)
 from wikiart_data.errors import InputError
 from wikiart_data.styles import STYLES, display_name
 
@@ -22,14 +28,14 @@ def blobs(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_the_centre_of_a_style_in_two_clumps_lies_in_the_larger():
     random = np.random.default_rng(1)
     points = np.concatenate([random.normal(0, 1, (300, 2)), random.normal(50, 1, (200, 2))])
-    assert np.linalg.norm(centre(points)) < 1
-    assert centre(points[:1]) == pytest.approx(points[0])
-    assert centre(np.ones((5, 2))) == pytest.approx([1, 1])
+    assert np.linalg.norm(trimmed_centre(points)) < 1
+    assert trimmed_centre(points[:1]) == pytest.approx(points[0])
+    assert trimmed_centre(np.ones((5, 2))) == pytest.approx([1, 1])
 
 
 def test_small_groups_are_drawn_last_and_noise_first():
     labels = np.array([2, 0, 0, 0, -1, 1, 1])
-    assert labels[small_last(labels)].tolist() == [-1, 0, 0, 0, 1, 1, 2]
+    assert labels[small_groups_last(labels)].tolist() == [-1, 0, 0, 0, 1, 1, 2]
 
 
 def test_the_map_names_every_style_once_and_no_name_covers_another():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_autoencode.map_page import artist_shown, embed_thumbnails, title_shown, write_map
+from wikiart_autoencode.map.page import artist_shown, embed_thumbnails, title_shown, write_map
 from wikiart_data.errors import InputError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -263,7 +263,7 @@ def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
         image = Image.open(io.BytesIO(base64.b64decode(head + rest)))
         assert image.size == (64, 96)
         assert np.abs(np.asarray(image).mean(axis=(0, 1)) - picture.mean(axis=(0, 1))).max() < 4
-    monkeypatch.setattr("wikiart_autoencode.map_page.THUMBNAIL_BYTES", sum(map(len, rests)) // 3)
+    monkeypatch.setattr("wikiart_autoencode.map.page.THUMBNAIL_BYTES", sum(map(len, rests)) // 3)
     assert embed_thumbnails(pictures)[0] < 96
 
 

@@ -4,52 +4,52 @@ import pytest
 import torch
 
 from wikiart_autoencode.objectives import (
-    NOISE,
-    Agreement,
-    SecondObjective,
-    Texture,
-    noisy,
-    redundancy,
-    silence,
-    summary,
-    summary_length,
+    NOISE_STD,
+    AuxiliaryObjective,
+    TexturePrediction,
+    VICReg,
+    add_noise,
+    covariance_loss,
+    pool_code,
+    pooled_size,
     texture_statistics,
+    variance_loss,
 )
 
 
 def test_silence_is_how_far_deviations_are_below_1():
     z = torch.stack([torch.linspace(-1, 1, 101) * 0.5, torch.linspace(-10, 10, 101), torch.zeros(101)], dim=1)
     expected = (1 - (z[:, 0].var() + 1e-4).sqrt()) + 0 + (1 - 0.01)
-    assert silence(z).item() == pytest.approx(expected.item() / 3, rel=1e-4)
+    assert variance_loss(z).item() == pytest.approx(expected.item() / 3, rel=1e-4)
 
 
-def test_redundancy_is_the_squared_covariance_off_the_diagonal():
+def test_covariance_loss_is_the_squared_covariance_off_the_diagonal():
     torch.manual_seed(0)
     z = torch.randn(50, 4)
     covariance = torch.cov(z.T)
     expected = sum(covariance[i, j] ** 2 for i in range(4) for j in range(4) if i != j) / 4
-    assert redundancy(z).item() == pytest.approx(expected.item(), rel=1e-4)
+    assert covariance_loss(z).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
 def test_agreement_is_smaller_for_views_that_agree():
     torch.manual_seed(0)
-    agreement, code = Agreement(16, wide=64), torch.randn(64, 16)
+    agreement, code = VICReg(16, expander_width=64), torch.randn(64, 16)
     assert agreement(code, code) < agreement(code, torch.randn(64, 16))
 
 
 def test_noise_is_of_its_strength_and_its_seed():
     images = torch.full((4, 3, 64, 64), 0.5)
-    added = noisy(images, seed=3) - images
-    assert added.std().item() == pytest.approx(NOISE, rel=0.02)
-    assert noisy(images, seed=3).equal(noisy(images, seed=3))
-    assert not noisy(images, seed=3).equal(noisy(images, seed=4))
+    added = add_noise(images, seed=3) - images
+    assert added.std().item() == pytest.approx(NOISE_STD, rel=0.02)
+    assert add_noise(images, seed=3).equal(add_noise(images, seed=3))
+    assert not add_noise(images, seed=3).equal(add_noise(images, seed=4))
 
 
 def test_processes_add_the_noise_that_one_would_add():
     images = torch.rand(6, 3, 8, 8)
     for rank in range(2):
         share = slice(rank, None, 2)
-        assert noisy(images[share], 3, share).equal(noisy(images, 3)[share])
+        assert add_noise(images[share], 3, share).equal(add_noise(images, 3)[share])
 
 
 def test_texture_statistics_do_not_know_where():
@@ -74,7 +74,7 @@ def test_texture_prediction_improves_and_no_gradient_reaches_the_pictures():
     torch.manual_seed(0)
     images = torch.rand(32, 3, 32, 32) * torch.rand(32, 1, 1, 1)
     code = texture_statistics(images)
-    objective = Texture(code.shape[1], code.shape[1])
+    objective = TexturePrediction(code.shape[1], code.shape[1])
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
     images.requires_grad_()
     first = last = objective(code, images)
@@ -89,27 +89,27 @@ def test_texture_prediction_improves_and_no_gradient_reaches_the_pictures():
 
 def test_a_spatial_code_is_summed_up_by_means_and_deviations():
     code = torch.randn(2, 3, 4, 4)
-    found = summary(code)
-    assert found.shape == (2, summary_length(None, 3))
+    found = pool_code(code)
+    assert found.shape == (2, pooled_size(None, 3))
     assert torch.allclose(found[:, :3], code.mean(dim=(2, 3)))
-    assert torch.equal(summary(code[:, :, 0, 0]), code[:, :, 0, 0])
+    assert torch.equal(pool_code(code[:, :, 0, 0]), code[:, :, 0, 0])
 
 
 @pytest.mark.parametrize("code", [None, 8])
 def test_both_objectives_at_once_are_their_sum(code):
     images = torch.rand(4, 3, 64, 64)
     ours, other = (torch.randn(4, 8) if code else torch.randn(4, 4, 8, 8) for _ in range(2))
-    both = SecondObjective("vicreg+texture", code, channels=4)
-    agreement, texture = both.agreement(summary(ours), summary(other)), both.texture(summary(ours), images)
+    both = AuxiliaryObjective("vicreg+texture", code, channels=4)
+    agreement, texture = both.vicreg(pool_code(ours), pool_code(other)), both.texture(pool_code(ours), images)
     assert torch.allclose(both(ours, other, images), agreement + texture)
-    for objective, part in (("vicreg", "agreement"), ("texture", "texture")):
-        one = SecondObjective(objective, code, channels=4)
+    for objective, part in (("vicreg", "vicreg"), ("texture", "texture")):
+        one = AuxiliaryObjective(objective, code, channels=4)
         getattr(one, part).load_state_dict(getattr(both, part).state_dict())
-        assert torch.allclose(one(ours, other, images), agreement if part == "agreement" else texture)
+        assert torch.allclose(one(ours, other, images), agreement if part == "vicreg" else texture)
 
 
 @pytest.mark.parametrize("objective", ["none", "denoise"])
 def test_without_a_module_of_its_own_an_objective_adds_nothing(objective):
-    module = SecondObjective(objective, 8, channels=4)
+    module = AuxiliaryObjective(objective, 8, channels=4)
     assert not list(module.parameters())
     assert module(torch.randn(4, 8), None, torch.rand(4, 3, 64, 64)) == 0

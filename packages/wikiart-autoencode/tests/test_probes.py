@@ -1,6 +1,7 @@
 """Neighbours and the linear probe against scikit-learn, and codes that know nothing."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.neighbors import KNeighborsClassifier
 
-from wikiart_autoencode import probes
 from wikiart_autoencode.codes import Codes
-from wikiart_autoencode.probes import neighbours, probe, space_measures, vote
+from wikiart_autoencode.evaluation import probes
+from wikiart_autoencode.evaluation.probes import code_metrics, neighbours, probe, vote
 from wikiart_data.errors import InputError
 
 
@@ -30,47 +31,47 @@ def made(spread: float, knows: bool = True, number: int = 900, seed: int = 0) ->
 
 
 def test_codes_that_know_style_are_told_from_chance():
-    result = space_measures(made(3.0))
+    result = code_metrics(made(3.0))
     for name in ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced"):
-        low, high = result[f"{name}_interval"]
-        mean, std = result[f"{name}_permuted"]
-        assert 0.75 < low <= result[name] <= high <= 1
-        assert mean + 5 * std < result[name]
-    assert result["silhouette"] > 0.1 > result["silhouette_permuted"][0]
-    assert result["styles_scored"] == 5
-    assert result["chance"] == pytest.approx(1 / 5)
-    assert result["probe_c"] in probes.PENALTIES
-    json.dumps(result, allow_nan=False)
-    assert result == space_measures(made(3.0))
+        low, high = getattr(result, f"{name}_interval")
+        mean, std = getattr(result, f"{name}_permuted")
+        assert 0.75 < low <= getattr(result, name) <= high <= 1
+        assert mean + 5 * std < getattr(result, name)
+    assert result.silhouette > 0.1 > result.silhouette_permuted[0]
+    assert result.styles_scored == 5
+    assert result.chance == pytest.approx(1 / 5)
+    assert result.probe_c in probes.PENALTIES
+    json.dumps(asdict(result), allow_nan=False)
+    assert result == code_metrics(made(3.0))
 
 
 def test_codes_that_know_nothing_are_chance():
     codes = made(1.0, knows=False)
-    result = space_measures(codes)
-    assert result["majority"] == pytest.approx((codes.labels[codes.rows("test")] == 0).mean())
+    result = code_metrics(codes)
+    assert result.majority == pytest.approx((codes.labels[codes.rows("test")] == 0).mean())
     for name in ("knn", "probe"):
-        assert result[f"{name}_top1"] < result["majority"] + 0.06
-        assert result[f"{name}_balanced"] == pytest.approx(0.2, abs=0.06)
-        assert result[f"{name}_balanced_permuted"][0] == pytest.approx(0.2, abs=0.04)
-    assert abs(result["silhouette"]) < 0.05
+        assert getattr(result, f"{name}_top1") < result.majority + 0.06
+        assert getattr(result, f"{name}_balanced") == pytest.approx(0.2, abs=0.06)
+        assert getattr(result, f"{name}_balanced_permuted")[0] == pytest.approx(0.2, abs=0.04)
+    assert abs(result.silhouette) < 0.05
 
 
 def test_scores_and_intervals_are_those_of_the_formulas(monkeypatch):
     codes = made(6.0)
     train, test = codes.rows("train"), codes.rows("test")
     labels = codes.labels[test]
-    result = space_measures(codes, permutations=2)
-    assert result["knn_metric"] in ("euclidean", "cosine")
+    result = code_metrics(codes, permutations=2)
+    assert result.knn_metric in ("euclidean", "cosine")
     centre = codes.codes[train].mean(axis=0)
-    model = KNeighborsClassifier(20, metric=result["knn_metric"]).fit(codes.codes[train] - centre, codes.labels[train])
+    model = KNeighborsClassifier(20, metric=result.knn_metric).fit(codes.codes[train] - centre, codes.labels[train])
     named = vote(codes.labels[train][model.kneighbors(codes.codes[test] - centre, return_distance=False)])
     hits = int((named == labels).sum())
     interval = binomtest(hits, len(labels)).proportion_ci(method="wilson")
-    assert result["knn_top1"] == hits / len(labels)
-    assert result["knn_top1_interval"] == pytest.approx([interval.low, interval.high])
-    assert result["knn_balanced"] == pytest.approx(balanced_accuracy_score(labels, named))
-    low, high = result["knn_balanced_interval"]
-    assert low < result["knn_balanced"] < high
+    assert result.knn_top1 == hits / len(labels)
+    assert result.knn_top1_interval == pytest.approx([interval.low, interval.high])
+    assert result.knn_balanced == pytest.approx(balanced_accuracy_score(labels, named))
+    low, high = result.knn_balanced_interval
+    assert low < result.knn_balanced < high
     assert named.shape == labels.shape
 
 
@@ -81,8 +82,8 @@ def test_codes_whose_lengths_mean_nothing_have_neighbours_by_angle():
     lengths = np.exp(random.uniform(-5, 0, (len(plain), 1))) * random.choice([-1, 1], (len(plain), 1))
     codes = lengths * (directions + 0.2 * random.normal(size=plain.codes.shape))
     stretched = Codes(codes, plain.labels, plain.files, plain.styles, plain.split)
-    assert space_measures(plain, permutations=2)["knn_metric"] == "euclidean"
-    assert space_measures(stretched, permutations=2)["knn_metric"] == "cosine"
+    assert code_metrics(plain, permutations=2).knn_metric == "euclidean"
+    assert code_metrics(stretched, permutations=2).knn_metric == "cosine"
 
 
 @pytest.mark.parametrize("number", [1, 7, 50, 80])
@@ -107,7 +108,7 @@ def test_the_penalty_is_chosen_on_valid():
     codes[:, 0] += 3 * labels  # one number of 200 tells; without a penalty the others drown it
     c, named = probe(codes[:30], labels[:30], codes[30:], labels[30:], codes[30:])
     hits = {
-        one: (probes._fitted(codes[:30], labels[:30], [one])[0].predict(codes[30:]) == labels[30:]).sum()
+        one: (probes._fit(codes[:30], labels[:30], [one])[0].predict(codes[30:]) == labels[30:]).sum()
         for one in probes.PENALTIES
     }
     assert abs(hits[c] - max(hits.values())) <= 1  # each started elsewhere here
@@ -120,11 +121,11 @@ def test_a_split_without_codes_is_said(split):
     kept = codes.split != split
     without = Codes(codes.codes[kept], codes.labels[kept], codes.files[kept], codes.styles, codes.split[kept])
     with pytest.raises(InputError, match=f"no codes of the {split} split"):
-        space_measures(without)
+        code_metrics(without)
 
 
 def test_one_style_is_nothing_to_tell_apart():
     codes = made(1.0, number=60)
     one = Codes(codes.codes, np.zeros(60, dtype=int), codes.files, codes.styles, codes.split)
-    with pytest.raises(InputError, match="one style only"):
-        space_measures(one)
+    with pytest.raises(InputError, match="only one style"):
+        code_metrics(one)

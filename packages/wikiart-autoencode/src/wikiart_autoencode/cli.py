@@ -1,22 +1,39 @@
-"""`wikiart-autoencode`: train, encode, measure, reconstruct, interpolate."""
+"""`wikiart-autoencode`: train, encode, evaluate, reconstruct, interpolate."""
 
 from collections.abc import Sequence
 
-from wikiart_autoencode.config import EncodeConfig, InterpolateConfig, MeasureConfig, ReconstructConfig, TrainConfig
+from wikiart_autoencode.config import (
+    EncodeOptions,
+    EvaluateOptions,
+    InterpolateOptions,
+    ReconstructOptions,
+    TrainOptions,
+)
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 
-ABOUT = "Paintings as a few numbers: train an autoencoder, save its codes, look at what they keep."
+ABOUT = "Train an autoencoder on paintings, save its codes, and evaluate what they retain."
 
 COMMANDS = (
-    Command("train", TrainConfig, "wikiart_autoencode.train:train", "train, measure, and write a run's folder"),
-    Command("encode", EncodeConfig, "wikiart_autoencode.encode:encode", "save the codes of all pictures"),
-    Command("measure", MeasureConfig, "wikiart_autoencode.measure:measure", "against PCA, JPEG and WebP, by bytes"),
+    Command("train", TrainOptions, "wikiart_autoencode.training:train", "train, evaluate, write a run folder"),
+    Command("encode", EncodeOptions, "wikiart_autoencode.commands:encode", "save the codes of all pictures"),
     Command(
-        "reconstruct", ReconstructConfig, "wikiart_autoencode.reconstruct:reconstruct", "a grid for given pictures"
+        "evaluate",
+        EvaluateOptions,
+        "wikiart_autoencode.evaluation.evaluate:evaluate",
+        "compare with PCA, JPEG and WebP at the same number of bytes",
     ),
     Command(
-        "interpolate", InterpolateConfig, "wikiart_autoencode.interpolate:interpolate", "a strip between two pictures"
+        "reconstruct",
+        ReconstructOptions,
+        "wikiart_autoencode.commands:reconstruct",
+        "draw pictures and reconstructions",
+    ),
+    Command(
+        "interpolate",
+        InterpolateOptions,
+        "wikiart_autoencode.commands:interpolate",
+        "draw a strip between two pictures",
     ),
 )
 

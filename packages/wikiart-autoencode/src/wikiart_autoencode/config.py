@@ -1,4 +1,4 @@
-"""The options of each command: a frozen dataclass is the command line, the help text and what run.json keeps."""
+"""The options of each command: a frozen dataclass is the command line and its help."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,8 @@ from wikiart_data.errors import InputError
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Train an autoencoder on paintings, measure it, and write the run's folder.
+class TrainOptions:
+    """Train an autoencoder on paintings, evaluate it, and write a run folder.
 
     Example: wikiart-autoencode --data paintings --code 256 --name vector
     """
@@ -20,74 +20,79 @@ class TrainConfig:
     data: MaybeData = None
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
-    """JSON with defaults for these options: the course's config.json, or the run.json of an earlier run."""
+    """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")
-    """Where run folders are made: RUNS/autoencode/NAME."""
+    """Where run folders are created: RUNS/autoencode/NAME."""
     name: MaybeText = None
-    """Name of the run's folder (default: the next free number)."""
+    """Name of the run folder (default: the next free number)."""
     overwrite: bool = False
-    """Replace a run of that name."""
+    """Replace an existing run of that name."""
     resume: MaybeFolder = None
-    """Go on with the run in this folder, with the options it was started with."""
+    """Continue the run in this folder, with the options it was started with."""
     code: MaybeNumber = None
-    """Numbers of a vector code, one row for the whole picture (default: a spatial code, a map at an eighth of the
-    size, 48 times fewer numbers than pixels)."""
+    """Size of a vector code for the whole picture (default: a spatial code, a feature map at 1/8 of the size, with 48
+    times fewer numbers than the picture)."""
     channels: int = 4
-    """Of a spatial code."""
+    """Channels of a spatial code."""
     objective: Literal["none", "denoise", "vicreg", "texture", "vicreg+texture"] = "none"
-    """What the encoder learns beside reconstruction. denoise: to undo noise; vicreg: to agree on two crops of one
-    picture; texture: to know the picture's texture statistics."""
+    """What the encoder learns besides reconstruction. denoise: to remove noise; vicreg: similar codes for two crops of
+    one picture; texture: to predict the picture's texture statistics."""
     objective_weight: float = 1.0
-    """Weight of the second objective (vicreg and texture)."""
+    """Weight of the vicreg and texture objectives; the reconstruction loss has weight 1."""
     loss: Literal["psnr", "charbonnier"] = "psnr"
-    """Of pixels: psnr (decibels, the mean over pictures) or charbonnier (robust distance, the mean over pixels)."""
-    structure: float = 0.1
-    """Weight of the SSIM term beside it."""
+    """Pixel loss: psnr (mean of the pictures' PSNR) or charbonnier (robust distance, mean over pixels)."""
+    ssim_weight: float = 0.1
+    """Weight of 1 - SSIM in the reconstruction loss."""
     size: int = 128
-    """Side of the pictures, in pixels; a multiple of 8, of 32 for a vector code."""
+    """Side of the pictures in pixels: a multiple of 8, or of 32 for a vector code."""
     width: float = 1.0
-    """Times the channels of every stage."""
+    """Multiplies the channels of every stage."""
     blocks: int = 2
-    """Residual blocks a stage."""
+    """Residual blocks per stage."""
     epochs: MaybeNumber = None
-    """Times through the training pictures (default: 30, on the sample set 12)."""
+    """Passes over the training pictures (default: 30, on the sample set 12)."""
     batch_size: MaybeNumber = None
-    """Pictures in a step, over all processes (default: 32, with vicreg 128)."""
+    """Pictures per step, over all processes (default: 32, with vicreg 128)."""
     lr: float = 0.01
-    """Peak learning rate of Muon; AdamW, which moves the first layer and everything that is no kernel, takes 0.15
-    times that."""
+    """Peak learning rate of Muon. AdamW, which updates the first layer, the norms and the biases, uses 0.15 times
+    that."""
     weight_decay: float = 0.01
-    """Pull of the kernels towards 0, per unit of learning rate."""
+    """Decoupled weight decay of the convolution kernels."""
     ema: float = 0.998
-    """Decay of the averaged weights that are measured and kept, a step."""
+    """Decay per step of the exponential moving average of the weights, which is what is evaluated and saved."""
     seed: int = 0
-    """Of weights, order and augmentation."""
+    """Random seed for initialisation, data order and augmentation."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto takes bf16 where the hardware is faster with it."""
+    """Floating-point precision; auto uses bf16 where the hardware is faster with it."""
     cache_dir: MaybeFolder = None
-    """Where packed pictures are kept (default: $WIKIART_CACHE, else the user's cache)."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Where packed pictures are cached (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to tolerate."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant, before anything is started."""
+        """Check ranges before anything is started.
+
+        Raises:
+            InputError: an option is out of range.
+        """
         for name, low, high in _RANGES:
             value = getattr(self, name)
+            option = f"--{name.replace('_', '-')}"
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
-        multiple = 8 if self.code is None else 32
+                raise InputError(f"{option} {value:g} is not between {low:g} and {high:.10g}.", field=option)
+        multiple = 32 if self.code else 8
         if self.size % multiple:
-            what = "a spatial code" if self.code is None else "a vector code"
-            raise InputError(f"--size {self.size}: {what} needs a multiple of {multiple}.")
+            kind = "vector" if self.code else "spatial"
+            raise InputError(f"--size {self.size}: a {kind} code needs a multiple of {multiple}.", field="--size")
 
 
 _RANGES = (
     ("code", 1, 65_536),
     ("channels", 1, 512),
     ("objective_weight", 0, float("inf")),
-    ("structure", 0, float("inf")),
+    ("ssim_weight", 0, float("inf")),
     ("size", 16, 1024),
     ("width", 0.05, 20),
     ("blocks", 1, 100),
@@ -97,100 +102,104 @@ _RANGES = (
     ("weight_decay", 0, float("inf")),
     ("ema", 0, 1),
     ("seed", 0, 2**32),
-    ("bad_limit", 0, 1),
+    ("max_bad_fraction", 0, 1),
 )
 
 
 @dataclass(frozen=True)
-class EncodeConfig:
+class EncodeOptions:
     """Save the codes of all pictures of all splits: codes, labels, files, styles and split in one .npz file.
 
     Example: wikiart-autoencode encode runs/autoencode/001 --to codes.npz
     """
 
     model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/autoencode)."""
+    """Run folder or model.safetensors (default: the newest run in RUNS/autoencode)."""
     to: MaybeFile = None
-    """The file to write (default: codes.npz in the run's folder)."""
+    """File to write (default: codes.npz in the run folder)."""
     data: MaybeData = None
-    """Folder of paintings (default: the one the run was trained on)."""
+    """Folder of paintings (default: the one that the run was trained on)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Where the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to encode on: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
-    """Where packed pictures are kept."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Where packed pictures are cached (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to tolerate."""
 
 
 @dataclass(frozen=True)
-class MeasureConfig:
-    """Draw reconstruction against bytes: trained autoencoders (8 bits a number) beside PCA, JPEG and WebP.
+class EvaluateOptions:
+    """Compare autoencoders, at 8 bits per number, with PCA, JPEG and WebP at the same number of bytes.
 
-    Example: wikiart-autoencode measure runs/autoencode/spatial runs/autoencode/vector --split test
+    Example: wikiart-autoencode evaluate runs/autoencode/spatial runs/autoencode/vector --split test
     """
 
     models: tyro.conf.Positional[tuple[Path, ...]] = ()
-    """Runs' folders (default: the newest run in RUNS/autoencode)."""
+    """Run folders (default: the newest run in RUNS/autoencode)."""
     split: Literal["valid", "test"] = "valid"
-    """Which split. Choose on valid; read test once."""
+    """Split to evaluate on. Make choices on valid; read test once."""
     to: Path = Path("runs/rates")
-    """The folder to write: result.json and figures/rates.png."""
+    """Folder to write: result.json, index.html and figures/rates.png."""
     data: MaybeData = None
-    """Folder of paintings (default: the one the first run was trained on)."""
+    """Folder of paintings (default: the one that the first run was trained on)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Where the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to evaluate on: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
-    """Where packed pictures are kept."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Where packed pictures are cached (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to tolerate."""
 
 
 @dataclass(frozen=True)
-class ReconstructConfig:
+class ReconstructOptions:
     """Draw a grid: each picture, its reconstruction, and the error.
 
     Example: wikiart-autoencode reconstruct photo.jpg paintings/test/Cubism --to grid.png
     """
 
     pictures: tyro.conf.Positional[tuple[Path, ...]]
-    """Picture files and folders (looked through with all their subfolders; the first 16 pictures are drawn)."""
+    """Picture files, and folders searched with their subfolders; the first 16 pictures are drawn."""
     model: MaybeFile = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/autoencode)."""
+    """Run folder or model.safetensors (default: the newest run in RUNS/autoencode)."""
     to: Path = Path("reconstructions.png")
-    """The PNG file to write."""
+    """PNG file to write."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Where the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to compute on: auto, cpu, cuda, cuda:1 or mps."""
 
 
 @dataclass(frozen=True)
-class InterpolateConfig:
-    """Draw a strip from one picture to another, through codes between theirs.
+class InterpolateOptions:
+    """Draw a strip that interpolates between the codes of two pictures.
 
     Example: wikiart-autoencode interpolate a.jpg b.jpg --to strip.png
     """
 
     first: tyro.conf.Positional[Path]
-    """The picture at the left."""
+    """Picture at the left end."""
     last: tyro.conf.Positional[Path]
-    """The picture at the right."""
+    """Picture at the right end."""
     steps: int = 8
-    """Pictures between them and at both ends."""
+    """Number of interpolated pictures, both ends included."""
     model: MaybeFile = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/autoencode)."""
+    """Run folder or model.safetensors (default: the newest run in RUNS/autoencode)."""
     to: Path = Path("interpolation.png")
-    """The PNG file to write."""
+    """PNG file to write."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Where the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to compute on: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
+        """Check ranges.
+
+        Raises:
+            InputError: there are fewer than 3 steps.
+        """
         if self.steps < 3:
-            raise InputError(f"--steps {self.steps}: a strip needs at least 3 pictures.")
+            raise InputError(f"--steps {self.steps}: at least 3 pictures are needed.", field="--steps")

@@ -1,6 +1,6 @@
-"""Pictures of an autoencoder: the learning curve, grids of reconstructions, strips between two pictures."""
+"""Figures: learning curves, grids of reconstructions, interpolation strips, quality against bytes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -9,15 +9,22 @@ from torch import Tensor
 from wikiart_data.results.figures import ACCENT, INK, SECOND, SMALL, THIRD, WIDTH, canvas, styled
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from wikiart_autoencode.evaluation.evaluate import RateComparison
+
 ERROR_GAIN = 4.0
-"""Errors are shown so many times larger than they are."""
+"""Factor by which errors are enlarged to be visible."""
 
 
 @styled
-def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
-    """Loss in training, and PSNR and SSIM on valid, an epoch at a time."""
+def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Training loss, and PSNR and SSIM on valid, per epoch.
+
+    Args:
+        metrics: lines of metrics.jsonl.
+    """
     figure, ((left, middle, right),) = canvas(2.4, columns=3)
     epochs = [line["epoch"] + 1 for line in metrics]
     for axes, key, colour, title, unit in (
@@ -31,52 +38,46 @@ def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
 
 
 @styled
-def reconstruction_grid(images: Tensor, ours: Tensor) -> "Figure":
-    """Three rows: originals, reconstructions, and the absolute error, enlarged.
+def reconstruction_grid(images: Tensor, reconstructions: Tensor) -> "Figure":
+    """Three rows: originals, reconstructions with their PSNR, and the absolute error, enlarged.
 
     Args:
-        images: (N, 3, S, S) float in 0..1.
-        ours: the same shape.
+        images: (N, 3, S, S) float in [0, 1].
+        reconstructions: the same shape.
     """
     columns = len(images)
     figure, grid = canvas(WIDTH / columns * 3 + 0.5, rows=3, columns=columns)
-    error = (ERROR_GAIN * (ours - images).abs()).clamp(0, 1)
-    named = ("original", "reconstruction", f"error × {ERROR_GAIN:g}")
-    for row, (name, pictures) in zip(grid, zip(named, (images, ours, error), strict=True), strict=True):
+    error = (ERROR_GAIN * (reconstructions - images).abs()).clamp(0, 1)
+    rows = {"original": images, "reconstruction": reconstructions, f"error × {ERROR_GAIN:g}": error}
+    for row, (name, pictures) in zip(grid, rows.items(), strict=True):
         for axes, picture in zip(row, pictures, strict=True):
-            axes.imshow(picture.permute(1, 2, 0).float().clamp(0, 1).numpy())
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
+            _show(axes, picture)
         row[0].set_ylabel(name)
-    mean = -10 * torch.log10((ours - images).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
-    for axes, value in zip(grid[1], mean.tolist(), strict=True):
+    decibels = -10 * torch.log10((reconstructions - images).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
+    for axes, value in zip(grid[1], decibels.tolist(), strict=True):
         axes.set_xlabel(f"{value:.1f} dB", labelpad=1)
     return figure
 
 
 @styled
-def rate_figure(result: dict[str, Any]) -> "Figure":
-    """PSNR and SSIM against bytes: curves of PCA, JPEG and WebP, and a point an autoencoder.
-
-    Args:
-        result: of `wikiart-autoencode measure`.
-    """
+def rate_figure(result: "RateComparison") -> "Figure":
+    """PSNR and SSIM against bytes: curves of PCA, JPEG and WebP, and a point for each autoencoder."""
     figure, ((left, right),) = canvas(3.0, columns=2)
     looks = {"PCA": (SECOND, "o"), "JPEG": (INK, "s"), "WebP": (THIRD, "^")}
-    for axes, key, title in ((left, "psnr", "PSNR, dB"), (right, "ssim", "SSIM")):
-        for name, curve in result["curves"].items():
+    for axes, metric, title in ((left, "psnr", "PSNR, dB"), (right, "ssim", "SSIM")):
+        for name, curve in result.curves.items():
             colour, marker = looks[name]
-            ordered = sorted(curve, key=lambda point: point["bytes"])
-            points = [[point[of] for point in ordered] for of in ("bytes", key)]
-            axes.plot(*points, color=colour, marker=marker, markersize=3, linewidth=1, label=name)
-        for point in result["codes"]:
-            form = "vector" if point["code"] else "spatial"
-            axes.plot(point["bytes"], point[key], "*", color=ACCENT, markersize=9, zorder=3)
-            # Where the curves leave room: they run above a spatial code, and to the right of a vector.
-            offset, side = ((0, 7), "center") if point["code"] else ((6, -8), "left")
+            points = sorted(curve, key=lambda point: point.bytes)
+            x, y = [point.bytes for point in points], [getattr(point, metric) for point in points]
+            axes.plot(x, y, color=colour, marker=marker, markersize=3, linewidth=1, label=name)
+        for code in result.codes:
+            x, y = code.bytes, getattr(code, metric)
+            axes.plot(x, y, "*", color=ACCENT, markersize=9, zorder=3)
+            # Where the curves leave room: above a vector code, to the right of a spatial one.
+            offset, side = ((0, 7), "center") if code.code else ((6, -8), "left")
             look = {"textcoords": "offset points", "color": ACCENT, "fontsize": SMALL, "ha": side}
-            axes.annotate(f"{form}, {point['bytes']:,}", (point["bytes"], point[key]), xytext=offset, **look)
-        axes.set(title=title, xlabel="bytes a picture", xscale="log")
+            axes.annotate(f"{'vector' if code.code else 'spatial'}, {x:,}", (x, y), xytext=offset, **look)
+        axes.set(title=title, xlabel="bytes per image", xscale="log")
         axes.set_xticks(ticks := [16, 64, 256, 1024, 4096], [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
     left.legend(loc="upper left")
@@ -84,21 +85,25 @@ def rate_figure(result: dict[str, Any]) -> "Figure":
 
 
 @styled
-def strip(rows: Mapping[str, Tensor], ends: Tensor) -> "Figure":
-    """Named rows of pictures between two others, which stand at both ends as they are.
+def interpolation_strip(rows: Mapping[str, Tensor], ends: Tensor) -> "Figure":
+    """Named rows of images between two others, which are shown unchanged at both ends of each row.
 
     Args:
-        rows: name → (N, 3, S, S) float in 0..1.
-        ends: (2, 3, S, S), the pictures at the left and right.
+        rows: name → (N, 3, S, S) float in [0, 1].
+        ends: (2, 3, S, S), the images at the left and right.
     """
     columns = len(next(iter(rows.values()))) + 2
     figure, grid = canvas(WIDTH / columns * len(rows) + 0.4, rows=len(rows), columns=columns)
-    for line, (name, pictures) in zip(grid, rows.items(), strict=True):
-        for axes, picture in zip(line, torch.cat([ends[:1], pictures, ends[1:]]), strict=True):
-            axes.imshow(picture.permute(1, 2, 0).float().clamp(0, 1).numpy())
-            axes.set(xticks=[], yticks=[])
-            axes.spines[:].set_visible(False)
-        line[0].set_ylabel(name)
+    for row, (name, pictures) in zip(grid, rows.items(), strict=True):
+        for axes, picture in zip(row, torch.cat([ends[:1], pictures, ends[1:]]), strict=True):
+            _show(axes, picture)
+        row[0].set_ylabel(name)
     grid[0][0].set_title("from")
     grid[0][-1].set_title("to")
     return figure
+
+
+def _show(axes: "Axes", picture: Tensor) -> None:
+    axes.imshow(picture.permute(1, 2, 0).float().clamp(0, 1).numpy())
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)

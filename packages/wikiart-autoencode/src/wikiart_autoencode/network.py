@@ -1,10 +1,10 @@
-"""The autoencoder: an encoder, a decoder mirrored from it, and between them a code of few numbers.
+"""The network: an encoder, a decoder that mirrors it, and between them a code of few dimensions.
 
-Two forms share everything but the last layer: a spatial code is a small map (a 16 × 16 × 4 code of a 128-pixel picture
-is 48 times fewer numbers than its pixels), a vector code is one row of numbers for the whole picture.
+Two forms share everything but the last layer: a spatial code is a small feature map (16 × 16 × 4 for an image of 128
+pixels, 48 times fewer numbers than its pixels), a vector code is one row of numbers for the whole image.
 
-Residual blocks with normalisation over channels (Liu et al. 2022, ConvNeXt), patches of 4 × 4 pixels at both ends
-(pixel shuffle, Shi et al. 2016). `wikiart-stylegen` extends Encoder and Decoder: a decoder hands whatever conditions
+Residual blocks with layer normalisation over channels (Liu et al. 2022, ConvNeXt), patches of 4 × 4 pixels at both ends
+(pixel shuffle, Shi et al. 2016). `wikiart-stylegen` extends Encoder and Decoder: a decoder passes whatever conditions
 it is called with to each of its blocks.
 """
 
@@ -18,23 +18,23 @@ PATCH = 4
 WIDTHS: dict[str, tuple[int, ...]] = {"spatial": (64, 128), "vector": (64, 128, 192, 256)}
 """Channels of each stage, from the finest; each stage after the first halves the resolution."""
 BLOCKS = 2
-"""Residual blocks a stage."""
+"""Residual blocks per stage."""
 CODE_CHANNELS = 4
-"""Of a spatial code."""
+"""Channels of a spatial code."""
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer normalisation over the channels at each place; (B, C, H, W) → the same."""
+    """Layer normalisation over the channels at each position; (B, C, H, W) → the same."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mean 0 and variance 1 over C, then each channel's own scale and offset."""
+        """Normalise over C, then apply each channel's scale and offset."""
         return F.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps).permute(
             0, 3, 1, 2
         )
 
 
 class Block(nn.Module):
-    """(B, C, H, W) → the same: normalise, 3 × 3, GELU, 3 × 3, added to the input."""
+    """Residual block, (B, C, H, W) → the same: normalise, 3 × 3 convolution, GELU, 3 × 3 convolution."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -42,25 +42,25 @@ class Block(nn.Module):
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.conv2.bias)
-        # A block begins as nearly the identity, so that depth costs no stability.
+        # Near zero: every block starts as nearly the identity, which keeps deep stacks stable.
         nn.init.normal_(self.conv2.weight, std=1e-3)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add the branch to the input."""
+        """Add the residual branch to the input."""
         return x + self.conv2(F.gelu(self.conv1(self.norm(x))))
 
 
 class Encoder(nn.Module):
-    """Images (B, 3, S, S) float in 0..1 → code.
+    """Images (B, 3, S, S) float in [0, 1] → code.
 
     Spatial: (B, channels, S / f, S / f) with f = 4 · 2^(stages − 1). Vector: (B, code).
 
     Args:
         widths: channels of each stage, from the finest.
         channels: of the spatial code.
-        code: numbers of a vector code; None makes a spatial one.
-        size: side of the pictures a vector code is made for, in pixels.
-        blocks: residual blocks a stage.
+        code: dimensions of a vector code; None or 0 gives a spatial one.
+        size: side of the images for a vector code, in pixels.
+        blocks: residual blocks per stage.
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, widths[0], PATCH, stride=PATCH)
         stages: list[nn.Module] = []
-        for place, width in enumerate(widths):
-            if place:
-                stages.append(nn.Conv2d(widths[place - 1], width, 2, stride=2))
+        for stage, width in enumerate(widths):
+            if stage:
+                stages.append(nn.Conv2d(widths[stage - 1], width, 2, stride=2))
             stages += [Block(width) for _ in range(blocks)]
         self.stages = nn.Sequential(*stages, ChannelNorm(widths[-1]))
-        # Code numbers of variance 1, without scale or offset of their own: they can be stored in 8 bits, none can be
-        # lost by shrinking, and a linear bottleneck cannot run away.
-        if code is None:
+        # Every dimension of the code has variance 1, without a learned scale or offset: codes can be stored in 8 bits,
+        # no dimension can collapse by shrinking, and a linear bottleneck cannot diverge.
+        if not code:
             self.to_code = nn.Conv2d(widths[-1], channels, 1)
             self.standard: nn.Module = nn.BatchNorm2d(channels, affine=False)
         else:
@@ -90,25 +90,25 @@ class Encoder(nn.Module):
             self.standard = nn.BatchNorm1d(code, affine=False)
 
     def maps(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) in 0..1 → (B, C, S / f, S / f), the features that the code is made of."""
+        """Images (B, 3, S, S) in [0, 1] → (B, C, S / f, S / f), the features that the code is computed from."""
         return self.stages(self.stem((images - 0.5) / 0.25))
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, S, S) in 0..1 → code, float32."""
+        """Images (B, 3, S, S) in [0, 1] → code, float32."""
         return self.standard(self.to_code(self.maps(images)).float())
 
 
 class Decoder(nn.Module):
-    """Code → images (B, 3, S, S), nearly in 0..1 (not clamped, so that the loss reaches all of them).
+    """Code → images (B, 3, S, S), nearly in [0, 1] (not clamped, so that every pixel has a gradient).
 
     Args:
-        widths: as the encoder's, from the finest; the decoder begins at the coarsest.
+        widths: as the encoder's, from the finest; the decoder starts with the coarsest.
         channels: of the spatial code.
-        code: numbers of a vector code; None means a spatial one.
-        size: side of the pictures of a vector code, in pixels.
-        blocks: residual blocks a stage.
-        block: makes a block of a number of channels; what it is called with beside `x` is passed through `forward`.
-        patch: side of the patches that the last layer writes, in pixels; half of it with one stage more is finer.
+        code: dimensions of a vector code; None or 0 means a spatial one.
+        size: side of the images of a vector code, in pixels.
+        blocks: residual blocks per stage.
+        block: makes a block for a number of channels; it is called with `x` and the conditions given to `forward`.
+        patch: side of the patches that the last layer writes, in pixels; half of it with one more stage is finer.
     """
 
     def __init__(
@@ -122,25 +122,25 @@ class Decoder(nn.Module):
         patch: int = PATCH,
     ):
         super().__init__()
-        if code is None:
+        if not code:
             self.from_code: nn.Module = nn.Conv2d(channels, widths[-1], 3, padding=1)
         else:
             side = size // factor(widths, patch)
             shape = (widths[-1], side, side)
             self.from_code = nn.Sequential(nn.Linear(code, widths[-1] * side * side), nn.Unflatten(1, shape))
         stages = []
-        for place, width in reversed(list(enumerate(widths))):
-            stage = [block(width) for _ in range(blocks)]
-            if place:
-                stage.append(Upsample(width, widths[place - 1]))
-            stages += stage
+        for stage, width in reversed(list(enumerate(widths))):
+            layers = [block(width) for _ in range(blocks)]
+            if stage:
+                layers.append(Upsample(width, widths[stage - 1]))
+            stages += layers
         self.stages = nn.ModuleList(stages)
         self.norm = ChannelNorm(widths[0])
         self.patch = patch
         self.to_pixels = nn.Conv2d(widths[0], 3 * patch * patch, 3, padding=1)
 
     def forward(self, code: Tensor, *conditions: Tensor) -> Tensor:
-        """Code, as the encoder makes it → images (B, 3, S, S); every block gets `conditions`, if there are any."""
+        """Code, as the encoder returns it → images (B, 3, S, S); `conditions`, if any, go to every block."""
         x = self.from_code(code)
         for stage in self.stages:
             x = stage(x) if isinstance(stage, Upsample) else stage(x, *conditions)
@@ -148,7 +148,7 @@ class Decoder(nn.Module):
 
 
 class Upsample(nn.Module):
-    """(B, in, H, W) → (B, out, 2H, 2W): a 1 × 1 convolution to four times `out`, shuffled into place."""
+    """(B, in, H, W) → (B, out, 2H, 2W): a 1 × 1 convolution to 4 · out channels and a pixel shuffle."""
 
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__()
@@ -159,15 +159,15 @@ class Upsample(nn.Module):
         return F.pixel_shuffle(self.conv(x), 2)
 
 
-class Autoencoder(nn.Module):
+class AutoencoderNet(nn.Module):
     """Encoder and decoder.
 
     Args:
-        code: numbers of a vector code; None makes a spatial one of `channels` channels at an eighth of the size.
+        code: dimensions of a vector code; None or 0 gives a spatial code of `channels` channels at 1/8 of the size.
         channels: of the spatial code.
-        size: side of the pictures, in pixels; a spatial autoencoder takes any multiple of 8.
-        width: times the channels of every stage, rounded to multiples of 8.
-        blocks: residual blocks a stage.
+        size: side of the images, in pixels; a spatial autoencoder takes any multiple of 8.
+        width: multiplies the channels of every stage, rounded to multiples of 8.
+        blocks: residual blocks per stage.
     """
 
     def __init__(
@@ -179,16 +179,16 @@ class Autoencoder(nn.Module):
         blocks: int = BLOCKS,
     ):
         super().__init__()
-        widths = [max(8, round(width * one / 8) * 8) for one in WIDTHS["spatial" if code is None else "vector"]]
+        widths = [max(8, round(width * channels / 8) * 8) for channels in WIDTHS["vector" if code else "spatial"]]
         self.encoder = Encoder(widths, channels, code, size, blocks)
         self.decoder = Decoder(widths, channels, code, size, blocks)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, S, S) in 0..1 → reconstructions of the same shape, and their code."""
+        """Images (B, 3, S, S) in [0, 1] → reconstructions of the same shape, and their code."""
         code = self.encoder(images)
         return self.decoder(code), code
 
 
 def factor(widths: Sequence[int], patch: int = PATCH) -> int:
-    """How many times smaller the coarsest maps are than the picture, along a side."""
+    """How many times smaller the coarsest feature map is than the image, along a side."""
     return patch * 2 ** (len(widths) - 1)

@@ -1,5 +1,6 @@
 """`wikiart-stylegen evaluate`: is it the style, and is it still the picture? Every claim beside its baseline."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,8 @@ import torch
 from torch import Tensor
 
 from wikiart_autoencode.codes import Codes
-from wikiart_autoencode.probes import space_measures
-from wikiart_autoencode.quality import ssim
+from wikiart_autoencode.evaluation.image_metrics import ssim
+from wikiart_autoencode.evaluation.probes import code_metrics
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
@@ -215,8 +216,8 @@ def distances(
 @torch.no_grad()
 def leakage(one: Trained, packed: PackedImages, device: torch.device) -> dict[str, Any]:
     """How well style can be read from the content code: neighbours and a linear probe, beside the majority."""
-    from wikiart_autoencode.encode import encoded
+    from wikiart_autoencode.autoencoder import encode_packed
 
     encoder = one.network.to(device, memory_format=torch.channels_last).encoder
-    codes: Codes = encoded(encoder, packed, device, use_bf16(device, one.config["precision"]))
-    return space_measures(codes, permutations=3)
+    codes: Codes = encode_packed(encoder, packed, device, use_bf16(device, one.config["precision"]))
+    return asdict(code_metrics(codes, permutations=3))

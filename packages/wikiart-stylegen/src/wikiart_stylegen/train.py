@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from wikiart_autoencode.evaluation.image_metrics import psnr
 from wikiart_autoencode.losses import reconstruction_loss
-from wikiart_autoencode.quality import psnr
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.augment import Augment

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wikiart_autoencode.quality import psnr, ssim
+from wikiart_autoencode.evaluation.image_metrics import psnr, ssim
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.decode import square
 from wikiart_data.images.packed import PackedImages

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from wikiart_autoencode.map_centres import centre, small_last
+from wikiart_autoencode.map.figures import small_groups_last, trimmed_centre
 from wikiart_data.console import escape_html, printable
 from wikiart_data.images.names import artwork_of
 from wikiart_data.results.figures import GREY
@@ -70,7 +70,7 @@ def write_map(
     place = {name: number for number, name in enumerate(names)}
     data = {
         "points": _base64(points.astype("<f4")),
-        "order": _base64(small_last(labels).astype("<i4")),
+        "order": _base64(small_groups_last(labels).astype("<i4")),
         "colourings": [_colouring("style", points, labels, [display_name(style) for style in styles], tuple(styles))],
         "artists": names,
         "artist": [place[artist_shown(artist)] for artist in artists],
@@ -81,19 +81,19 @@ def write_map(
     if clusters is not None:
         kinds = tuple(f"cluster {cluster}" for cluster in range(int(clusters.max()) + 1))
         data["colourings"].append(_colouring("cluster", points, clusters, list(kinds), kinds))
-    scripts = [_bokeh(), f"const PLOT = {_safe_json(_plot(len(points)))};", _beside("map.js")]
+    scripts = [_bokeh(), f"const PLOT = {_safe_json(_plot(len(points)))};", _beside("page.js")]
     allowed = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts)
     parts = {
         "TITLE": escape_html(title),
         "POLICY": f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:",
-        "CSS": _beside("map.css"),
+        "CSS": _beside("page.css"),
         "DATA": _safe_json(data),
         "THUMBNAILS": "\n".join(scans),
         "BOKEH": scripts[0],
         "PLOT": scripts[1],
         "SCRIPT": scripts[2],
     }
-    write_bytes(path, filled(_beside("map.html"), parts).encode())
+    write_bytes(path, filled(_beside("page.html"), parts).encode())
     return side
 
 
@@ -169,7 +169,7 @@ def _colouring(
     for group, name in enumerate(names):
         own = points[groups == group]
         colour, marker = colour_and_marker(order[group], order)
-        middle = centre(own).tolist() if len(own) else None
+        middle = trimmed_centre(own).tolist() if len(own) else None
         entries.append({"name": name, "colour": colour, "marker": _MARKERS[marker], "n": len(own), "middle": middle})
     if (groups < 0).any():
         noise = {"name": "noise", "colour": GREY, "marker": "circle", "n": int((groups < 0).sum()), "middle": None}
@@ -243,4 +243,4 @@ def _safe_json(value: Any) -> str:
 
 
 def _beside(name: str) -> str:
-    return package_files("wikiart_autoencode").joinpath(name).read_text(encoding="utf-8")
+    return package_files("wikiart_autoencode.map").joinpath(name).read_text(encoding="utf-8")

@@ -103,8 +103,8 @@ def test_a_strip_from_one_picture_to_another(trained, paintings):
     assert width_of("strip.png") == 1080
 
 
-def test_measured_beside_pca_jpeg_and_webp(trained, paintings, capsys):
-    assert main(["measure", str(trained), "--to", "rates", "--split", "test"]) == 0
+def test_compared_with_pca_jpeg_and_webp(trained, paintings, capsys):
+    assert main(["evaluate", str(trained), "--to", "rates", "--split", "test"]) == 0
     result = json.loads(Path("rates/result.json").read_text())
     (point,) = result["codes"]
     assert point["bytes"] == 64
@@ -152,7 +152,7 @@ def test_a_classifiers_weights_are_refused(trained, capsys):
     with safe_open(path, "pt") as file:
         about = file.metadata()
     config = json.loads(about["config"])
-    del config["structure"]
+    del config["ssim_weight"]
     Path("other").mkdir()
     save_file(load_file(path), "other/model.safetensors", {**about, "config": json.dumps(config)})
     assert main(["encode", "other"]) == 2

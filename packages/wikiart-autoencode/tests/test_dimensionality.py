@@ -9,8 +9,8 @@ from sklearn.datasets import make_blobs
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.neighbors import KNeighborsClassifier
 
-from wikiart_autoencode import reduce as reducing
-from wikiart_autoencode.reduce import reduce
+from wikiart_autoencode.clustering import dimensionality
+from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
 from wikiart_data.errors import InputError
 
 
@@ -28,7 +28,7 @@ def cached(tmp_path) -> list:
 @pytest.mark.parametrize(("to", "reference"), [("pca", PCA), ("svd", TruncatedSVD)])
 def test_linear_reductions_are_scikit_learns(blobs, to, reference, tmp_path):
     codes = blobs[0] + 3
-    ours = reduce(codes, to, 5, seed=1)
+    ours = reduce_dimensions(codes, to, 5, seed=1)
     assert (ours.shape, ours.dtype) == ((120, 5), np.float32)
     np.testing.assert_allclose(ours, reference(5, random_state=1).fit_transform(codes), rtol=1e-3, atol=1e-3)
     assert cached(tmp_path) == []  # quicker made than read
@@ -36,13 +36,13 @@ def test_linear_reductions_are_scikit_learns(blobs, to, reference, tmp_path):
 
 def test_pca_in_two_dimensions_by_hand():
     codes = np.array([[0, 0, 5], [2, 0, 5], [4, 0, 5], [6, 0, 5]])
-    np.testing.assert_allclose(np.abs(reduce(codes, "pca", 1)[:, 0]), [3, 1, 1, 3], atol=1e-5)
+    np.testing.assert_allclose(np.abs(reduce_dimensions(codes, "pca", 1)[:, 0]), [3, 1, 1, 3], atol=1e-5)
 
 
 def test_tsne_keeps_neighbours_and_is_always_the_same(blobs, tmp_path):
     codes, places = blobs
-    first = reduce(codes, "tsne", seed=3, cache_dir=tmp_path / "a")
-    again = reduce(codes, "tsne", seed=3, cache_dir=tmp_path / "b")
+    first = reduce_dimensions(codes, "tsne", seed=3, cache_dir=tmp_path / "a")
+    again = reduce_dimensions(codes, "tsne", seed=3, cache_dir=tmp_path / "b")
     assert (first.shape, first.dtype) == ((120, 2), np.float32)
     np.testing.assert_array_equal(first, again)
     assert KNeighborsClassifier(5).fit(first, places).score(first, places) > 0.98
@@ -51,20 +51,20 @@ def test_tsne_keeps_neighbours_and_is_always_the_same(blobs, tmp_path):
 @pytest.mark.parametrize("number", [5, 6, 20])
 def test_tsne_of_very_few_codes(number):
     codes = np.random.default_rng(0).normal(size=(number, 8))
-    assert np.isfinite(reduce(codes, "tsne")).all()
+    assert np.isfinite(reduce_dimensions(codes, "tsne")).all()
 
 
 def test_tsne_of_equal_codes_stays_finite():
     codes = np.repeat(np.eye(4), 10, axis=0)
-    assert np.isfinite(reduce(codes, "tsne")).all()
+    assert np.isfinite(reduce_dimensions(codes, "tsne")).all()
 
 
 def test_a_map_is_read_from_the_cache(blobs, tmp_path, monkeypatch):
-    first = reduce(blobs[0], "tsne")
+    first = reduce_dimensions(blobs[0], "tsne")
     (path,) = cached(tmp_path)
     assert path.name.startswith("tsne-")
-    monkeypatch.setattr(reducing, "_tsne", lambda *_: pytest.fail("it was made again"))
-    np.testing.assert_array_equal(reduce(blobs[0], "tsne"), first)
+    monkeypatch.setattr(dimensionality, "_tsne", lambda *_: pytest.fail("it was made again"))
+    np.testing.assert_array_equal(reduce_dimensions(blobs[0], "tsne"), first)
 
 
 def test_everything_the_map_depends_on_is_in_its_key(tmp_path, monkeypatch):
@@ -74,27 +74,27 @@ def test_everything_the_map_depends_on_is_in_its_key(tmp_path, monkeypatch):
         made.append((dimensions, seed))
         return np.full((len(codes), dimensions), float(seed), dtype=np.float32)
 
-    monkeypatch.setattr(reducing, "_tsne", fake)
+    monkeypatch.setattr(dimensionality, "_tsne", fake)
     codes = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
     for _ in range(2):
-        reduce(codes, "tsne")
-        reduce(codes, "tsne", seed=1)
-        reduce(codes, "tsne", dimensions=1)
-        reduce(codes + 1, "tsne")
-        reduce(codes.reshape(20, 2), "tsne")
-        monkeypatch.setattr(reducing, "PERPLEXITY", 30.0)
+        reduce_dimensions(codes, "tsne")
+        reduce_dimensions(codes, "tsne", seed=1)
+        reduce_dimensions(codes, "tsne", dimensions=1)
+        reduce_dimensions(codes + 1, "tsne")
+        reduce_dimensions(codes.reshape(20, 2), "tsne")
+        monkeypatch.setattr(dimensionality, "PERPLEXITY", 30.0)
     assert len(made) == len(cached(tmp_path)) == 5
-    monkeypatch.setattr(reducing, "PERPLEXITY", 12.0)
-    reduce(codes, "tsne")
+    monkeypatch.setattr(dimensionality, "PERPLEXITY", 12.0)
+    reduce_dimensions(codes, "tsne")
     assert len(made) == 6
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "flipped", "other shape", "nan", "no zip"])
 def test_a_damaged_map_is_made_again(tmp_path, monkeypatch, damage):
     made = []
-    monkeypatch.setattr(reducing, "_tsne", lambda codes, *_: made.append(1) or codes[:, :2].copy())
+    monkeypatch.setattr(dimensionality, "_tsne", lambda codes, *_: made.append(1) or codes[:, :2].copy())
     codes = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
-    reduce(codes, "tsne")
+    reduce_dimensions(codes, "tsne")
     (path,) = cached(tmp_path)
     content = path.read_bytes()
     match damage:
@@ -111,42 +111,42 @@ def test_a_damaged_map_is_made_again(tmp_path, monkeypatch, damage):
             np.savez(path, map=np.full((10, 2), np.nan, dtype=np.float32))
         case "no zip":
             path.write_text("hello")
-    np.testing.assert_array_equal(reduce(codes, "tsne"), codes[:, :2])
+    np.testing.assert_array_equal(reduce_dimensions(codes, "tsne"), codes[:, :2])
     assert len(made) == 2
     assert cached(tmp_path) == [path]
-    reduce(codes, "tsne")
+    reduce_dimensions(codes, "tsne")
     assert len(made) == 2  # it is whole again
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(reducing, "_tsne", lambda codes, *_: codes[:, :2])
+    monkeypatch.setattr(dimensionality, "_tsne", lambda codes, *_: codes[:, :2])
     (tmp_path / "cache").write_text("a file where the folder should be")
     codes = np.eye(8, dtype=np.float32)
-    np.testing.assert_array_equal(reduce(codes, "tsne"), codes[:, :2])
-    assert "could not be kept" in capsys.readouterr().out
+    np.testing.assert_array_equal(reduce_dimensions(codes, "tsne"), codes[:, :2])
+    assert "could not be cached" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("to", "number", "dimensions", "said"),
     [
-        ("pca", 4, 5, "4 is the most"),
+        ("pca", 4, 5, "at most 4"),
         ("pca", 4, 0, "cannot be reduced"),
-        ("tsne", 50, 3, "2 is the most"),
-        ("tsne", 4, 2, "5 is the fewest"),
+        ("tsne", 50, 3, "at most 2"),
+        ("tsne", 4, 2, "at least 5"),
     ],
 )
 def test_what_cannot_be_is_said(to, number, dimensions, said):
     with pytest.raises(InputError, match=said):
-        reduce(np.random.default_rng(0).normal(size=(number, 10)), to, dimensions)
+        reduce_dimensions(np.random.default_rng(0).normal(size=(number, 10)), to, dimensions)
 
 
 def test_a_missing_umap_says_what_to_install(monkeypatch):
     def missing(name: str) -> str:
-        raise reducing.PackageNotFoundError(name)
+        raise dimensionality.PackageNotFoundError(name)
 
-    monkeypatch.setattr(reducing, "version", missing)
+    monkeypatch.setattr(dimensionality, "version", missing)
     with pytest.raises(InputError, match=r"uv sync --extra umap, or pip install umap-learn"):
-        reduce(np.eye(8), "umap")
+        reduce_dimensions(np.eye(8), "umap")
 
 
 def test_umap_gets_the_components_and_the_seed(blobs, monkeypatch):
@@ -161,8 +161,8 @@ def test_umap_gets_the_components_and_the_seed(blobs, monkeypatch):
             return codes[:, : asked["n_components"]].astype(np.float64)
 
     monkeypatch.setitem(sys.modules, "umap", types.SimpleNamespace(UMAP=UMAP))
-    monkeypatch.setattr(reducing, "version", lambda _: "0")
-    found = reduce(blobs[0], "umap", 3, seed=7)
+    monkeypatch.setattr(dimensionality, "version", lambda _: "0")
+    found = reduce_dimensions(blobs[0], "umap", 3, seed=7)
     assert (found.shape, found.dtype) == ((120, 3), np.float32)
     assert asked["shape"] == (120, 50)
     assert (asked["random_state"], asked["n_neighbors"]) == (7, 15)

@@ -8,9 +8,8 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from wikiart_autoencode.losses import charbonnier, decibels, reconstruction_loss
-from wikiart_autoencode.quality import mse, psnr, ssim
-from wikiart_autoencode.scores import mean_scores
+from wikiart_autoencode.evaluation.image_metrics import METRICS, ReconstructionScores, mse, psnr, ssim
+from wikiart_autoencode.losses import charbonnier_loss, psnr_loss, reconstruction_loss
 
 
 def pair(height: int = 40, width: int = 52) -> tuple[torch.Tensor, torch.Tensor]:
@@ -44,19 +43,19 @@ def test_ssim_is_torchmetrics_where_the_window_lies_in_the_picture():
 
 def test_charbonnier_is_squared_near_0_and_absolute_far_away():
     truth = torch.zeros(1, 3, 4, 4)
-    assert charbonnier(truth, truth).item() == pytest.approx(0.0, abs=1e-7)
-    assert charbonnier(truth + 1e-3, truth).item() == pytest.approx(1e-6 / (2 * 0.01), rel=0.01)
-    assert charbonnier(truth + 0.5, truth).item() == pytest.approx(0.5 - 0.01, rel=0.01)
+    assert charbonnier_loss(truth, truth).item() == pytest.approx(0.0, abs=1e-7)
+    assert charbonnier_loss(truth + 1e-3, truth).item() == pytest.approx(1e-6 / (2 * 0.01), rel=0.01)
+    assert charbonnier_loss(truth + 0.5, truth).item() == pytest.approx(0.5 - 0.01, rel=0.01)
 
 
 def test_decibels_are_minus_the_mean_psnr_in_hundreds():
     ours, truth = pair()
     ours, truth = ours[1:], truth[1:]  # far below 50 dB
-    assert decibels(ours, truth).item() == pytest.approx(-psnr(ours, truth).mean().item() / 100, abs=1e-4)
-    assert decibels(truth, truth).item() == pytest.approx(-0.5)  # 50 dB and no more
+    assert psnr_loss(ours, truth).item() == pytest.approx(-psnr(ours, truth).mean().item() / 100, abs=1e-4)
+    assert psnr_loss(truth, truth).item() == pytest.approx(-0.5)  # 50 dB and no more
 
 
-@pytest.mark.parametrize(("pixels", "distance"), [("psnr", decibels), ("charbonnier", charbonnier)])
+@pytest.mark.parametrize(("pixels", "distance"), [("psnr", psnr_loss), ("charbonnier", charbonnier_loss)])
 def test_the_structure_term_is_1_less_ssim(pixels: str, distance: Callable):
     ours, truth = pair()
     without = reconstruction_loss(ours, truth, 0.0, pixels)
@@ -73,13 +72,13 @@ def test_ssim_is_exact_under_autocast():
         assert torch.equal(ssim(ours, truth), exact)
 
 
-def test_means_are_over_pictures_and_intervals_hold_them():
+def test_means_are_over_images_and_intervals_contain_them():
     values = np.random.default_rng(0).normal([0.01, 25, 0.8], [0.002, 3, 0.05], size=(500, 3))
-    found = mean_scores(values)
-    assert found["n"] == 500
-    for place, name in enumerate(("mse", "psnr", "ssim")):
-        assert found[name] == pytest.approx(values[:, place].mean())
-        low, high = found[f"{name}_interval"]
-        half = 1.96 * values[:, place].std() / math.sqrt(500)
-        assert (high - low) / 2 == pytest.approx(half, rel=0.1)
-        assert low < found[name] < high
+    scores = ReconstructionScores.from_images(torch.from_numpy(values))
+    assert scores.n == 500
+    for column, name in enumerate(METRICS):
+        mean, (low, high) = getattr(scores, name), getattr(scores, f"{name}_interval")
+        assert mean == pytest.approx(values[:, column].mean())
+        assert (high - low) / 2 == pytest.approx(1.96 * values[:, column].std() / math.sqrt(500), rel=0.1)
+        assert low < mean < high
+    assert "\n" not in repr(scores)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
-from wikiart_autoencode import clusterers, density
-from wikiart_autoencode.clusterers import DENSITY, METHODS, Clustering, cluster
-from wikiart_autoencode.density import knee, least_neighbours
+from wikiart_autoencode.clustering import density, methods
+from wikiart_autoencode.clustering.density import knee, min_samples
+from wikiart_autoencode.clustering.methods import DENSITY_METHODS, METHODS, Clustering, cluster
 from wikiart_data.errors import InputError
 
 
@@ -28,31 +28,31 @@ def as_said(found: Clustering, number: int) -> None:
     assert (found.labels.shape, found.labels.dtype) == ((number,), np.int64)
     assert (sizes > 0).all()
     assert (np.diff(sizes) <= 0).all()
-    assert found.clusters == len(sizes)
-    assert found.noise == (found.labels == -1).mean()
+    assert found.n_clusters == len(sizes)
+    assert found.noise_fraction == (found.labels == -1).mean()
     json.dumps(found.parameters)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_blobs_are_found(blobs, method):
     codes, places = blobs
-    found = cluster(codes, method, clusters=4)
+    found = cluster(codes, method, n_clusters=4)
     as_said(found, 320)
-    if method in DENSITY:  # it may call a blob's rim noise
-        assert found.noise < 0.25
-        assert found.clusters == 4
+    if method in DENSITY_METHODS:  # it may call a blob's rim noise
+        assert found.noise_fraction < 0.25
+        assert found.n_clusters == 4
         inside = found.labels >= 0
         assert adjusted_rand_score(places[inside], found.labels[inside]) > 0.98
     else:
         assert adjusted_rand_score(places, found.labels) > 0.98
-        assert found.noise == 0
+        assert found.noise_fraction == 0
     assert found.note == ""
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_codes_give_the_same_clusters(method):
     codes = np.random.default_rng(1).normal(size=(260, 30)).astype(np.float32)
-    first, again = (cluster(codes, method, clusters=5, seed=4) for _ in range(2))
+    first, again = (cluster(codes, method, n_clusters=5, seed=4) for _ in range(2))
     np.testing.assert_array_equal(first.labels, again.labels)
     assert first.parameters == again.parameters
 
@@ -60,11 +60,11 @@ def test_the_same_codes_give_the_same_clusters(method):
 @pytest.mark.parametrize("method", METHODS)
 def test_neither_scale_nor_place_matters(blobs, method):
     codes = blobs[0][::2]
-    first, again = cluster(codes, method, clusters=4), cluster(codes / 4_096 - 8, method, clusters=4)
+    first, again = cluster(codes, method, n_clusters=4), cluster(codes / 4_096 - 8, method, n_clusters=4)
     assert adjusted_rand_score(first.labels, again.labels) > 0.97
 
 
-@pytest.mark.parametrize("method", DENSITY)
+@pytest.mark.parametrize("method", DENSITY_METHODS)
 def test_noise_between_clusters_is_found(method):
     codes, _ = make_blobs([150, 150], 6, cluster_std=0.3, center_box=(-4, 4), random_state=1)
     far = np.random.default_rng(0).uniform(-12, 12, size=(30, 6))
@@ -80,18 +80,18 @@ def test_little_is_said_to_be_little(noise, largest, said):
     labels = np.arange(1_000) % 3 + 1
     labels[: round(1_000 * largest)] = 0
     labels[1_000 - round(1_000 * noise) :] = -1
-    note = clusterers._honest(labels)
+    note = methods._caveat(labels)
     assert said in note
     assert "--method kmeans" in note
 
 
 def test_ordinary_clusters_need_no_words():
-    assert clusterers._honest(np.arange(1_000) % 5 - 1) == ""
+    assert methods._caveat(np.arange(1_000) % 5 - 1) == ""
 
 
 def test_a_cloud_without_clusters_is_not_praised():
     codes = np.random.default_rng(0).normal(size=(600, 40))
-    for method in DENSITY:
+    for method in DENSITY_METHODS:
         found = cluster(codes, method)
         as_said(found, 600)
         assert found.note
@@ -99,9 +99,9 @@ def test_a_cloud_without_clusters_is_not_praised():
 
 @pytest.mark.parametrize("method", ["agglomerative", "spectral", "optics"])
 def test_many_codes_are_fitted_on_a_sample(blobs, method, monkeypatch):
-    monkeypatch.setattr(clusterers, "SAMPLE", 200)
+    monkeypatch.setattr(methods, "SAMPLE", 200)
     codes, places = blobs
-    found = cluster(codes, method, clusters=4)
+    found = cluster(codes, method, n_clusters=4)
     as_said(found, 320)
     assert "Fitted on 200 of 320 codes" in found.note
     inside = found.labels >= 0
@@ -117,7 +117,7 @@ def test_density_methods_see_few_dimensions(blobs):
 def test_what_hdbscan_chose_is_the_best_it_tried(blobs):
     from hdbscan import HDBSCAN
 
-    codes = clusterers._components(clusterers._standardised(blobs[0]), 10, 0)
+    codes = methods._components(methods._standardize(blobs[0]), 10, 0)
     labels, chosen = density.hdbscan(codes, 0.4)
     alone = HDBSCAN(
         min_cluster_size=chosen["min_cluster_size"],
@@ -132,7 +132,7 @@ def test_what_hdbscan_chose_is_the_best_it_tried(blobs):
 def test_dbscan_gives_way_where_neighbours_would_fill_the_memory(monkeypatch):
     codes = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
     _, wide = density.dbscan(codes)
-    monkeypatch.setattr(density, "PAIRS", 2_000)
+    monkeypatch.setattr(density, "MAX_PAIRS", 2_000)
     _, narrow = density.dbscan(codes)
     assert narrow["eps"] < wide["eps"]
 
@@ -144,35 +144,35 @@ def test_the_knee_by_hand():
 
 @pytest.mark.parametrize(("shape", "least"), [((10_000, 10), 20), ((10_000, 2), 4), ((100, 10), 5), ((12, 10), 3)])
 def test_how_many_neighbours_make_a_dense_place(shape, least):
-    assert least_neighbours(np.zeros(shape)) == least
+    assert min_samples(np.zeros(shape)) == least
 
 
 @given(st.lists(st.integers(-1, 5), min_size=1, max_size=40))
 @settings(deadline=None)
 def test_clusters_are_numbered_by_size(labels):
-    numbered = clusterers._largest_first(np.array(labels))
-    as_said(Clustering(numbered, {}, ""), len(labels))
+    numbered = methods._largest_first(np.array(labels))
+    as_said(Clustering(numbered, "kmeans", {}), len(labels))
     assert adjusted_rand_score(labels, numbered) == pytest.approx(1)
     np.testing.assert_array_equal(numbered == -1, np.array(labels) == -1)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_equal_codes_are_a_sentence_not_a_crash(method):
-    with pytest.raises(InputError, match="gives every picture the same code"):
-        cluster(np.ones((40, 6)), method, clusters=3)
+    with pytest.raises(InputError, match="give every picture the same code"):
+        cluster(np.ones((40, 6)), method, n_clusters=3)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_many_equal_codes_are_sorted_all_the_same(method):
     codes = np.repeat(np.eye(6), 10, axis=0)
-    as_said(cluster(codes, method, clusters=3), 60)
+    as_said(cluster(codes, method, n_clusters=3), 60)
 
 
 def test_fewer_codes_than_clusters():
-    with pytest.raises(InputError, match="20 codes, 20 of them different, cannot be sorted into 27"):
+    with pytest.raises(InputError, match="20 codes, 20 of them distinct, cannot be divided into 27"):
         cluster(np.random.default_rng(0).normal(size=(20, 6)), "kmeans")
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_very_few_codes(method):
-    as_said(cluster(np.random.default_rng(0).normal(size=(8, 12)), method, clusters=3), 8)
+    as_said(cluster(np.random.default_rng(0).normal(size=(8, 12)), method, n_clusters=3), 8)

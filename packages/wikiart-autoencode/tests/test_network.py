@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from wikiart_autoencode.network import Autoencoder, Block, ChannelNorm, Decoder, Encoder, factor
+from wikiart_autoencode.network import AutoencoderNet, Block, ChannelNorm, Decoder, Encoder, factor
 
 
 @pytest.mark.parametrize("size", [64, 96, 128])
 def test_a_spatial_code_has_48_times_fewer_numbers_than_the_picture(size):
     images = torch.rand(2, 3, size, size)
-    ours, code = Autoencoder(size=size)(images)
+    ours, code = AutoencoderNet(size=size)(images)
     assert ours.shape == images.shape
     assert code.shape == (2, 4, size // 8, size // 8)
     assert images.numel() == 48 * code.numel()
@@ -17,19 +17,19 @@ def test_a_spatial_code_has_48_times_fewer_numbers_than_the_picture(size):
 
 @pytest.mark.parametrize("numbers", [16, 256])
 def test_a_vector_code_is_one_row(numbers):
-    ours, code = Autoencoder(code=numbers, size=64, width=0.25)(torch.rand(3, 3, 64, 64))
+    ours, code = AutoencoderNet(code=numbers, size=64, width=0.25)(torch.rand(3, 3, 64, 64))
     assert ours.shape == (3, 3, 64, 64)
     assert code.shape == (3, numbers)
 
 
 def test_a_spatial_autoencoder_takes_other_sizes_than_it_was_made_for():
-    network = Autoencoder(size=64).eval()
+    network = AutoencoderNet(size=64).eval()
     assert network(torch.rand(1, 3, 96, 96))[0].shape == (1, 3, 96, 96)
 
 
 @pytest.mark.parametrize("code", [None, 32])
 def test_gradient_reaches_every_weight(code):
-    network = Autoencoder(code=code, size=64, width=0.25)
+    network = AutoencoderNet(code=code, size=64, width=0.25)
     ours, _ = network(torch.rand(4, 3, 64, 64))
     ours.square().sum().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
@@ -37,7 +37,7 @@ def test_gradient_reaches_every_weight(code):
 
 @pytest.mark.parametrize("code", [None, 32])
 def test_code_numbers_have_mean_0_and_variance_1_in_training(code):
-    found = Autoencoder(code=code, size=64, width=0.25).encoder(torch.rand(64, 3, 64, 64))
+    found = AutoencoderNet(code=code, size=64, width=0.25).encoder(torch.rand(64, 3, 64, 64))
     assert found.mean(dim=(0, *range(2, found.ndim))).abs().max() < 1e-4
     assert (found.var(dim=(0, *range(2, found.ndim)), unbiased=False) - 1).abs().max() < 0.01
 

@@ -2,19 +2,18 @@
 
 import copy
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from wikiart_autoencode.checkpoint import make_network
-from wikiart_autoencode.config import TrainConfig
+from wikiart_autoencode.autoencoder import make_network
+from wikiart_autoencode.config import TrainOptions
+from wikiart_autoencode.evaluation.evaluate import evaluate_split, reconstruct_batch
 from wikiart_autoencode.figures import learning_curve, reconstruction_grid
 from wikiart_autoencode.losses import reconstruction_loss
-from wikiart_autoencode.objectives import TWO_VIEWS, SecondObjective, noisy
-from wikiart_autoencode.quality import mse, psnr, ssim
-from wikiart_autoencode.scores import mean_scores
+from wikiart_autoencode.objectives import TWO_VIEWS, AuxiliaryObjective, add_noise
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.augment import Augment
@@ -42,7 +41,7 @@ SHOWN, GRID_EVERY = 8, 5
 """Pictures of the grid that is drawn every so many epochs, always the same ones of valid."""
 
 
-def train(config: TrainConfig) -> None:
+def train(config: TrainOptions) -> None:
     """Train, measure, write the run's folder, and print how good the autoencoder is.
 
     Raises:
@@ -66,7 +65,7 @@ def train(config: TrainConfig) -> None:
     echo(f"Save the codes of all pictures: wikiart-autoencode encode {run.folder}")
 
 
-def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
+def fit(config: TrainOptions) -> tuple[Run, dict[str, Any] | None]:
     """Train, measure and write the run's folder.
 
     Returns:
@@ -86,8 +85,8 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
     batch_size = config.batch_size or (BATCH_OF_VIEWS if config.objective in TWO_VIEWS else BATCH)
     config = replace(config, epochs=epochs, batch_size=batch_size, data=str(root))
     catalog = scan(root, cache_dir=config.cache_dir)
-    packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
-    larger = pack(catalog, round(LARGER * config.size), cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.max_bad_fraction)
+    larger = pack(catalog, round(LARGER * config.size), cache_dir=config.cache_dir, bad_limit=config.max_bad_fraction)
     check_training_data(packed, batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("autoencode", config, catalog, accelerator=accelerator)
@@ -108,9 +107,9 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         rank=accelerator.process_index,
         world=accelerator.num_processes,
     )
-    network = make_network(vars(config)).to(device, memory_format=torch.channels_last)
+    network = make_network(config).to(device, memory_format=torch.channels_last)
     average = copy.deepcopy(network).eval()
-    objective = SecondObjective(config.objective, config.code, config.channels).to(device)
+    objective = AuxiliaryObjective(config.objective, config.code, config.channels).to(device)
     learned = nn.ModuleDict({"network": network, "objective": objective})
     optimizer = Muon(muon_groups(learned, config.lr, config.weight_decay))
     peaks = [group["lr"] for group in optimizer.param_groups]
@@ -133,10 +132,10 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         for step, (images, _) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
             seen = images
             if config.objective == "denoise":
-                seen = noisy(images, step_seed(config.seed, epoch, step, stream=1), batches.shard)
+                seen = add_noise(images, step_seed(config.seed, epoch, step, stream=1), batches.shard)
             with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
                 ours, code = model(seen)
-                loss = reconstruction_loss(ours.float(), images, config.structure, config.loss)
+                loss = reconstruction_loss(ours.float(), images, config.ssim_weight, config.loss)
                 other = None if views is None else network.encoder(next(views)[0])
                 loss = loss + config.objective_weight * objective(code, other, images)
             run.check(value := loss.item(), epoch, step)
@@ -157,19 +156,21 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
                 raise run.stop("wikiart-autoencode")
         seconds += time.monotonic() - began
         check_finite(run.folder, epoch, learned, average)
-        valid = evaluate(average, pictures, "valid", config.size, bf16)
+        valid = evaluate_split(average, pictures, "valid", config.size, bf16)
         mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
         run.keep(average)
         if run.is_main and (epoch % GRID_EVERY == GRID_EVERY - 1 or epoch + 1 == config.epochs):
-            run.draw({f"epoch-{epoch + 1:03d}": grid(average, pictures, config.size, bf16)})
+            run.write_figures({f"epoch-{epoch + 1:03d}": grid(average, pictures, config.size, bf16)})
         left = seconds / (epoch + 1) * (config.epochs - epoch - 1)
-        line = f"epoch {epoch + 1:3}/{config.epochs}  loss {mean_loss:.4f}  valid PSNR {valid['psnr']:.2f} dB"
+        line = f"epoch {epoch + 1:3}/{config.epochs}  loss {mean_loss:.4f}  valid PSNR {valid.psnr:.2f} dB"
         run.log(
             epoch,
-            f"{line} · SSIM {valid['ssim']:.3f}  {seconds:.0f} s, {left:.0f} s left",
+            f"{line} · SSIM {valid.ssim:.3f}  {seconds:.0f} s, {left:.0f} s left",
             loss=mean_loss,
             seconds=round(seconds, 2),
-            **{key: valid[key] for key in ("mse", "psnr", "ssim")},
+            mse=valid.mse,
+            psnr=valid.psnr,
+            ssim=valid.ssim,
         )
         first_step, loss_sum = 0, 0.0
         progress = {"epoch": epoch + 1, "step": 0, "loss": 0.0, "seconds": seconds}
@@ -183,7 +184,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
 
 def finish(
     run: Run,
-    config: TrainConfig,
+    config: TrainOptions,
     network: nn.Module,
     packed: PackedImages,
     device: torch.device,
@@ -194,7 +195,9 @@ def finish(
     run.keep(network)
     pictures = DeviceImages(packed, device)
     splits = [split for split in ("valid", "test") if len(packed.rows(split))]
-    result: dict[str, Any] = {split: evaluate(network, pictures, split, config.size, bf16) for split in splits}
+    result: dict[str, Any] = {
+        split: asdict(evaluate_split(network, pictures, split, config.size, bf16)) for split in splits
+    }
     result |= {
         "train_seconds": round(seconds, 1),
         "parameters": sum(p.numel() for p in network.parameters()),
@@ -206,34 +209,17 @@ def finish(
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, pictures: DeviceImages, split: str, size: int, bf16: bool) -> dict[str, Any]:
-    """MSE, PSNR and SSIM of a split's reconstructions: mean over pictures, with intervals."""
-    network.eval()
-    found: list[Tensor] = []
-    for images in pictures.in_order(pictures.packed.rows(split), 128, size):
-        ours = reconstructed(network, images, bf16)
-        found.append(torch.stack([mse(ours, images), psnr(ours, images), ssim(ours, images)], dim=1).cpu())
-    return mean_scores(torch.cat(found).numpy())
-
-
-def reconstructed(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
-    """Images (B, 3, S, S) in 0..1 → what the network makes of them, clamped to 0..1, float32."""
-    with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
-        return network(images)[0].float().clamp(0, 1)
-
-
-@torch.no_grad()
 def grid(network: nn.Module, pictures: DeviceImages, size: int, bf16: bool) -> Any:
     """The figure original | reconstruction | error, for pictures spread evenly over valid."""
     rows = pictures.packed.rows("valid")
     chosen = rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long().numpy()]
     images = next(pictures.in_order(chosen, SHOWN, size))
     network.eval()
-    return reconstruction_grid(images.cpu(), reconstructed(network, images, bf16).cpu())
+    return reconstruction_grid(images.cpu(), reconstruct_batch(network, images, bf16).cpu())
 
 
 def describe(
-    config: TrainConfig, catalog: Catalog, network: nn.Module, device: torch.device, bf16: bool, processes: int
+    config: TrainOptions, catalog: Catalog, network: nn.Module, device: torch.device, bf16: bool, processes: int
 ) -> None:
     """Say what is about to happen."""
     numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}

@@ -1,0 +1,227 @@
+"""A trained autoencoder as an object: pictures to codes, codes to pictures."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from wikiart_autoencode.codes import Codes
+from wikiart_autoencode.config import TrainOptions
+from wikiart_autoencode.network import AutoencoderNet
+from wikiart_data.cli.commands import options_from
+from wikiart_data.console import printable, track
+from wikiart_data.errors import InputError
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.decode import BadPictureError, decode, square
+from wikiart_data.images.manifest import SPLITS
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.styles import canonical_name
+from wikiart_data.training.checkpoints import load_weights, read_model
+from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.run import find_model
+
+Pictures = Catalog | Tensor | Sequence[str | Path | Image.Image]
+"""A scanned data folder, images (N, 3, S, S) float in [0, 1], or files and PIL images."""
+
+BATCH_SIZE = 256
+UNKNOWN = "unknown"
+"""The style of pictures that are not in a folder named after one."""
+
+
+class Autoencoder:
+    """A trained autoencoder.
+
+    >>> model = Autoencoder.load("runs/autoencode/001")
+    >>> codes = model.encode(["monet.jpg", "photo.png"])
+    >>> images = model.decode(codes)  # (2, 3, 128, 128)
+
+    Args:
+        network: the weights, moved to `device`.
+        styles: the class list of the data it was trained on.
+        config: the options it was trained with; `size` is the side of its images.
+        device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+    Raises:
+        InputError: there is no such device.
+    """
+
+    def __init__(
+        self, network: AutoencoderNet, styles: Sequence[str], config: TrainOptions, device: str = "auto"
+    ) -> None:
+        self.device = create_accelerator(device).device
+        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.styles = tuple(styles)
+        self.config = config
+        self.bf16 = use_bf16(self.device, config.precision)
+
+    @classmethod
+    def load(cls, path: Path | str | None = None, *, runs: Path | str = "runs", device: str = "auto") -> "Autoencoder":
+        """Load a trained autoencoder.
+
+        Args:
+            path: a run folder or its model.safetensors; None takes the newest run in `runs`/autoencode.
+            runs: only used without a `path`.
+            device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+
+        Raises:
+            InputError: the file is missing, damaged, or holds another model.
+        """
+        file = find_model(None if path is None else Path(path), Path(runs), "autoencode")
+        tensors, metadata = read_model(file)
+        values, styles = json.loads(metadata["config"]), json.loads(metadata["styles"])
+        if not {"code", "channels", "ssim_weight"} <= values.keys():
+            raise InputError(f"{file} is not a model of wikiart-autoencode.", field=file)
+        config: TrainOptions = options_from(TrainOptions, values)
+        network = make_network(config)
+        load_weights(network, tensors, file)
+        return cls(network, styles, config, device)
+
+    def __repr__(self) -> str:
+        size, shape = self.config.size, " × ".join(map(str, self.code_shape))
+        return f"Autoencoder({size} × {size} pixels → {shape} code, objective {self.config.objective}, {self.device})"
+
+    @property
+    def code_shape(self) -> tuple[int, ...]:
+        """(D,) of a vector code, (C, S / 8, S / 8) of a spatial one."""
+        side = self.config.size // 8
+        return (self.config.code,) if self.config.code else (self.config.channels, side, side)
+
+    @torch.no_grad()
+    def encode(self, pictures: Pictures, *, cache_dir: Path | None = None, max_bad_fraction: float = 0.01) -> Codes:
+        """Encode pictures; each code is one row, a spatial code is flattened.
+
+        Labels are indices into the class list of a catalog. Other pictures have the style of the folder that they lie
+        in, or "unknown", and belong to the split "test".
+
+        Args:
+            pictures: a catalog, a tensor, or files and PIL images.
+            cache_dir: for the packed pictures of a catalog (default: $WIKIART_CACHE, else the user's cache).
+            max_bad_fraction: of a catalog's files, the largest fraction that may be unreadable; those are left out.
+
+        Raises:
+            InputError: a picture cannot be read, or there is none.
+        """
+        if isinstance(pictures, Catalog):
+            packed = pack(pictures, self.config.size, cache_dir=cache_dir, bad_limit=max_bad_fraction)
+            return encode_packed(self.network.encoder, packed, self.device, self.bf16)
+        images = self.images(pictures)
+        files = [_name(picture, row) for row, picture in enumerate(pictures)]
+        names = [canonical_name(Path(file).parent.name) for file in files]
+        styles = [*self.styles, UNKNOWN] if set(names) - set(self.styles) else list(self.styles)
+        codes = [self.encode_batch(batch).float().flatten(1).cpu() for batch in images.split(BATCH_SIZE)]
+        return Codes(
+            codes=torch.cat(codes).numpy(),
+            labels=np.array([styles.index(name if name in self.styles else UNKNOWN) for name in names]),
+            files=np.array(files),
+            styles=np.array(styles),
+            split=np.full(len(files), "test"),
+        )
+
+    @torch.no_grad()
+    def decode(self, codes: Codes | Tensor | np.ndarray) -> Tensor:
+        """Codes (N, D), or (N, C, H, W) if spatial, to images (N, 3, S, S) float in [0, 1], on the CPU."""
+        rows = torch.as_tensor(codes.codes if isinstance(codes, Codes) else codes, dtype=torch.float32)
+        batches = rows.reshape(len(rows), *self.code_shape).split(BATCH_SIZE)
+        return torch.cat([self.decode_batch(batch.to(self.device)).cpu() for batch in batches])
+
+    @torch.no_grad()
+    def reconstruct(self, pictures: Tensor | Sequence[str | Path | Image.Image]) -> Tensor:
+        """Encode and decode: images (N, 3, S, S) float in [0, 1], on the CPU.
+
+        Raises:
+            InputError: a picture cannot be read, or there is none.
+        """
+        batches = self.images(pictures).split(BATCH_SIZE)
+        return torch.cat([self.decode_batch(self.encode_batch(batch)).cpu() for batch in batches])
+
+    def images(self, pictures: Tensor | Sequence[str | Path | Image.Image]) -> Tensor:
+        """Pictures as the network takes them: (N, 3, S, S) float in [0, 1].
+
+        Raises:
+            InputError: a picture cannot be read, there is none, or a tensor has another shape.
+        """
+        size = self.config.size
+        if not isinstance(pictures, Tensor):
+            return load_images(pictures, size)
+        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != (3, size, size) or not len(pictures):
+            raise InputError(f"Images of the shape {tuple(pictures.shape)}; expected (N, 3, {size}, {size}).")
+        return pictures.float()
+
+    def encode_batch(self, images: Tensor) -> Tensor:
+        """Images (B, 3, S, S) in [0, 1] → codes of `code_shape`, on the device; in autograd's graph."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network.encoder(images.to(self.device))
+
+    def decode_batch(self, code: Tensor) -> Tensor:
+        """Codes of `code_shape` → images (B, 3, S, S) clamped to [0, 1], on the device; in autograd's graph."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return self.network.decoder(code).float().clamp(0, 1)
+
+
+load = Autoencoder.load
+
+
+def make_network(config: TrainOptions) -> AutoencoderNet:
+    """An untrained network with the options' code and size."""
+    return AutoencoderNet(config.code, config.channels, config.size, config.width, config.blocks)
+
+
+@torch.no_grad()
+def encode_packed(encoder: nn.Module, packed: PackedImages, device: torch.device, bf16: bool) -> Codes:
+    """Codes of every readable picture of a pack, in the catalog's order; a spatial code is flattened.
+
+    Args:
+        encoder: images (B, 3, S, S) in [0, 1] → code (B, …).
+        packed: the pictures, at the size that the encoder takes.
+        device: of the encoder.
+        bf16: whether it runs in bf16.
+    """
+
+    def batches() -> Iterator[Tensor]:
+        images = DeviceImages(packed, device).in_order(rows, BATCH_SIZE, packed.size)
+        for batch in track(images, -(-len(rows) // BATCH_SIZE), "encoding", "batches"):
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                yield encoder(batch).float().flatten(1).cpu()
+
+    encoder.eval()
+    rows = readable_rows(packed)
+    return codes_of_rows(packed, rows, torch.cat(list(batches())).numpy())
+
+
+def readable_rows(packed: PackedImages) -> np.ndarray:
+    """(n,) int64: the rows of a pack that could be read, of all splits, in the catalog's order."""
+    return np.sort(np.concatenate([packed.rows(split) for split in SPLITS]))
+
+
+def codes_of_rows(packed: PackedImages, rows: np.ndarray, codes: np.ndarray) -> Codes:
+    """Codes (n, D) of some rows of a pack, with the catalog's labels, files and splits."""
+    catalog = packed.catalog
+    files = np.array([catalog.files[row] for row in rows])
+    return Codes(codes, catalog.labels[rows], files, np.array(catalog.styles), catalog.splits[rows])
+
+
+def load_images(pictures: Sequence[str | Path | Image.Image], size: int) -> Tensor:
+    """Pictures squashed to squares: (N, 3, size, size) float32 in [0, 1].
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    pixels = []
+    for picture in pictures:
+        if isinstance(picture, Image.Image):
+            pixels.append(square(picture.convert("RGB"), size))
+            continue
+        try:
+            pixels.append(square(decode(Path(picture), at_least=size), size))
+        except BadPictureError as error:
+            raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
+    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().div_(255.0)
+
+
+def _name(picture: object, row: int) -> str:
+    return str(picture) if isinstance(picture, str | Path) else f"image-{row}"

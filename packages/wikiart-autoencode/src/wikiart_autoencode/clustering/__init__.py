@@ -1,0 +1,1 @@
+"""Clustering of codes, and how far clusters agree with styles."""

@@ -1,0 +1,221 @@
+"""`wikiart-cluster`: from codes to clusters, scores and the map; missing codes are computed first."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from wikiart_autoencode.clustering.config import ClusterOptions, Method
+from wikiart_autoencode.clustering.density import Parameters
+from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
+from wikiart_autoencode.clustering.methods import MUCH_NOISE, Clustering, cluster
+from wikiart_autoencode.clustering.scores import ClusteringScores
+from wikiart_autoencode.codes import Codes
+from wikiart_autoencode.commands import encode
+from wikiart_autoencode.config import EncodeOptions, TrainOptions
+from wikiart_autoencode.map.figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
+from wikiart_autoencode.map.page import write_map
+from wikiart_autoencode.training import fit
+from wikiart_data.console import echo
+from wikiart_data.errors import InputError
+from wikiart_data.files import write_bytes
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.packed import pack
+from wikiart_data.training.legacy_run import Run
+from wikiart_data.training.run import read_run_record
+
+FIRST_TRAINING = TrainOptions(code=256)
+"""Options of the autoencoder that is trained if there is none."""
+THUMBNAIL = 128
+"""Side of the pictures passed to the page, in pixels; it shrinks them if there are many."""
+
+
+@dataclass(frozen=True)
+class ClusterResult:
+    """What result.json of a clustering run holds."""
+
+    codes: str
+    """Fingerprint of the codes."""
+    split: str
+    n: int
+    dimensions: int
+    method: Method
+    parameters: Parameters
+    note: str
+    measures: ClusteringScores
+    kmeans: ClusteringScores | None = None
+    """Scores of KMeans on the same codes, where the method left much noise."""
+    kind: str = "clusters"
+
+
+def cluster_codes(options: ClusterOptions) -> None:
+    """Cluster, measure, draw, and write RUNS/cluster/<name>/.
+
+    Raises:
+        InputError: codes or data cannot be used, or the run folder exists.
+    """
+    path = find_codes(options)
+    codes = Codes.load(path)
+    catalog = catalog_of(path, options, codes)
+    rows = np.arange(len(codes)) if options.split == "all" else codes.rows(options.split)
+    if len(rows) <= options.clusters:
+        raise InputError(
+            f"{path} has {len(rows)} codes in {options.split}: too few for {options.clusters} clusters.",
+            field="--clusters",
+        )
+    run = Run.start("cluster", options, catalog, codes=codes.fingerprint)
+    selected = codes.select(rows)
+    number, dimensions = selected.codes.shape
+    echo(f"{number:,} codes of {dimensions:,} numbers, {options.method} …")
+    clustering = cluster(selected, options.method, options.clusters, options.seed)
+    print_summary(options.method, clustering)
+    kmeans = None
+    if clustering.noise_fraction > MUCH_NOISE:
+        comparison = cluster(selected, "kmeans", options.clusters, options.seed)
+        print_summary(f"For comparison, kmeans with {options.clusters}", comparison)
+        kmeans = comparison.scores
+
+    echo(f"The map, by {options.reduce} …")
+    points = reduce_dimensions(selected.codes, options.reduce, 2, options.seed, options.cache_dir)
+    title = f"{number:,} paintings by {options.reduce}"
+    styles, labels, clusters = codes.styles.tolist(), selected.labels, clustering.labels
+    write_figures(
+        run.folder / "figures",
+        {
+            "map": map_figure(points, labels, styles, clusters, title),
+            "styles": small_multiples(points, labels, styles),
+            "clusters": cluster_style_heatmap(clusters, labels, styles),
+        },
+    )
+    files = selected.files.tolist()
+    artists, thumbnails = artists_and_thumbnails(catalog, files, options)
+    side = write_map(run.folder / "map.html", points, labels, styles, clusters, files, artists, thumbnails, title)
+    run.write_arrays("clusters.npz", clusters=clusters, points=points, rows=rows)
+    write_bytes(run.folder / "clusters.csv", clusters_csv(files, codes.styles[labels].tolist(), clusters))
+    result = ClusterResult(
+        codes=codes.fingerprint,
+        split=options.split,
+        n=number,
+        dimensions=dimensions,
+        method=clustering.method,
+        parameters=clustering.parameters,
+        note=clustering.note,
+        measures=clustering.scores,
+        kmeans=kmeans,
+    )
+    run.finish(asdict(result), {})
+    echo(f"\nEverything is in {run.folder}/ (open index.html; clusters.csv, figures/).")
+    echo(f"Interactive map, with pictures of {side} pixels: open {run.folder / 'map.html'} in a browser.")
+
+
+def find_codes(options: ClusterOptions) -> Path:
+    """The file of codes to work on; without one, an autoencoder is trained and its codes are saved.
+
+    Raises:
+        InputError: training is not possible.
+    """
+    if options.codes is not None:
+        return options.codes / "codes.npz" if options.codes.is_dir() else options.codes
+    root = None if options.data is None else str(find_data(options.data).absolute())
+    results = (options.runs / "autoencode").glob("*/result.json")
+    runs = [path.parent for path in sorted(results, key=lambda path: path.stat().st_mtime, reverse=True)]
+    if root is not None:
+        runs = [folder for folder in runs if read_run_record(folder)["data"]["root"] == root]
+    if runs:
+        folder = runs[0]
+        echo(f"Codes of the newest autoencoder in {options.runs}: {folder}")
+    else:
+        echo(
+            f"There is no trained autoencoder in {options.runs} yet: training one first (a vector code of "
+            f"{FIRST_TRAINING.code} numbers)."
+        )
+        run, _ = fit(
+            replace(
+                FIRST_TRAINING,
+                data=options.data,
+                runs=options.runs,
+                device=options.device,
+                cache_dir=options.cache_dir,
+                max_bad_fraction=options.max_bad_fraction,
+            )
+        )
+        folder = run.folder
+    if not (folder / "codes.npz").exists():
+        encode(
+            EncodeOptions(
+                folder,
+                data=options.data,
+                runs=options.runs,
+                device=options.device,
+                cache_dir=options.cache_dir,
+                max_bad_fraction=options.max_bad_fraction,
+            )
+        )
+    return folder / "codes.npz"
+
+
+def catalog_of(path: Path, options: ClusterOptions, codes: Codes) -> Catalog:
+    """The data that codes come from: the folder given by --data, else that of the run that the file lies in.
+
+    Raises:
+        InputError: the folder is missing, or has other pictures.
+    """
+    root: str | None = options.data
+    if root is None and (path.parent / "run.json").exists():
+        root = read_run_record(path.parent)["data"]["root"]
+    catalog = scan(find_data(root, options.cache_dir), cache_dir=options.cache_dir)
+    if missing := set(codes.files.tolist()) - set(catalog.files):
+        raise InputError(
+            f"{path} was computed from other pictures than those of {catalog.root} ({len(missing):,} of {len(codes):,} "
+            "are missing there): give their folder with --data.",
+            field="--data",
+        )
+    return catalog
+
+
+def artists_and_thumbnails(
+    catalog: Catalog, files: Sequence[str], options: ClusterOptions
+) -> tuple[list[str], np.ndarray]:
+    """Artists ('' if unknown) and thumbnails (n, THUMBNAIL, THUMBNAIL, 3) uint8 of pictures given by file name."""
+    row_of = {file: row for row, file in enumerate(catalog.files)}
+    rows = np.array([row_of[file] for file in files])
+    packed = pack(catalog, THUMBNAIL, cache_dir=options.cache_dir, bad_limit=options.max_bad_fraction)
+    return [catalog.artists[row] for row in rows], packed.images[rows]
+
+
+def clusters_csv(files: Sequence[str], styles: Sequence[str], clusters: np.ndarray) -> bytes:
+    """CSV with the columns file, style and cluster (−1 is noise), UTF-8."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["file", "style", "cluster"])
+    writer.writerows(zip(files, styles, clusters.tolist(), strict=True))
+    # File names may hold bytes that are not UTF-8, as surrogates.
+    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+
+
+def print_summary(name: str, clustering: Clustering) -> None:
+    """Print the scores of a clustering together with those of permuted labels."""
+    noise = 100 * clustering.noise_fraction
+    echo(f"{name}: {clustering.n_clusters} clusters, {noise:.0f} % noise, {json.dumps(clustering.parameters)}")
+    if clustering.note:
+        echo(clustering.note)
+    scores = asdict(clustering.scores)
+    for key, label in SCORES:
+        if scores[key] is not None:
+            mean, std = scores[f"{key}_permuted"]
+            echo(f"  {label:<26} {scores[key]:6.3f}   permuted labels {mean:.3f} ± {std:.3f}")
+
+
+SCORES = (
+    ("ami", "AMI"),
+    ("nmi", "NMI"),
+    ("ari", "ARI"),
+    ("homogeneity", "homogeneity"),
+    ("completeness", "completeness"),
+    ("purity", "purity"),
+    ("silhouette", "silhouette in code space"),
+)

@@ -1,0 +1,128 @@
+"""`wikiart-cluster compare`: style in codes, in pixels, in colours, in an untrained encoder, and chance."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from wikiart_autoencode.clustering.cluster_codes import catalog_of, find_codes
+from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions, Method
+from wikiart_autoencode.clustering.density import Parameters
+from wikiart_autoencode.clustering.methods import cluster
+from wikiart_autoencode.clustering.scores import ClusteringScores
+from wikiart_autoencode.codes import Codes
+from wikiart_autoencode.comparison import show_comparison
+from wikiart_autoencode.evaluation.baseline_codes import baseline_codes, judge_codes
+from wikiart_autoencode.evaluation.probes import CodeMetrics, code_metrics
+from wikiart_data.console import echo
+from wikiart_data.errors import InputError
+from wikiart_data.images.packed import pack
+from wikiart_data.results.folder import write_results
+from wikiart_data.results.guessed_tables import guessed_tables
+from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.run import read_run_record
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class MethodScores(ClusteringScores):
+    """Scores of one method on one kind of code."""
+
+    parameters: Parameters
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class CodeRow:
+    """One kind of code."""
+
+    space: str
+    """Its name."""
+    dimensions: int
+    clusters: dict[str, dict[Method, MethodScores]]
+    """By split (train, test) and method."""
+    space_measures: CodeMetrics
+
+
+@dataclass(frozen=True)
+class CodeComparison:
+    """What result.json of a comparison holds."""
+
+    seed: int
+    n: dict[str, int]
+    """Codes per split."""
+    data_fingerprint: str
+    rows: tuple[CodeRow, ...]
+    kind: str = "codes"
+    command: str = "wikiart-cluster compare"
+
+
+def compare(options: CompareOptions) -> CodeComparison:
+    """Measure every kind of code, print the tables, and write RUNS/compare-codes/result.json.
+
+    Raises:
+        InputError: codes, data or the judge cannot be used.
+    """
+    source = ClusterOptions(
+        data=options.data,
+        runs=options.runs,
+        device=options.device,
+        cache_dir=options.cache_dir,
+        max_bad_fraction=options.max_bad_fraction,
+    )
+    paths = [path / "codes.npz" if path.is_dir() else path for path in options.codes] or [find_codes(source)]
+    loaded = [Codes.load(path) for path in paths]
+    first = loaded[0]
+    catalog = catalog_of(paths[0], source, first)
+    for path, codes in zip(paths, loaded, strict=True):
+        if set(codes.files) != set(first.files):
+            raise InputError(
+                f"{path} was computed from other pictures than {paths[0]}: they cannot be compared.", field=path
+            )
+    device = create_accelerator(options.device).device
+    size = _image_size(paths[0])
+    packed = pack(catalog, size, cache_dir=options.cache_dir, bad_limit=options.max_bad_fraction)
+
+    def kinds_of_codes() -> Iterator[tuple[str, Codes]]:
+        for path, codes in zip(paths, loaded, strict=True):
+            yield _description(path), codes
+        yield from baseline_codes(packed, first.codes.shape[1], device, options.seed)
+        if options.judge:
+            yield "judge (trained with labels)", judge_codes(options.judge, packed, device)
+
+    rows = []
+    for name, codes in kinds_of_codes():
+        echo(f"{name} …")
+        # Test is clustered separately from train: a judge, and only a judge, has memorised the labels of train.
+        clusters = {
+            split: {method: method_scores(codes, split, method, options) for method in options.methods}
+            for split in ("train", "test")
+        }
+        rows.append(CodeRow(name, codes.codes.shape[1], clusters, code_metrics(codes, seed=options.seed)))
+    counts = {split: len(first.rows(split)) for split in ("train", "valid", "test")}
+    result = CodeComparison(options.seed, counts, catalog.fingerprint, tuple(rows))
+    folder = options.runs / "compare-codes"
+    write_results(folder, asdict(result), guessed_tables(asdict(result)), {})
+    echo()
+    show_comparison(asdict(result))
+    echo(f"\nEverything is in {folder}/ (open index.html).")
+    return result
+
+
+def method_scores(codes: Codes, split: str, method: Method, options: CompareOptions) -> MethodScores:
+    """Cluster the codes of one split, into at most half as many clusters as there are codes, and score the result."""
+    selected = codes.select(split)
+    clustering = cluster(selected, method, min(options.clusters, len(selected) // 2), options.seed)
+    return MethodScores(**vars(clustering.scores), parameters=clustering.parameters, note=clustering.note)
+
+
+def _image_size(path: Path) -> int:
+    """Side of the images that codes were computed from, if the file lies in a run folder; otherwise 128."""
+    return read_run_record(path.parent)["config"]["size"] if (path.parent / "run.json").exists() else 128
+
+
+def _description(path: Path) -> str:
+    """The form of the codes and their objective, if the file lies in a run folder; otherwise its name."""
+    if not (path.parent / "run.json").exists():
+        return path.stem
+    config = read_run_record(path.parent)["config"]
+    form = f"vector code ({config['code']})" if config["code"] else "spatial code"
+    return form if config["objective"] == "none" else f"{form}, {config['objective']}"

@@ -1,0 +1,102 @@
+"""The options of wikiart-cluster's commands."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeText
+from wikiart_data.errors import InputError
+
+Method = Literal["kmeans", "minibatch", "agglomerative", "gmm", "birch", "spectral", "dbscan", "optics", "hdbscan"]
+Reduction = Literal["tsne", "umap", "pca", "svd"]
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Cluster the codes of paintings, measure whether clusters are styles, and draw the map.
+
+    If there is no trained autoencoder yet, one is trained first.
+
+    Example: wikiart-cluster --method hdbscan --data paintings
+    """
+
+    codes: MaybeFile = None
+    """codes.npz of wikiart-autoencode encode (default: of the newest run in RUNS/autoencode, written if needed)."""
+    method: Method = "kmeans"
+    """Clustering method. kmeans, minibatch, gmm, birch, agglomerative and spectral find --clusters clusters; dbscan,
+    optics and hdbscan determine the number themselves and leave some pictures as noise."""
+    clusters: int = 27
+    """Number of clusters, for the methods that need it."""
+    reduce: Reduction = "tsne"
+    """Dimensionality reduction of the map; umap is an extra. Clusters are found and measured in code space, never on
+    the map."""
+    split: Literal["train", "valid", "test", "all"] = "train"
+    """Split to cluster and draw."""
+    data: MaybeData = None
+    """Folder of paintings, for training and for the map's thumbnails (default: the one that the codes come from)."""
+    runs: Path = Path("runs")
+    """Where the run folder is created: RUNS/cluster/NAME."""
+    name: MaybeText = None
+    """Name of the run folder (default: the next free number)."""
+    overwrite: bool = False
+    """Replace an existing run of that name."""
+    seed: int = 0
+    """Random seed for the clustering method and the map."""
+    device: str = "auto"
+    """Device for training and encoding: auto, cpu, cuda, cuda:1 or mps."""
+    cache_dir: MaybeFolder = None
+    """Where packed pictures and maps are cached (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to tolerate."""
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            InputError: there are fewer than 2 clusters.
+        """
+        _check_clusters(self.clusters)
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """Compare how much of style codes hold with pixels, colours, an untrained encoder and permuted labels.
+
+    Example: wikiart-cluster compare runs/autoencode/plain/codes.npz runs/autoencode/texture/codes.npz --judge judge
+    """
+
+    codes: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """Files of codes, or run folders (default: the newest run in RUNS/autoencode)."""
+    methods: tuple[Method, ...] = ("kmeans",)
+    """Clustering methods, each applied to every kind of code."""
+    judge: MaybeFolder = None
+    """Judge of wikiart-classify export, as an upper bound: it was trained with the labels."""
+    clusters: int = 27
+    """Number of clusters, for the methods that need it."""
+    data: MaybeData = None
+    """Folder of paintings (default: the one that the first codes come from)."""
+    runs: Path = Path("runs")
+    """Where the newest run is looked up, and RUNS/compare-codes is written."""
+    seed: int = 0
+    """Random seed for the methods, the permuted labels and the untrained encoder."""
+    device: str = "auto"
+    """Device for encoding: auto, cpu, cuda, cuda:1 or mps."""
+    cache_dir: MaybeFolder = None
+    """Where packed pictures are cached (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to tolerate."""
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            InputError: there are fewer than 2 clusters.
+        """
+        _check_clusters(self.clusters)
+
+
+def _check_clusters(clusters: int) -> None:
+    if clusters < 2:
+        raise InputError(f"--clusters {clusters}: at least 2 clusters are needed.", field="--clusters")

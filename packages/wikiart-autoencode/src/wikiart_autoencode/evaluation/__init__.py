@@ -1,0 +1,1 @@
+"""How good reconstructions are, and what codes know of style: metrics, probes, baselines."""
