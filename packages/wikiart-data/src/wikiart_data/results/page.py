@@ -168,9 +168,9 @@ def _plural(number: int, noun: str) -> str:
 
 
 def _log_table(metrics: Sequence[Mapping[str, Any]]) -> Table:
-    """The lines of metrics.jsonl."""
+    """The lines of metrics.jsonl; epochs, which are counted from 0 there, are counted from 1 as in the curves."""
     keys = tuple(dict.fromkeys(key for line in metrics for key in line))
-    rows = (tuple(_short(line.get(key)) for key in keys) for line in metrics)
+    rows = (tuple(_short(line.get(key)) if key != "epoch" else f"{line[key] + 1}" for key in keys) for line in metrics)
     return Table("All steps" if "step" in keys else "All epochs", keys, tuple(rows))
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 TERMINAL_WIDTH = 80
 NO_VALUE = "–"
-_NARROWEST_NAME = 12  # characters that the first column of a terminal table keeps
+_NARROWEST_NAME = 26  # characters that the first column of a terminal table keeps, if it has as many
+_GAP = 2  # spaces between its columns
 
 
 @dataclass(frozen=True)
@@ -214,15 +215,16 @@ def markdown_table(table: Table) -> str:
 def print_table(table: Table) -> None:
     """Print a table in at most 80 columns, its title above and its note below.
 
-    Where it is too wide, intervals move to a line below their numbers; where that is still too wide, the columns
-    are printed in blocks, one below the other.
+    A table that is too wide is printed in blocks of columns, one below the other; where it saves a block, intervals
+    move to a line below their numbers.
     """
     width = max(40, min(TERMINAL_WIDTH, console.width))
     if table.title:
         echo_wrapped(table.title)
     if table.rows:
-        for place, block in enumerate(_blocks(_grid(table, stacked=False), _grid(table, stacked=True), width)):
-            if place:
+        one_line, stacked = (_blocks(_grid(table, stacked), width) for stacked in (False, True))
+        for index, block in enumerate(one_line if len(one_line) <= len(stacked) else stacked):
+            if index:
                 echo()
             console.print(_rich_table(block, width), markup=False)
     if table.note:
@@ -243,30 +245,36 @@ def _grid(table: Table, stacked: bool) -> _Grid:
     return lines
 
 
-def _blocks(one_line: _Grid, stacked: _Grid, width: int) -> list[_Grid]:
+def _blocks(grid: _Grid, width: int) -> list[_Grid]:
     """The grid in as few blocks of columns as fit into `width`; each has the first column."""
-    for grid in (one_line, stacked):
-        if _NARROWEST_NAME + sum(1 + _column_width(grid, column) for column in range(1, len(grid[0]))) <= width:
-            return [grid]
     blocks: list[list[int]] = [[]]
-    for column in range(1, len(stacked[0])):
-        taken = sum(1 + _column_width(stacked, other) for other in [*blocks[-1], column])
-        if blocks[-1] and _NARROWEST_NAME + taken > width:
+    for column in range(1, len(grid[0])):
+        if blocks[-1] and _taken(grid, [*blocks[-1], column]) > width:
             blocks.append([])
         blocks[-1].append(column)
-    return [[[line[0], *(line[column] for column in block)] for line in stacked] for block in blocks]
+    return [[[line[0], *(line[column] for column in block)] for line in grid] for block in blocks]
+
+
+def _taken(grid: _Grid, columns: Sequence[int]) -> int:
+    """The width of some columns, with the least that the first one takes."""
+    name_width = min(_column_width(grid, 0), _NARROWEST_NAME)
+    return name_width + sum(_GAP + _column_width(grid, column) for column in columns)
 
 
 def _rich_table(grid: _Grid, width: int) -> "RichTable":
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    taken = sum(1 + _column_width(grid, column) for column in range(1, len(grid[0])))
-    table = RichTable(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    name_width = max(1, min(_column_width(grid, 0), width - taken))
-    table.add_column(Text(grid[0][0]), width=name_width, overflow="fold", vertical="bottom")
-    for heading in grid[0][1:]:
-        table.add_column(Text(heading, justify="right"), justify="right", no_wrap=True, vertical="bottom")
+    columns = range(1, len(grid[0]))
+    name_width = max(1, width - sum(_GAP + _column_width(grid, column) for column in columns))
+    lines = max(len(heading.split("\n")) for heading in grid[0])
+    table = RichTable(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
+    for column, heading in enumerate(grid[0]):
+        lowered = "\n" * (lines - len(heading.split("\n"))) + heading  # headings end on one line, cells begin on one
+        if column == 0:
+            table.add_column(Text(lowered), width=min(name_width, _column_width(grid, 0)), overflow="fold")
+        else:
+            table.add_column(Text(lowered, justify="right"), justify="right", no_wrap=True)
     for line in grid[1:]:
         table.add_row(*map(Text, line))
     return table
