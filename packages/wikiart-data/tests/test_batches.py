@@ -30,19 +30,18 @@ def epoch(source: Batches, number: int = 0, side: int = 10, start: int = 0) -> l
     return list(source.epoch(number, side, start=start))
 
 
-def same(one: list, other: list) -> bool:
-    return len(one) == len(other) and all(
-        torch.equal(a, b)
-        for pair, other_pair in zip(one, other, strict=True)
-        for a, b in zip(pair, other_pair, strict=True)
+def same(ours: list, theirs: list) -> bool:
+    return len(ours) == len(theirs) and all(
+        torch.equal(images, other_images) and torch.equal(labels, other_labels)
+        for (images, labels), (other_images, other_labels) in zip(ours, theirs, strict=True)
     )
 
 
 def test_shapes_and_length(packed: PackedImages):
     source = batches(packed)
-    found = epoch(source)
-    assert len(found) == len(source) == 3  # 25 pictures; the last one waits for another epoch
-    for images, labels in found:
+    steps = epoch(source)
+    assert len(steps) == len(source) == 3  # 25 pictures; the last one is left for another epoch
+    for images, labels in steps:
         assert (images.shape, images.dtype) == ((8, 3, 10, 10), torch.float32)
         assert images.is_contiguous(memory_format=torch.channels_last)
         assert 0 <= images.min() < 0.5 < images.max() <= 1
@@ -108,20 +107,20 @@ def test_processes_share_the_batches_of_one(world: int, packed: PackedImages):
 
 
 @pytest.mark.parametrize("start", [1, 2, 3, 9])
-def test_going_on_in_the_middle(start: int, packed: PackedImages):
+def test_an_epoch_begins_at_any_step(start: int, packed: PackedImages):
     assert same(epoch(batches(packed), 4, start=start), epoch(batches(packed), 4)[start:])
 
 
-def test_unreadable_pictures_do_not_come(folder: Folder):
+def test_unreadable_pictures_are_left_out(folder: Folder):
     root = folder()
     (root / "train/Baroque/001.jpg").write_text("no picture")
-    packed = pack(scan(root), SIZE, bad_limit=0.1)
+    packed = pack(scan(root), SIZE, max_bad_fraction=0.1)
     source = Batches(packed, packed.rows("train"), 4)
     assert len(source.sampler) == 24
     assert all(images.amax(dim=(1, 2, 3)).min() > 0 for images, _ in epoch(source))
 
 
-def test_the_batches_are_ones_own(packed: PackedImages):
+def test_changing_a_batch_does_not_change_the_pack(packed: PackedImages):
     before = packed.images.copy()
     for images, _ in Batches(packed, packed.rows("train"), 5).epoch(0, SIZE):
         images.zero_()
@@ -181,11 +180,11 @@ def test_in_order_gives_every_picture_once(side: int, packed: PackedImages):
     from torchvision.transforms.v2 import functional as tv
 
     rows = packed.rows("train")[::-1].copy()
-    found = list(DeviceImages(packed).in_order(rows, 7, side))
-    assert [len(images) for images in found] == [7, 7, 7, 4]
-    assert all(images.is_contiguous(memory_format=torch.channels_last) for images in found)
+    parts = list(DeviceImages(packed).in_order(rows, 7, side))
+    assert [len(images) for images in parts] == [7, 7, 7, 4]
+    assert all(images.is_contiguous(memory_format=torch.channels_last) for images in parts)
     pixels = torch.from_numpy(packed.images[rows]).permute(0, 3, 1, 2).float() / 255
-    torch.testing.assert_close(torch.cat(found), tv.resize(pixels, [side, side], antialias=True), rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.cat(parts), tv.resize(pixels, [side, side], antialias=True), rtol=0, atol=1e-5)
 
 
 def test_in_order_of_nothing_is_nothing(packed: PackedImages):
@@ -201,9 +200,9 @@ def test_step_seeds_are_all_different():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_holds_the_pack_and_gives_the_same_batches(packed: PackedImages):
-    here, there = batches(packed), batches(packed, device="cuda")
-    assert there.pictures.resident is not None
-    for (images, labels), (gpu_images, gpu_labels) in zip(epoch(here), epoch(there), strict=True):
+    on_cpu, on_gpu = batches(packed), batches(packed, device="cuda")
+    assert on_gpu.pictures.resident is not None
+    for (images, labels), (gpu_images, gpu_labels) in zip(epoch(on_cpu), epoch(on_gpu), strict=True):
         assert torch.equal(gpu_labels.cpu(), labels)
         # TF32 is off by default, so only the order of sums differs.
         torch.testing.assert_close(gpu_images.cpu(), images, rtol=0, atol=1e-4)

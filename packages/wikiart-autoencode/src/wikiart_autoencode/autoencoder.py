@@ -107,7 +107,7 @@ class Autoencoder:
             InputError: a picture cannot be read, or there is none.
         """
         if isinstance(pictures, Catalog):
-            packed = pack(pictures, self.config.size, cache_dir=cache_dir, bad_limit=max_bad_fraction)
+            packed = pack(pictures, self.config.size, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
             return encode_packed(self.network.encoder, packed, self.device, self.bf16)
         images = self.images(pictures)
         files = [_name(picture, row) for row, picture in enumerate(pictures)]

@@ -85,8 +85,10 @@ def fit(config: TrainOptions) -> tuple[Run, dict[str, Any] | None]:
     batch_size = config.batch_size or (BATCH_OF_VIEWS if config.objective in TWO_VIEWS else BATCH)
     config = replace(config, epochs=epochs, batch_size=batch_size, data=str(root))
     catalog = scan(root, cache_dir=config.cache_dir)
-    packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.max_bad_fraction)
-    larger = pack(catalog, round(LARGER * config.size), cache_dir=config.cache_dir, bad_limit=config.max_bad_fraction)
+    packed = pack(catalog, config.size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
+    larger = pack(
+        catalog, round(LARGER * config.size), cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction
+    )
     check_training_data(packed, batch_size, accelerator.num_processes)
     if run is None:
         run = Run.start("autoencode", config, catalog, accelerator=accelerator)

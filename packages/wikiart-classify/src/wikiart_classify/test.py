@@ -41,7 +41,10 @@ def test(config: TestConfig) -> None:
         style = style_meant(config.explain, trained.styles)
     size = trained.config["size"]
     packed = pack(
-        catalog, side_to_pack(trained.config["model"], size), cache_dir=config.cache_dir, bad_limit=config.bad_limit
+        catalog,
+        side_to_pack(trained.config["model"], size),
+        cache_dir=config.cache_dir,
+        max_bad_fraction=config.bad_limit,
     )
     if not len(packed.rows(config.split)):
         raise InputError(f"{catalog.root} has no pictures in {config.split}.")

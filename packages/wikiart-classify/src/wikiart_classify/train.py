@@ -184,7 +184,7 @@ def open_pack(config: TrainConfig) -> PackedImages:
     if config.split == "artist":
         catalog = split_by_artist(catalog, config.seed)
     side = side_to_pack(config.model, config.size)
-    return pack(catalog, side, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    return pack(catalog, side, cache_dir=config.cache_dir, max_bad_fraction=config.bad_limit)
 
 
 def batches_for(

@@ -50,7 +50,7 @@ def evaluate(config: EvaluateConfig) -> None:
     for name, styles in ((str(path), trained.styles), (f"the judge in {config.judge}", judge.styles)):
         if styles != catalog.styles:
             raise InputError(f"{name} knows other styles than {catalog.root} has.")
-    packed = pack(catalog, trained.config["size"], cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    packed = pack(catalog, trained.config["size"], cache_dir=config.cache_dir, max_bad_fraction=config.bad_limit)
     rows = packed.rows(config.split)
     if not len(rows):
         raise InputError(f"{catalog.root} has no pictures in {config.split}.")

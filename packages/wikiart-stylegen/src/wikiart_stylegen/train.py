@@ -111,7 +111,7 @@ def fit(config: TrainConfig) -> tuple[Run, dict[str, Any] | None]:
         raise InputError(f"--lessons {config.lessons} leaves none of the {epochs} epochs for painting.")
     config = replace(config, epochs=epochs, data=str(root))
     catalog = scan(root, cache_dir=config.cache_dir)
-    packed = pack(catalog, config.size, cache_dir=config.cache_dir, bad_limit=config.bad_limit)
+    packed = pack(catalog, config.size, cache_dir=config.cache_dir, max_bad_fraction=config.bad_limit)
     check_training_data(packed, config.batch_size, accelerator.num_processes)
     if len(catalog.styles) < 2:
         raise InputError(f"{root} has one style only: there is none to repaint in.")

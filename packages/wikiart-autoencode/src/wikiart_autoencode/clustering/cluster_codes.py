@@ -183,7 +183,7 @@ def artists_and_thumbnails(
     """Artists ('' if unknown) and thumbnails (n, THUMBNAIL, THUMBNAIL, 3) uint8 of pictures given by file name."""
     row_of = {file: row for row, file in enumerate(catalog.files)}
     rows = np.array([row_of[file] for file in files])
-    packed = pack(catalog, THUMBNAIL, cache_dir=options.cache_dir, bad_limit=options.max_bad_fraction)
+    packed = pack(catalog, THUMBNAIL, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
     return [catalog.artists[row] for row in rows], packed.images[rows]
 
 

@@ -79,7 +79,7 @@ def compare(options: CompareOptions) -> CodeComparison:
             )
     device = create_accelerator(options.device).device
     size = _image_size(paths[0])
-    packed = pack(catalog, size, cache_dir=options.cache_dir, bad_limit=options.max_bad_fraction)
+    packed = pack(catalog, size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
 
     def kinds_of_codes() -> Iterator[tuple[str, Codes]]:
         for path, codes in zip(paths, loaded, strict=True):

@@ -112,7 +112,7 @@ def evaluate(options: EvaluateOptions) -> RateComparison:
     size = sizes.pop()
     root = find_data(options.data or models[0].config.data, options.cache_dir)
     catalog = scan(root, cache_dir=options.cache_dir)
-    packed = pack(catalog, size, cache_dir=options.cache_dir, bad_limit=options.max_bad_fraction)
+    packed = pack(catalog, size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
     rows = packed.rows(options.split)
     if not len(rows):
         raise InputError(f"{catalog.root} has no pictures in {options.split}.", field="--split")

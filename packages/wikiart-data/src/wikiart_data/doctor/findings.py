@@ -16,7 +16,7 @@ from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.formats import is_picture_name
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.names import artwork_of
-from wikiart_data.images.packed import BAD_LIMIT
+from wikiart_data.images.packed import MAX_BAD_FRACTION
 from wikiart_data.styles import STYLES, canonical_name
 
 TINY = 64
@@ -136,10 +136,10 @@ def of_files(pictures: Sequence[InspectedFile]) -> Iterator[Finding]:
     sound = [picture for picture in pictures if not picture.reason]
     if bad:
         share = len(bad) / len(pictures)
-        what = f"{_of(bad, 'file')} cannot be read: {share:.1%}, and a run stops above {BAD_LIMIT:.0%}"
+        what = f"{_of(bad, 'file')} cannot be read: {share:.1%}, and a run stops above {MAX_BAD_FRACTION:.0%}"
         known = " (known to be damaged in WikiArt itself)"
         why = [picture.reason + known * _known_bad(picture) for picture in bad]
-        level = "stop" if share > BAD_LIMIT else "warn"
+        level = "stop" if share > MAX_BAD_FRACTION else "warn"
         yield Finding("unreadable", level, what, "Delete or fetch them again.", _each(_names(bad), why))
     if suspects := [picture for picture in sound if _known_bad(picture)]:
         what = f"{_of(suspects, 'file')} known to be damaged in WikiArt itself; here it decodes"

@@ -1,9 +1,8 @@
-"""Decode once: every picture of a catalog as a square of bytes in one memory-mapped file under the user's cache.
+"""Every picture of a catalog, decoded once: squares of bytes in one memory-mapped file in the user's cache.
 
-A pack is a folder of two files. `images.u8` is the pictures, one after another, (N, size, size, 3) uint8 and nothing
-else. `index.npz` holds a CRC-32 of each picture and the reasons of those that could not be decoded; it is written last,
-so a folder without it is unfinished work. Opening a pack checks every picture against its CRC-32 and decodes the
-damaged ones again.
+A pack is a folder of two files. `images.u8` holds the pictures one after another, (N, size, size, 3) uint8 and nothing
+else. `index.npz` holds a CRC-32 of each picture and the reasons why some could not be decoded; it is written last, so a
+folder without it is unfinished. Opening a pack checks every picture against its CRC-32 and decodes damaged ones again.
 """
 
 import hashlib
@@ -32,13 +31,13 @@ from wikiart_data.images.decode import BadPictureError, available_cores, decode,
 if TYPE_CHECKING:
     from torch import Tensor
 
-BAD_LIMIT = 0.01
-"""A data folder with a larger share of unreadable files is refused."""
+MAX_BAD_FRACTION = 0.01
+"""A data folder with a larger fraction of unreadable files is refused."""
 
 _VERSION = 2  # of what decoding gives: ICC profiles and 12-bit scans are converted since 2
 _DONE = struct.Struct("<IIB")  # row, CRC-32, 1 if it was decoded
 _CHUNK = 512
-_Result = TypeVar("_Result")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,38 +97,38 @@ def pack(
     size: int,
     *,
     cache_dir: Path | None = None,
-    bad_limit: float = BAD_LIMIT,
+    max_bad_fraction: float = MAX_BAD_FRACTION,
     workers: int | None = None,
 ) -> PackedImages:
-    """Open the pack of a catalog at `size` pixels, making, finishing or mending it first where that is needed.
+    """Open the pack of a catalog at `size` pixels; make, finish or repair it first if necessary.
 
-    The pack's name is a digest of the files' paths, sizes and times: change the folder and another pack is made. One
-    process packs while others wait; a killed one leaves finished rows that the next takes over.
+    The name of the pack is a digest of the paths, sizes and times of the files, so a changed folder gets another pack.
+    One process packs while others wait; what a killed one has finished is not done again.
 
     Args:
         catalog: what to pack.
         size: side of the squares, in pixels.
         cache_dir: where packs are kept (default: `cache_root()`).
-        bad_limit: largest share of unreadable files to accept.
-        workers: decoding threads (default: one a core).
+        max_bad_fraction: largest fraction of unreadable files to accept.
+        workers: decoding threads (default: one per core).
 
     Raises:
-        InputError: too many unreadable files, or the cache cannot be written or is full.
+        InputError: there are too many unreadable files, or the cache cannot be written or is full.
     """
     packs = cache_root(cache_dir) / "packs"
     folder = packs / f"{_key(catalog)}-{size}"
     workers = workers or available_cores()
-    opened = _open(catalog, size, folder, workers)
-    if opened is None:
-        with _alone(writable_folder(packs) / f"{folder.name}.lock", folder):
-            opened = _open(catalog, size, folder, workers)  # another process may have finished it meanwhile
-            if opened is None:
+    packed = _open(catalog, size, folder, workers)
+    if packed is None:
+        with _exclusive(writable_folder(packs) / f"{folder.name}.lock", folder):
+            packed = _open(catalog, size, folder, workers)  # another process may have finished it in the meantime
+            if packed is None:
                 _make(catalog, size, folder, workers)
-                opened = _open(catalog, size, folder, workers)
-    if opened is None:
-        raise InputError(f"The pack {folder} does not read back as it was written: is the disk failing?")
-    _judge_bad(opened, bad_limit)
-    return opened
+                packed = _open(catalog, size, folder, workers)
+    if packed is None:
+        raise InputError(f"The pack {folder} does not read back as it was written: is the disk failing?", field=folder)
+    _check_bad(packed, max_bad_fraction)
+    return packed
 
 
 def _key(catalog: Catalog) -> str:
@@ -140,25 +139,25 @@ def _key(catalog: Catalog) -> str:
 
 
 @contextmanager
-def _alone(lock: Path, folder: Path) -> Iterator[None]:
-    held = FileLock(lock)
+def _exclusive(path: Path, folder: Path) -> Iterator[None]:
+    lock = FileLock(path)
     try:
-        held.acquire(timeout=0)
+        lock.acquire(timeout=0)
     except Timeout:
         echo(f"Another process is making {folder.name}; waiting for it.")
-        held.acquire()
+        lock.acquire()
     try:
         yield
     finally:
-        held.release()
+        lock.release()
 
 
 def _open(catalog: Catalog, size: int, folder: Path, workers: int) -> PackedImages | None:
-    """The finished pack, mended if pictures in it are damaged; None if there is none to be trusted."""
+    """The finished pack, with damaged pictures decoded again; None if there is none, or none that can be repaired."""
     if not folder.is_dir():
         return None
     try:
-        # A zip: each member has its own CRC-32. The file is opened here because np.load leaves a broken one open.
+        # A zip file has a CRC-32 of each member. It is opened here because np.load does not close a broken one.
         with (folder / "index.npz").open("rb") as file, np.load(file, allow_pickle=False) as index:
             crcs = index["crcs"]
             bad = {int(row): reason for row, reason in json.loads(index["bad"].tobytes()).items()}
@@ -170,7 +169,7 @@ def _open(catalog: Catalog, size: int, folder: Path, workers: int) -> PackedImag
     damaged = [row for row, good in enumerate(_intact(images, crcs, workers)) if not good]
     if damaged:
         echo(f"{len(damaged):,} packed pictures were damaged in {folder}; decoding them again.")
-        if not _mend(catalog, size, folder, damaged, crcs):
+        if not _repair(catalog, size, folder, damaged, crcs):
             shutil.rmtree(folder, ignore_errors=True)
             return None
         images = _map(folder, len(catalog), size)
@@ -182,17 +181,17 @@ def _map(folder: Path, number: int, size: int) -> np.memmap:
 
 
 def _intact(images: np.ndarray, crcs: np.ndarray, workers: int) -> list[bool]:
-    """Compare every picture with its CRC-32; reading it all also warms the page cache for the first epoch."""
+    """Whether each picture matches its CRC-32; reading them all also fills the page cache for the first epoch."""
 
-    def block(start: int) -> list[bool]:
+    def check(start: int) -> list[bool]:
         return [zlib.crc32(images[row]) == crcs[row] for row in range(start, min(start + _CHUNK, len(images)))]
 
     with ThreadPoolExecutor(workers) as pool:
-        return [good for part in pool.map(block, range(0, len(images), _CHUNK)) for good in part]
+        return [good for part in pool.map(check, range(0, len(images), _CHUNK)) for good in part]
 
 
-def _mend(catalog: Catalog, size: int, folder: Path, damaged: list[int], crcs: np.ndarray) -> bool:
-    """Decode the damaged rows again in place; False if a row does not come out as it once was."""
+def _repair(catalog: Catalog, size: int, folder: Path, damaged: list[int], crcs: np.ndarray) -> bool:
+    """Decode the damaged rows again in place; False if one does not match its CRC-32 even then."""
     try:
         with _Writer(folder / "images.u8", size) as writer:
             return all(writer.write(catalog, row)[0] == crcs[row] for row in damaged)
@@ -201,36 +200,37 @@ def _mend(catalog: Catalog, size: int, folder: Path, damaged: list[int], crcs: n
 
 
 def _make(catalog: Catalog, size: int, folder: Path, workers: int) -> None:
-    """Decode what is not done yet into `<folder>.part`, then rename it into place."""
+    """Decode into `<folder>.part` what is not there yet, then rename it to `folder`."""
     part = folder.with_name(folder.name + ".part")
-    need = len(catalog) * size * size * 3
+    needed = len(catalog) * size * size * 3
     try:
         part.mkdir(exist_ok=True)
         done = _finished_rows(part, len(catalog), size)
         free = shutil.disk_usage(part).free + len(done) * size * size * 3
-        if need > free:
+        if needed > free:
             raise InputError(
-                f"The pack needs {need / 1e9:.1f} GB and {part.parent} has {free / 1e9:.1f} GB free; free some or "
-                "choose another place with --cache-dir DIR."
+                f"The pack needs {needed / 1e9:.1f} GB and {part.parent} has {free / 1e9:.1f} GB free; free some space "
+                "or choose another folder with --cache-dir DIR.",
+                field=part.parent,
             )
-        where = f"{len(done):,} of {len(catalog):,} already done" if done else f"{need / 1e6:,.0f} MB in the cache"
-        echo(f"Packing {len(catalog):,} pictures at {size} × {size} pixels, once ({where}).")
+        progress = f"{len(done):,} of {len(catalog):,} already done" if done else f"{needed / 1e6:,.0f} MB in the cache"
+        echo(f"Packing {len(catalog):,} pictures at {size} × {size} pixels, once ({progress}).")
         todo = [row for row in range(len(catalog)) if row not in done]
         with (
             _Writer(part / "images.u8", size, len(catalog)) as writer,
-            (part / "done").open("ab", buffering=0) as journal,  # a kill must not take records with it
+            (part / "done").open("ab", buffering=0) as journal,  # unbuffered: a kill must not lose records
             ThreadPoolExecutor(workers) as pool,
         ):
             results = _in_order(pool, lambda row: (row, *writer.write(catalog, row)), todo)
-            reasons = {row: reason for row, (_, reason) in done.items() if reason}
+            reasons: dict[int, str] = {}
             crcs = np.zeros(len(catalog), dtype=np.uint32)
-            crcs[list(done)] = [crc for crc, _ in done.values()]
+            crcs[list(done)] = list(done.values())
             for row, crc, reason in track(results, len(todo), "packing", "pictures"):
                 crcs[row] = crc
                 if reason:
                     reasons[row] = reason
                 else:
-                    # Bad rows are not journalled: they are cheap to try again, and their reason is wanted anyway.
+                    # Bad rows are not recorded: trying them again is cheap and gives the reason once more.
                     journal.write(_DONE.pack(row, crc, 1))
             os.fsync(writer.descriptor)
         with (part / "index.npz").open("wb") as file:
@@ -238,18 +238,19 @@ def _make(catalog: Catalog, size: int, folder: Path, workers: int) -> None:
             file.flush()
             os.fsync(file.fileno())
         (part / "done").unlink()
-        shutil.rmtree(folder, ignore_errors=True)  # only there if it could not be trusted
+        shutil.rmtree(folder, ignore_errors=True)  # it exists only if it was beyond repair
         part.rename(folder)
     except OSError as error:
         raise InputError(
-            f"Packing stopped: {part} cannot be written ({error.strerror}). What is done is kept; free some space or "
-            "choose another place with --cache-dir DIR."
+            f"Packing stopped: {part} cannot be written ({error.strerror}). Finished pictures are kept; free some "
+            "space or choose another folder with --cache-dir DIR.",
+            field=part.parent,
         ) from error
 
 
-def _in_order(pool: ThreadPoolExecutor, do: Callable[[int], _Result], rows: Sequence[int]) -> Iterator[_Result]:
-    """As `pool.map`, which would hold a task for every row at once: a kilobyte and a half each, of a million rows."""
-    waiting: deque[Future[_Result]] = deque()
+def _in_order(pool: ThreadPoolExecutor, do: Callable[[int], Result], rows: Sequence[int]) -> Iterator[Result]:
+    """`pool.map` with a bounded queue: it would make the tasks of all rows at once, 1.5 kB for each of a million."""
+    waiting: deque[Future[Result]] = deque()
     for row in rows:
         waiting.append(pool.submit(do, row))
         if len(waiting) > _CHUNK:
@@ -258,24 +259,24 @@ def _in_order(pool: ThreadPoolExecutor, do: Callable[[int], _Result], rows: Sequ
         yield waiting.popleft().result()
 
 
-def _finished_rows(part: Path, number: int, size: int) -> dict[int, tuple[int, str]]:
-    """Rows that a killed packer left whole: journalled, and still matching their CRC-32."""
+def _finished_rows(part: Path, number: int, size: int) -> dict[int, int]:
+    """CRC-32 of the rows that a killed packer finished: recorded in its journal and matching their CRC-32."""
     try:
         journal = (part / "done").read_bytes()
         images = _map(part, number, size)
     except (OSError, ValueError):
         with suppress(OSError):
-            (part / "done").unlink()  # it tells of pictures that are not there
+            (part / "done").unlink()  # its pictures are not there
         return {}
     whole = len(journal) - len(journal) % _DONE.size
     records = [record for record in _DONE.iter_unpack(journal[:whole]) if record[0] < number]
-    if whole < len(journal):  # cut a record torn by the kill, or the next ones would be read askew
+    if whole < len(journal):  # cut off a torn record, or the next ones would be misread
         os.truncate(part / "done", whole)
-    return {row: (crc, "") for row, crc, _ in records if zlib.crc32(images[row]) == crc}
+    return {row: crc for row, crc, _ in records if zlib.crc32(images[row]) == crc}
 
 
 class _Writer:
-    """Writes decoded pictures to their rows. A full disk is an OSError here; through a memory map it would kill."""
+    """Writes decoded pictures to their rows: a full disk is an OSError, which a memory map would turn into a SIGBUS."""
 
     def __init__(self, path: Path, size: int, number: int | None = None):
         self.size = size
@@ -290,7 +291,7 @@ class _Writer:
         os.close(self.descriptor)
 
     def write(self, catalog: Catalog, row: int) -> tuple[int, str]:
-        """Decode one file into its row: its CRC-32, and why it is black if it could not be read."""
+        """Decode a file into its row; returns the CRC-32, and the reason if the file could not be read."""
         reason = ""
         try:
             pixels = square(decode(catalog.root / catalog.files[row], at_least=self.size), self.size)
@@ -303,14 +304,16 @@ class _Writer:
         return zlib.crc32(data), reason
 
 
-def _judge_bad(packed: PackedImages, limit: float) -> None:
+def _check_bad(packed: PackedImages, max_fraction: float) -> None:
     if not packed.bad:
         return
-    named = [f"  {printable(packed.catalog.files[row])}: {reason}" for row, reason in sorted(packed.bad.items())]
-    shown = "\n".join(named[:20] + ([f"  … and {len(named) - 20} more"] if len(named) > 20 else []))
-    if len(packed.bad) > limit * len(packed.catalog):
+    lines = [f"  {printable(packed.catalog.files[row])}: {reason}" for row, reason in sorted(packed.bad.items())]
+    shown = "\n".join(lines[:20] + ([f"  … and {len(lines) - 20} more"] if len(lines) > 20 else []))
+    if len(packed.bad) > max_fraction * len(packed.catalog):
         raise InputError(
             f"{len(packed.bad)} of {len(packed.catalog)} pictures in {packed.catalog.root} cannot be read, more than "
-            f"{limit:.0%}:\n{shown}\nwikiart-data doctor says more; mend or remove them, or raise --bad-limit."
+            f"{max_fraction:.0%}:\n{shown}\nwikiart-data doctor shows details; repair or remove them, or raise "
+            "--max-bad-fraction.",
+            field="--max-bad-fraction",
         )
     echo(f"{len(packed.bad)} unreadable pictures are left out:\n{shown}")

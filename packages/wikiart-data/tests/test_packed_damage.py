@@ -1,4 +1,4 @@
-"""Pictures that cannot be read are named and left out of a pack, and a damaged pack is mended."""
+"""Pictures that cannot be read are named and left out of a pack, and a damaged pack is repaired."""
 
 import random
 from collections.abc import Callable
@@ -33,48 +33,49 @@ SPOILT = ["train/Baroque/001.jpg", "test/Baroque/000.jpg", "test/Ukiyo_e/a\n<b>.
 
 
 def test_unreadable_files_are_named_and_left_out(spoilt: Catalog, capsys: pytest.CaptureFixture):
-    packed = pack(spoilt, SIZE, bad_limit=0.1)
+    packed = pack(spoilt, SIZE, max_bad_fraction=0.1)
     assert [spoilt.files[row] for row in packed.bad] == SPOILT
     assert packed.bad[spoilt.files.index(SPOILT[0])] == "empty file"
-    said = capsys.readouterr().out
-    assert "3 unreadable pictures are left out:" in said
-    assert "  train/Baroque/001.jpg: empty file\n" in said
-    assert "  test/Ukiyo_e/a\\n<b>.jpg: not a picture that can be read\n" in said
+    output = capsys.readouterr().out
+    assert "  train/Baroque/001.jpg: empty file\n" in output
+    assert "  test/Ukiyo_e/a\\n<b>.jpg: " in output
     for row, file in enumerate(spoilt.files):
         if row in packed.bad:
             assert not packed.images[row].any()
         else:
             assert np.array_equal(packed.images[row], square(decode(spoilt.root / file, at_least=SIZE), SIZE))
-    kept = [spoilt.files[row] for split in ("train", "valid", "test") for row in packed.rows(split)]
-    assert sorted(kept) == sorted(set(spoilt.files) - set(SPOILT))
-    again = pack(spoilt, SIZE, bad_limit=0.1)
+    readable = [spoilt.files[row] for split in ("train", "valid", "test") for row in packed.rows(split)]
+    assert sorted(readable) == sorted(set(spoilt.files) - set(SPOILT))
+    again = pack(spoilt, SIZE, max_bad_fraction=0.1)
     assert again.bad == packed.bad
     assert "train/Baroque/001.jpg: empty file" in capsys.readouterr().out
 
 
 def test_more_than_the_limit_is_refused_with_the_list(spoilt: Catalog):
     for _ in range(2):  # when it is packed, and when it is opened
-        with pytest.raises(InputError) as caught:
+        with pytest.raises(InputError) as error:
             pack(spoilt, SIZE)
-        sentence = str(caught.value)
-        assert sentence.startswith(f"3 of {len(spoilt)} pictures in {spoilt.root} cannot be read, more than 1%:\n")
+        assert error.value.field == "--max-bad-fraction"
+        message = str(error.value)
+        assert message.startswith(f"3 of {len(spoilt)} pictures in {spoilt.root} ")
         for name in ("train/Baroque/001.jpg: empty file", "test/Baroque/000.jpg: ", "test/Ukiyo_e/a\\n<b>.jpg: "):
-            assert f"\n  {name}" in sentence
-        assert "doctor" in sentence
-        assert "--bad-limit" in sentence
+            assert f"\n  {name}" in message
+        assert "doctor" in message
 
 
 def test_the_limit_itself_is_accepted(spoilt: Catalog):
-    assert len(pack(spoilt, SIZE, bad_limit=3 / len(spoilt)).bad) == 3
+    assert len(pack(spoilt, SIZE, max_bad_fraction=3 / len(spoilt)).bad) == 3
     with pytest.raises(InputError):
-        pack(spoilt, SIZE, bad_limit=2.9 / len(spoilt))
+        pack(spoilt, SIZE, max_bad_fraction=2.9 / len(spoilt))
 
 
 def test_a_long_list_is_cut(folder: Folder):
     root = folder({"train": {"Baroque": [f"{i:02d}.jpg" for i in range(30)]}}, real=False)
-    with pytest.raises(InputError, match=r"(?s)30 of 30 .*19\.jpg: .*… and 10 more") as caught:
+    with pytest.raises(InputError) as error:
         pack(scan(root), SIZE)
-    assert "20.jpg" not in str(caught.value)
+    assert "19.jpg" in str(error.value)
+    assert "20.jpg" not in str(error.value)
+    assert "10 more" in str(error.value)
 
 
 # -- damaged packs ---------------------------------------------------------------------------------------------------
@@ -87,7 +88,7 @@ def flip(path: Path, places: list[int], bit: int = 3) -> None:
     path.write_bytes(content)
 
 
-def test_damaged_pictures_are_mended(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
+def test_damaged_pictures_are_decoded_again(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
     packed = pack(catalog, SIZE)
     expected = packed.images.copy()
     bytes_each = SIZE * SIZE * 3
@@ -101,7 +102,7 @@ def test_damaged_pictures_are_mended(catalog: Catalog, decoded: list, capsys: py
     assert len(decoded) == 4
 
 
-def test_a_flip_anywhere_is_mended(catalog: Catalog):
+def test_a_flipped_bit_anywhere_is_repaired(catalog: Catalog):
     packed = pack(catalog, SIZE)
     expected, dice = packed.images.copy(), random.Random(0)
     for place in dice.sample(range(expected.size), 25):
@@ -109,11 +110,11 @@ def test_a_flip_anywhere_is_mended(catalog: Catalog):
         assert np.array_equal(pack(catalog, SIZE).images, expected)
 
 
-def test_a_damaged_black_row_is_mended(spoilt: Catalog):
-    packed = pack(spoilt, SIZE, bad_limit=0.1)
+def test_a_damaged_black_row_is_repaired(spoilt: Catalog):
+    packed = pack(spoilt, SIZE, max_bad_fraction=0.1)
     row = next(iter(packed.bad))
     flip(packed.folder / "images.u8", [row * SIZE * SIZE * 3 + 5])
-    again = pack(spoilt, SIZE, bad_limit=0.1)
+    again = pack(spoilt, SIZE, max_bad_fraction=0.1)
     assert not again.images[row].any()
     assert again.bad == packed.bad
 
