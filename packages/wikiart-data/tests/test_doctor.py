@@ -1,5 +1,6 @@
 import io
 import json
+import subprocess
 import time
 import zlib
 
@@ -10,6 +11,7 @@ from PIL import Image
 from wikiart_data.console import echo_to_stderr
 from wikiart_data.doctor.doctor import DoctorOptions, doctor
 from wikiart_data.doctor.duplicates import artwork_key, perceptual_hash, similar_pairs
+from wikiart_data.doctor.duplicates import groups as groups_of_rows
 from wikiart_data.doctor.findings import KNOWN_BAD
 
 EXIF_ORIENTATION = 0x0112
@@ -107,7 +109,7 @@ def test_few_unreadable_files_are_survived(data, capsys):
     (data / "train" / "Cubism" / "empty.jpg").touch()
     status, found, _ = run(data, capsys, no_near=True)
     assert (status, found["unreadable"]["level"]) == (1, "warn")
-    assert found["unreadable"]["what"].startswith("1 file cannot be read: 0.5%")
+    assert [e["files"] for e in found["unreadable"]["examples"]] == [["train/Cubism/empty.jpg"]]
 
 
 def test_odd_kinds_are_notes(data, capsys):
@@ -124,6 +126,10 @@ def test_odd_kinds_are_notes(data, capsys):
     save(painting(26), folder / "webp.jpg", format="WEBP")
     save(painting(27), folder / "two.mpo", format="MPO", save_all=True, append_images=[painting(28)])
     save(painting(29), folder / "plain.png")
+    dark = np.asarray(painting(30).convert("L")).astype(np.uint16) * 16
+    save(Image.fromarray(dark), folder / "dark.png")
+    save(painting(31), folder / "broken.jpg", icc_profile=b"no profile at all, " * 10)
+    save(painting(32), folder / "no-ending", format="JPEG")
     status, found, _ = run(data, capsys)
     why = {example["files"][0].rpartition("/")[2]: example["why"] for example in found["odd"]["examples"]}
     assert status == 0
@@ -136,6 +142,9 @@ def test_odd_kinds_are_notes(data, capsys):
         "turned.jpg": "EXIF-rotated",
         "webp.jpg": "WEBP named .jpg",
         "two.mpo": "MPO, several frames",
+        "dark.png": "12 bits in 16",
+        "broken.jpg": "broken colour profile",
+        "no-ending": "JPEG without an ending",
     }
 
 
@@ -206,8 +215,86 @@ def test_folders_and_stray_files(data, capsys):
     assert groups(found["other_files"]) == [["train/Cubism/notes.txt"]]
 
 
+def test_a_collection_unpacked_twice_with_a_broken_name(data, capsys):
+    # Kaggle's "Best Artworks of All Time": UTF-8 in decomposed form, read once and twice as another code page.
+    once, twice = "Albrecht_Du╠Иrer", "Albrecht_DuтХа├кrer"
+    for seed in range(3):
+        for name in (once, twice):
+            save(painting(200 + seed), data / "train" / name / f"{seed}.png")
+    status, found, report = run(data, capsys)
+    assert status == 1
+    (example,) = found["same_folder"]["examples"]
+    assert set(example["files"]) == {f"train/{once}", f"train/{twice}"}
+    assert example["why"].startswith("3 pictures in both")
+    assert example["why"].count("is mis-encoded: Albrecht_Dürer") == 2
+    assert {e["files"][0]: e["why"] for e in found["broken_name"]["examples"]} == dict.fromkeys(
+        (f"train/{once}", f"train/{twice}"), "was Albrecht_Dürer"
+    )
+    mend(report)
+    assert sorted(path.name for path in (data / "train").iterdir()) == ["Albrecht_Dürer", "Baroque", "Cubism"]
+    assert "same_folder" not in run(data, capsys)[1]
+
+
+def test_of_two_equal_folders_the_sound_name_is_kept(data, capsys):
+    for seed in range(3):
+        for name in ("Albrecht_DuтХа├кrer", "Albrecht_Dürer"):
+            save(painting(200 + seed), data / "train" / name / f"{seed}.png")
+    mend(run(data, capsys)[2])
+    assert sorted(path.name for path in (data / "train").iterdir()) == ["Albrecht_Dürer", "Baroque", "Cubism"]
+
+
+def mend(report):
+    """Run the commands that --fix prints."""
+    for command in report["commands"]:
+        if not command.startswith(("#", "pip")):
+            subprocess.run(["bash", "-euc", command], check=True)
+
+
+def test_fix_prints_commands_that_mend(data, capsys):
+    (data / "train/Cubism/empty one.jpg").touch()
+    (data / "train/Cubism/it's\n.jpg").touch()
+    save(painting(80), data / "train/Impresionism/a.jpg")
+    save(painting(81), data / "train/cubism/other.jpg")
+    save(painting(82), data / "train/Cubism/deeper/x.jpg")
+    original = save(painting(83), data / "train/Baroque/copy.png")
+    (data / "test/Baroque/copy.png").write_bytes(original.read_bytes())
+    before = sorted(data.rglob("*"))
+    status, found, report = run(data, capsys, fix=True)
+    assert status == 2
+    assert sorted(data.rglob("*")) == before, "doctor moves nothing"
+    mend(report)
+    status, found, report = run(data, capsys, strict=True)
+    assert status == 0
+    assert not {"unreadable", "spelling", "two_spellings", "nested", "two_splits"} & found.keys()
+    assert (data / "test/Baroque/copy.png").exists(), "of two copies the one in test is kept"
+    assert report["pictures"] == 12
+    assert doctor(DoctorOptions(data=str(data), fix=True)) == 0
+    assert "nothing that a command mends" in capsys.readouterr().out
+
+
+def test_formats_that_are_not_read_are_named(data, capsys, monkeypatch):
+    monkeypatch.setattr("wikiart_data.images.formats.has_plugin", lambda kind: False)
+    for name in ("a.heic", "b.jxl", "c.svg"):
+        (data / "train/Cubism" / name).write_bytes(b"x")
+    status, found, report = run(data, capsys)
+    assert status == 1
+    assert found["unread"]["level"] == "warn"
+    assert {e["files"][0].rpartition("/")[2]: e["why"] for e in found["unread"]["examples"]} == {
+        "a.heic": "HEIC", "b.jxl": "JPEG XL", "c.svg": "SVG",
+    }  # fmt: skip
+    assert report["commands"][0] == "pip install 'wikiart-data[formats]'"
+    assert any("wikiart-data[formats]" in note for note in report["notes"])
+
+
+def test_groups_join_pairs_kind_after_kind():
+    assert list(groups_of_rows(6, [[(0, 3)], [(3, 5), (1, 2)], []])) == [
+        [[0, 3]], [[0, 3, 5], [1, 2]], [[0, 3, 5], [1, 2]],
+    ]  # fmt: skip
+    assert list(groups_of_rows(0, [[]])) == [[]]
+
+
 @pytest.mark.parametrize("level", ["above", "one split", "nowhere"])
-def test_a_refused_layout_comes_first_and_the_rest_is_still_told(data, capsys, level):
+def test_a_refused_layout_comes_first_and_the_rest_is_still_inspected(data, capsys, level):
     (data / "train" / "Cubism" / "empty.jpg").touch()
     where = {"above": data.parent, "one split": data / "train", "nowhere": data / "missing"}[level]
     status, _, report = run(where, capsys)
@@ -222,7 +309,7 @@ def test_an_unknown_style_in_test(data, capsys):
     save(painting(90), data / "test" / "Rococo" / "a.jpg")
     status, found, report = run(data, capsys)
     assert status == 2
-    assert "Rococo is a style that train does not have" in found["layout"]["what"]
+    assert "test/Rococo" in found["layout"]["what"]
     assert report["counts"]["test"]["Rococo"] == 1
 
 

@@ -77,7 +77,7 @@ class PackOptions(LabelOptions):
     """Side of the squares, in pixels (wikiart-classify at its default size uses 147)."""
     cache_dir: MaybeFolder = None
     """Cache folder, where packs are kept (default: $WIKIART_CACHE, else the user's cache)."""
-    bad_limit: float = 0.01
+    max_bad_fraction: float = 0.01
     """Largest fraction of unreadable files to accept."""
 
 

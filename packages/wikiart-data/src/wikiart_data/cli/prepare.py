@@ -20,7 +20,7 @@ def pack_now(options: PackOptions) -> None:
     root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
     catalog = scan(root, cache_dir=options.cache_dir)
     start = time.monotonic()
-    packed = pack(catalog, options.size, cache_dir=options.cache_dir, max_bad_fraction=options.bad_limit)
+    packed = pack(catalog, options.size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
     seconds = time.monotonic() - start
     echo(f"{len(catalog):,} pictures, {packed.images.nbytes / 1e6:,.0f} MB, {seconds:.1f} s: {packed.folder}")
 

@@ -1,11 +1,11 @@
-"""Pictures that are one picture: by bytes, by pixels, by look, by name.
+"""The same picture several times: by bytes, by pixels, by look, by name.
 
 What survives resizing, another JPEG quality, a change of brightness or a loss of colour is a *perceptual hash*: here
 256 bits, the signs of the lowest 16 × 16 cosine coefficients of the grey picture about their median (pHash; Zauner
-2010, with 16 × 16 coefficients for 8 × 8). Two pictures look alike if few bits differ and their grey thumbnails
+2010, with 16 × 16 coefficients instead of 8 × 8). Two pictures look alike if few bits differ and their grey thumbnails
 correlate. On 6,000 real paintings unrelated pairs differ by 54 bits or more; a copy at half the size or at JPEG quality
-40 by at most 22 in 99 of 100, one that lost 2 % on each side by 44 in 95 of 100; of colour fields, which have little to
-hash, 94 in 100 such copies are found. Mirrored or strongly cropped copies are not.
+40 by at most 22 in 99 of 100, one that lost 2 % on each side by at most 44 in 95 of 100; colour fields have little to
+hash, and 94 in 100 of their copies are found. Mirrored or strongly cropped copies are not.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ _BLOCK = 4096
 
 
 def perceptual_hash(picture: Image.Image) -> tuple[np.ndarray, np.ndarray] | None:
-    """Hash and thumbnail of a picture, or None if it is too flat to be told by them.
+    """Hash and thumbnail of a picture, or None if it is too flat to be recognised by them.
 
     Returns:
         Packed bits (32,) uint8, and a grey thumbnail (256,) uint8.
@@ -70,8 +70,9 @@ def similar_pairs(hashes: np.ndarray, thumbnails: np.ndarray) -> Iterator[tuple[
 
 def _correlating(pairs: np.ndarray, thumbnails: np.ndarray) -> Iterator[tuple[int, int]]:
     for part in np.array_split(pairs, max(1, len(pairs) // 100_000)):
-        one, other = (_normalised(thumbnails[part[:, side]]) for side in (0, 1))
-        yield from map(tuple, part[(one * other).sum(axis=1) >= LEAST_CORRELATION].tolist())
+        first, second = (_normalised(thumbnails[part[:, side]]) for side in (0, 1))
+        similar = part[(first * second).sum(axis=1) >= LEAST_CORRELATION]
+        yield from ((int(a), int(b)) for a, b in similar)
 
 
 def _normalised(thumbnails: np.ndarray) -> np.ndarray:
@@ -81,7 +82,7 @@ def _normalised(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def same_key(keys: Iterable[object]) -> Iterator[tuple[int, int]]:
-    """Pairs (first row with this key, this row); rows whose key is None or empty belong to nobody."""
+    """Pairs (first row with this key, this row); a row whose key is None or empty is in no pair."""
     first: dict[object, int] = {}
     for row, key in enumerate(keys):
         if key and first.setdefault(key, row) != row:
@@ -89,27 +90,32 @@ def same_key(keys: Iterable[object]) -> Iterator[tuple[int, int]]:
 
 
 def artwork_key(file: str) -> str | None:
-    """Artist and title as the file's name tells them; None if it tells none (`IMG_001.jpg`, `<artist>_untitled`)."""
+    """Artist and title by the file's name; None if it names none (`IMG_001.jpg`, `<artist>_untitled.jpg`)."""
     artist, artwork = artist_of(file), artwork_of(file)
     title = artwork.removeprefix(f"{artist.lower()}_")
-    says_something = any(c.isalpha() for c in title) and title not in ("untitled", "unknown", "unknown-title")
-    return artwork if artist and says_something else None
+    has_title = any(c.isalpha() for c in title) and title not in ("untitled", "unknown", "unknown-title")
+    return artwork if artist and has_title else None
 
 
 def groups(count: int, evidence: Sequence[Iterable[tuple[int, int]]]) -> Iterator[list[list[int]]]:
-    """Rows joined by the evidence so far: after the first kind of pairs, after the first two, and so on."""
-    parent = list(range(count))
+    """Rows joined by the evidence so far: after the first kind of pairs, after the first two, and so on.
 
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = parent[parent[row]]
-            row = parent[row]
-        return row
+    Args:
+        count: number of rows.
+        evidence: pairs of rows, strongest kind first.
 
-    for pairs in evidence:
-        for one, other in pairs:
-            parent[root(max(one, other))] = root(min(one, other))
+    Yields:
+        The groups of more than one row, each sorted, in the order of their first row.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = np.zeros((0, 2), dtype=np.int64)
+    for more in evidence:
+        pairs = np.concatenate([pairs, np.array(list(more), dtype=np.int64).reshape(-1, 2)])
+        graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+        _, component_of = connected_components(graph, directed=False)
         members: dict[int, list[int]] = {}
-        for row in range(count):
-            members.setdefault(root(row), []).append(row)
+        for row, component in enumerate(component_of.tolist()):
+            members.setdefault(component, []).append(row)
         yield [rows for rows in members.values() if len(rows) > 1]
