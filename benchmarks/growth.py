@@ -1,12 +1,11 @@
-"""How do time and memory grow from 10,000 to 1,000,000 files?
+"""How time and memory grow from 10,000 to 1,000,000 files.
 
     uv run python benchmarks/growth.py [--files 10000 30000 100000 300000 1000000] [--to docs/growth.png]
 
-The files hold one byte and are hard-linked to the number asked for: names, folders, listing and manifest are as with
-paintings. The pack is planned, journalled, written to its index and checked by `pack` itself, but in the place of
-decoding stands a picture that is black: its memory map is sparse and takes no room on the disk. Training batches are
-drawn from a sparse memory map of 128 pixels. Every step runs in a process of its own; its time and memory are those
-beyond its imports. Prints Markdown tables and draws the figure.
+The files hold one byte and are hard links; names, folders, listing and manifest are as with paintings. `pack` itself
+plans, journals, indexes and checks the pack, but decoding is replaced by a black picture: the memory map is sparse and
+takes no room on the disk. Training batches are drawn from a sparse memory map of 128 pixels. Every step runs in a
+process of its own; its time and memory are those beyond its imports. Prints Markdown tables and draws the figure.
 """
 
 import argparse
@@ -39,17 +38,17 @@ if TYPE_CHECKING:
 STATUS = Path("/proc/self/status")
 FILES = (10_000, 30_000, 100_000, 300_000, 1_000_000)
 LINKS = 50_000
-"""Names that one file is given: a file has at most 65,000 on ext4."""
+"""Hard links per file: ext4 allows 65,000."""
 SMALL, LARGE = 8, 128
-"""Side of the pictures of the pack that is made and checked, and of those that batches are drawn from, in pixels."""
+"""Side of the pictures of the pack that is made, and of those that batches are drawn from, in pixels."""
 
 
 def make_folder(root: Path, number: int) -> None:
-    """`number` names: nine tenths in train, 27 styles, the largest 150 times the smallest."""
-    dice = np.random.default_rng(0)
-    shares = np.geomspace(1, 1 / 150, len(STYLES))
-    styles = dice.choice(len(STYLES), number, p=shares / shares.sum())
-    splits = dice.choice(("train", "valid", "test"), number, p=(0.9, 0.05, 0.05))
+    """Make `number` files: nine tenths in train, 27 styles, the largest 150 times the smallest."""
+    rng = np.random.default_rng(0)
+    weights = np.geomspace(1, 1 / 150, len(STYLES))
+    styles = rng.choice(len(STYLES), number, p=weights / weights.sum())
+    splits = rng.choice(("train", "valid", "test"), number, p=(0.9, 0.05, 0.05))
     styles[: 3 * len(STYLES)] = np.tile(np.arange(len(STYLES)), 3)  # none is empty
     splits[: 3 * len(STYLES)] = np.repeat(("train", "valid", "test"), len(STYLES))
     folders = [(split, style) for split in ("train", "valid", "test") for style in STYLES]
@@ -61,14 +60,14 @@ def make_folder(root: Path, number: int) -> None:
             first.write_bytes(b"x")
         name = f"painter-{row % 997}_a-title-of-some-words-{row}.jpg"
         os.link(first, root / splits[row] / STYLES[styles[row]] / name)
-    settled = time.time() - 3600  # a folder that has just changed is listed anew
+    hour_ago = time.time() - 3600  # the manifest does not trust a folder that has just changed
     for split, style in folders:
-        os.utime(root / split / style, (settled, settled))
+        os.utime(root / split / style, (hour_ago, hour_ago))
     for split in ("train", "valid", "test"):
-        os.utime(root / split, (settled, settled))
+        os.utime(root / split, (hour_ago, hour_ago))
 
 
-# -- the steps: each prepares what it needs, and returns what is to be measured ----------------------------------------
+# -- steps: each prepares what it needs and returns the function to measure --------------------------------------------
 
 
 def scan_step(root: Path, cache: Path) -> Callable[[], object]:
@@ -79,7 +78,7 @@ def scan_step(root: Path, cache: Path) -> Callable[[], object]:
 
 
 def pack_step(root: Path, cache: Path) -> Callable[[], object]:
-    """Make the pack, all but decoding and writing pixels, or open and check it if there is one."""
+    """Make the pack without decoding and writing pixels, or open and check an existing one."""
     from wikiart_data.images import packed
 
     catalog = _scanned(root, cache)
@@ -130,39 +129,39 @@ STEPS = {
     "scan again": ("images.catalog", scan_step),
     "pack": ("images.packed", pack_step),
     "open the pack": ("images.packed", pack_step),
-    "draw an epoch": ("sampler", epoch_step),
-    "first batch": ("batches", batch_step),
+    "draw an epoch": ("images.sampler", epoch_step),
+    "first batch": ("images.batches", batch_step),
 }
-"""Each with the module of wikiart_data that is imported before the measuring begins. In this order: a step finds what
-those before it left in the cache."""
+"""Step → the module of wikiart_data imported before measuring, and the function. The order matters: a step uses what
+earlier ones left in the cache."""
 
 
 def measure(step: str, root: Path, cache: Path) -> dict[str, float]:
-    """Seconds by the clock and of processor time, and by how many MB the step raised the process's peak memory.
+    """Wall-clock seconds, CPU seconds, and the increase of the process's peak memory in MB.
 
-    A step's memory counts from the imports: with the catalog that it works on.
+    Memory counts from after the imports, so the catalog that the step works on is included.
     """
     module, prepare = STEPS[step]
     importlib.import_module(f"wikiart_data.{module}")
-    _forget_peak()
+    _reset_peak()
     before = _peak()
-    do = prepare(root, cache)
+    function = prepare(root, cache)
     began, cpu = time.perf_counter(), time.process_time()
-    do()
+    function()
     cpu, seconds = time.process_time() - cpu, time.perf_counter() - began
     return {"seconds": seconds, "cpu": cpu, "peak": _peak() - before}
 
 
 def _peak() -> float:
-    """The most memory that the process had, in MB."""
-    if STATUS.exists():  # what getrusage says on Linux is never less than the parent's
+    """Peak memory of this process, in MB."""
+    if STATUS.exists():  # on Linux, getrusage's value starts from the parent's
         return next(int(line.split()[1]) for line in STATUS.read_text().splitlines() if "VmHWM" in line) * 1024 / 1e6
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _forget_peak() -> None:
-    """From now on the peak is counted anew, where the system can; else what imports took for a moment counts too."""
+def _reset_peak() -> None:
+    """Reset the peak where the system can; otherwise temporary memory of imports counts as well."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
 
@@ -175,35 +174,35 @@ def measure_alone(step: str, root: Path, cache: Path) -> dict[str, float]:
 
 
 def grow(number: int, work: Path, measure: Callable[[str, Path, Path], dict[str, float]]) -> dict[str, Any]:
-    """All steps at one number of files; folder and cache are made in `work` and removed again."""
+    """Measure all steps at one number of files; folder and cache are made in `work` and removed again."""
     root, cache = work / "data", work / "cache"
     try:
         make_folder(root, number)
         cache.mkdir()
-        found: dict[str, Any] = {step: measure(step, root, cache) for step in STEPS}
+        measured: dict[str, Any] = {step: measure(step, root, cache) for step in STEPS}
         (manifest,) = (cache / "manifests").iterdir()
-        return found | {"manifest": manifest.stat().st_size / 1e6}
+        return measured | {"manifest": manifest.stat().st_size / 1e6}
     finally:
         shutil.rmtree(root, ignore_errors=True)
         shutil.rmtree(cache, ignore_errors=True)
 
 
-# -- what they say -----------------------------------------------------------------------------------------------------
+# -- tables and figure -------------------------------------------------------------------------------------------------
 
 
 def exponent(numbers: list[int], values: list[float]) -> float:
-    """The slope of log(value) over log(number), by least squares: 1 is linear; n log n has about 1.09 here."""
+    """Slope of log(value) over log(number) by least squares: 1 is linear, n log n is about 1.09 here."""
     return float(np.polyfit(np.log(numbers), np.log(values), 1)[0])
 
 
 def tables(grown: dict[int, dict[str, Any]]) -> str:
-    """Processor time, time by the clock and peak memory of each step, with the exponents of their growth."""
+    """CPU time, wall-clock time and peak memory of each step, with the exponents of their growth."""
     numbers = sorted(grown)
-    guide = exponent(numbers, [n * math.log(n) for n in numbers])
-    head = f"| {{}} | {' | '.join(f'{n:,}' for n in numbers)} | exponent | of the last two |"
+    n_log_n = exponent(numbers, [n * math.log(n) for n in numbers])
+    head = f"| {{}} | {' | '.join(f'{n:,}' for n in numbers)} | exponent | of the last step |"
     head += f"\n|---|{'---|' * (len(numbers) + 2)}"
     text = []
-    for title, key in (("processor time, s", "cpu"), ("by the clock, s", "seconds"), ("peak memory, MB", "peak")):
+    for title, key in (("CPU time, s", "cpu"), ("wall-clock time, s", "seconds"), ("peak memory, MB", "peak")):
         text.append(head.format(title))
         rows = {step: [grown[n][step][key] for n in numbers] for step in STEPS}
         if key == "peak":
@@ -212,11 +211,11 @@ def tables(grown: dict[int, dict[str, Any]]) -> str:
             slopes = f"{exponent(numbers, values):.2f} | {exponent(numbers[-2:], values[-2:]):.2f}"
             text.append(f"| {name} | {' | '.join(f'{value:.3g}' for value in values)} | {slopes} |")
         text.append("")
-    return "\n".join([*text, f"n log n itself has the exponent {guide:.2f} over these numbers."])
+    return "\n".join([*text, f"n log n itself has the exponent {n_log_n:.2f} over these numbers."])
 
 
 def growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
-    """Processor time and peak memory over the number of files, both logarithmic, with n log n as a guide."""
+    """CPU time and peak memory over the number of files, both logarithmic, with n log n as a guide."""
     from wikiart_data.results.figures import styled
 
     return styled(_growth_figure)(grown)
@@ -229,39 +228,39 @@ def _growth_figure(grown: dict[int, dict[str, Any]]) -> "Figure":
     markers = "ooss^D."
     figure, axes = canvas(3.4, 1, 2)
     numbers = np.array(sorted(grown))
-    for place, (title, key) in zip(axes[0], (("processor time, s", "cpu"), ("peak memory, MB", "peak")), strict=True):
+    for axis, (title, key) in zip(axes[0], (("CPU time, s", "cpu"), ("peak memory, MB", "peak")), strict=True):
         rows = {step: [grown[n][step][key] for n in numbers] for step in STEPS}
         if key == "peak":
             rows["size of the manifest"] = [grown[n]["manifest"] for n in numbers]
         for guide in (min(r[-1] for r in rows.values()), max(r[-1] for r in rows.values())):
-            place.plot(numbers, guide * 2 * numbers * np.log(numbers) / (numbers[-1] * np.log(numbers[-1])),
+            axis.plot(numbers, guide * 2 * numbers * np.log(numbers) / (numbers[-1] * np.log(numbers[-1])),
                        color=PALE, linestyle="--", linewidth=1, zorder=0)  # fmt: skip
         for (name, values), colour, marker in zip(rows.items(), colours, markers, strict=False):
-            place.plot(numbers, values, color=colour, marker=marker, markersize=4, linewidth=1.2, label=name)
-        place.set(xscale="log", yscale="log", xlabel="files", title=title)
-        place.legend()
+            axis.plot(numbers, values, color=colour, marker=marker, markersize=4, linewidth=1.2, label=name)
+        axis.set(xscale="log", yscale="log", xlabel="files", title=title)
+        axis.legend()
     return figure
 
 
 def main(arguments: list[str]) -> int:
-    """Grow, print the tables, draw the figure."""
+    """Measure, print the tables and draw the figure."""
     if arguments[:1] == ["--measure"]:
         print(json.dumps(measure(arguments[1], Path(arguments[2]), Path(arguments[3]))))
         return 0
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--files", type=int, nargs="+", default=list(FILES))
-    parser.add_argument("--to", type=Path, default=Path("growth.png"), help="the figure")
+    parser.add_argument("--files", type=int, nargs="+", default=list(FILES), help="numbers of files")
+    parser.add_argument("--to", type=Path, default=Path("growth.png"), help="where the figure is written")
     parser.add_argument("--work", type=Path, help="where files and cache are made (default: a temporary folder)")
-    parser.add_argument("--kept", type=Path, help="JSON of what is measured; numbers that it holds are not run again")
+    parser.add_argument("--cache", type=Path, help="JSON file of earlier measurements, which are not repeated")
     options = parser.parse_args(arguments)
-    kept = json.loads(options.kept.read_text()) if options.kept and options.kept.exists() else {}
-    grown = {int(number): found for number, found in kept.items()}
+    earlier = json.loads(options.cache.read_text()) if options.cache and options.cache.exists() else {}
+    grown = {int(number): measured for number, measured in earlier.items()}
     with tempfile.TemporaryDirectory(dir=options.work) as work:
         for number in options.files:
             if number not in grown:
                 grown[number] = grow(number, Path(work), measure_alone)
-                if options.kept:
-                    options.kept.write_text(json.dumps(grown, indent=1))
+                if options.cache:
+                    options.cache.write_text(json.dumps(grown, indent=1))
     print(tables(grown))
     growth_figure(grown).savefig(options.to)
     return 0

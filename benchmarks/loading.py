@@ -1,13 +1,13 @@
-"""Pictures a second into ready training batches: ours, torchvision's ImageFolder, and the course's in-class way.
+"""Images per second in training batches: ours, torchvision's ImageFolder, and the course's in-class loader.
 
     uv run python benchmarks/loading.py [--pictures 15000] [--size 128] [--in-class 500]
 
-Each way runs in a process of its own, so that its peak memory is its own, and all take turns over several rounds. The
-crops (a fifth of the area or more), mirroring, brightness and contrast are the same everywhere. Then our batches and
-one fixed batch train the default network in turn: does training wait for its pictures?
+Each loader runs in a process of its own, so that its peak memory is its own, and all take turns over several rounds.
+Crops (a fifth of the area or more), flips, brightness and contrast are the same everywhere. Then our batches and one
+fixed batch train the default network in turn: does training wait for its images?
 
-The in-class way decodes everything into float tensors first. All of it would not fit into memory, so it gets
-`--in-class` pictures, and what all of them need is reckoned from those.
+The in-class loader decodes everything into float tensors first. All images would not fit into memory, so it gets
+`--in-class` of them, and what all need is extrapolated.
 """
 
 import argparse
@@ -34,26 +34,26 @@ from wikiart_data.console import console
 from wikiart_data.images.augment import Augment, mixup_cutmix
 from wikiart_data.styles import STYLES
 
-# What only one way needs is imported where it is used: no way pays for another's memory.
+# What only one loader needs is imported where it is used, so that no loader pays for another's memory.
 if TYPE_CHECKING:
     from wikiart_data.images.batches import Batches
 
 AUGMENT = Augment(crop=(0.2, 1.0))
-"""As `wikiart-classify` trains."""
+"""As in `wikiart-classify`."""
 BATCH, STEPS = 128, 8
 SIDE = 416
-"""Of the JPEG files, as in the course's set."""
+"""Side of the JPEG files in pixels, as in the course's data set."""
 
 Batch = tuple[Tensor, Tensor]
 
 
 def side_packed(size: int) -> int:
-    """Side of the packed pictures that `size` is cropped from, as `wikiart-classify` has it."""
+    """Side of the packed images from which `size` is cropped, as in `wikiart-classify`."""
     return math.ceil(size * 8 / 7)
 
 
 def our_batches(root: Path, size: int) -> "Batches":
-    """Of the pack in `root`/../cache, made there if it is not."""
+    """Batches of the pack in `root`/../cache, which is made if it is missing."""
     from wikiart_data.images.batches import Batches
     from wikiart_data.images.catalog import scan
     from wikiart_data.images.packed import pack
@@ -67,28 +67,28 @@ def our_batches(root: Path, size: int) -> "Batches":
 
 
 def ours(root: Path, size: int, _: int) -> Iterator[Batch]:
-    """`Batches` over the pack, in one process."""
+    """`Batches` of the pack, in one process."""
     batches = our_batches(root, size)
     for epoch in itertools.count():
         yield from batches.epoch(epoch, size)
 
 
 def same_augmentation(size: int, first: list) -> Callable:
-    """What `AUGMENT` asks for, by torchvision; `first` goes before it."""
+    """The augmentation of `AUGMENT` with torchvision, after the transforms in `first`."""
     from torchvision.transforms import v2
 
     crop = v2.RandomResizedCrop(size, scale=AUGMENT.crop, ratio=(1 / AUGMENT.ratio, AUGMENT.ratio))
-    light = v2.ColorJitter(brightness=AUGMENT.brightness, contrast=AUGMENT.contrast)
-    return v2.Compose([*first, crop, v2.RandomHorizontalFlip(AUGMENT.flip), light])
+    jitter = v2.ColorJitter(brightness=AUGMENT.brightness, contrast=AUGMENT.contrast)
+    return v2.Compose([*first, crop, v2.RandomHorizontalFlip(AUGMENT.flip), jitter])
 
 
 def image_folder(root: Path, size: int, workers: int) -> Iterator[Batch]:
-    """Decode and augment every picture anew in every epoch, as torchvision's documentation does it."""
+    """Decode and augment every image in every epoch, as in torchvision's documentation."""
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
 
-    change = v2.Compose([same_augmentation(size, []), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
-    dataset = ImageFolder(root / "train", change)
+    transform = v2.Compose([same_augmentation(size, []), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
+    dataset = ImageFolder(root / "train", transform)
     batch = min(BATCH, len(dataset))
     loader = torch.utils.data.DataLoader(dataset, batch, shuffle=True, drop_last=True, num_workers=workers)
     while True:
@@ -96,20 +96,20 @@ def image_folder(root: Path, size: int, workers: int) -> Iterator[Batch]:
 
 
 def in_class(root: Path, size: int, number: int) -> Iterator[Batch]:
-    """Decode the first `number` pictures into one float tensor, then augment one after another from it."""
+    """Decode the first `number` images into one float tensor, then augment them one by one."""
     files = sorted((root / "train").glob("*/*.jpg"))[:number]
     images = torch.empty(len(files), 3, SIDE, SIDE)
-    for place, file in enumerate(files):
+    for index, file in enumerate(files):
         with Image.open(file) as opened:
-            images[place] = torch.from_numpy(np.array(opened.convert("RGB"))).permute(2, 0, 1) / 255
+            images[index] = torch.from_numpy(np.array(opened.convert("RGB"))).permute(2, 0, 1) / 255
     labels = torch.tensor([STYLES.index(file.parent.name) for file in files])
-    change = same_augmentation(size, [])
+    transform = same_augmentation(size, [])
     while True:
         for rows in torch.randperm(len(files)).split(min(BATCH, len(files))):
-            yield torch.stack([change(images[row]) for row in rows]), labels[rows]
+            yield torch.stack([transform(images[row]) for row in rows]), labels[rows]
 
 
-WAYS: dict[str, tuple[Callable[[Path, int, int], Iterator[Batch]], int]] = {
+LOADERS: dict[str, tuple[Callable[[Path, int, int], Iterator[Batch]], int]] = {
     "ours": (ours, 0),
     "ImageFolder, 0 workers": (image_folder, 0),
     "ImageFolder, 2 workers": (image_folder, 2),
@@ -118,60 +118,60 @@ WAYS: dict[str, tuple[Callable[[Path, int, int], Iterator[Batch]], int]] = {
 
 
 def peak() -> tuple[float, float]:
-    """GB that this process held at most, with what it touched of a memory map, and the largest of its workers."""
+    """Peak memory in GB of this process, including pages of memory maps, and of its largest worker."""
     unit = 1 if sys.platform == "darwin" else 1024
     own, workers = (
         resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     status = Path("/proc/self/status")
-    if status.exists():  # Linux hands a process the ru_maxrss of the one that started it; this is its own
+    if status.exists():  # on Linux, ru_maxrss starts from the parent's value; this does not
         own = 1024 * int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
     return own / 1e9, workers / 1e9
 
 
-def processor() -> float:
-    """Processor seconds of this process and of the workers that it has."""
+def cpu_seconds() -> float:
+    """CPU seconds of this process and its workers."""
     own = psutil.Process()
-    return sum(times.user + times.system for times in (one.cpu_times() for one in (own, *own.children())))
+    return sum(times.user + times.system for times in (process.cpu_times() for process in (own, *own.children())))
 
 
-def measure(way: str, root: Path, size: int, number: int, seconds: float) -> dict[str, float]:
-    """First batch, pictures a second and processor seconds a picture after it, and peak memory, of this process."""
-    make, workers = WAYS[way]
+def measure(loader: str, root: Path, size: int, number: int, seconds: float) -> dict[str, float]:
+    """Seconds to the first batch; after it, images per second and CPU seconds per image; peak memory."""
+    make, workers = LOADERS[loader]
     began = time.perf_counter()
-    batches = make(root, size, number if way == "in-class tensors" else workers)
+    batches = make(root, size, number if loader == "in-class tensors" else workers)
     images, _ = next(batches)
     assert images.shape[1:] == (3, size, size)
     assert images.dtype == torch.float32
-    first, seen, used, began = time.perf_counter() - began, 0, processor(), time.perf_counter()
-    while (spent := time.perf_counter() - began) < seconds:
-        seen += len(next(batches)[0])
-    used = processor() - used
-    del batches  # the workers end here, and are counted
+    first, count, cpu, began = time.perf_counter() - began, 0, cpu_seconds(), time.perf_counter()
+    while (seconds_spent := time.perf_counter() - began) < seconds:
+        count += len(next(batches)[0])
+    cpu = cpu_seconds() - cpu
+    del batches  # ends the workers, so that they are counted
     own, largest = peak()
-    return {"first": first, "rate": seen / spent, "used": used / seen, "peak": own, "worker": largest}
+    return {"first": first, "rate": count / seconds_spent, "cpu": cpu / count, "peak": own, "worker": largest}
 
 
-def rate(steps: Iterable[Batch], network: nn.Module, optimizer: torch.optim.Optimizer, mixing: float) -> float:
-    """Pictures a second over STEPS training steps, of which a share is mixed."""
+def rate(steps: Iterable[Batch], network: nn.Module, optimizer: torch.optim.Optimizer, mix_prob: float) -> float:
+    """Images per second over STEPS training steps, of which a proportion is mixed."""
     from wikiart_data.training.device import use_bf16
 
-    seen, began = 0, time.perf_counter()
+    count, began = 0, time.perf_counter()
     for number, (images, labels) in enumerate(itertools.islice(steps, STEPS)):
         targets: Tensor = labels
-        if mixing:
-            images, targets = mixup_cutmix(images, labels, len(STYLES), number, prob=mixing)
+        if mix_prob:
+            images, targets = mixup_cutmix(images, labels, len(STYLES), number, prob=mix_prob)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=use_bf16(images.device)):
             loss = nn.functional.cross_entropy(network(images), targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        seen += len(images)
-    return seen / (time.perf_counter() - began)
+        count += len(images)
+    return count / (time.perf_counter() - began)
 
 
 def training(root: Path, size: int, rounds: int) -> dict[str, float]:
-    """Train with our batches and on one fixed batch in turn: medians of both rates and of their ratio."""
+    """Train with our batches and with one fixed batch in turn: medians of both rates and of their ratio."""
     from wikiart_classify.network import StyleNet
     from wikiart_classify.recipes import OURS
     from wikiart_data.training.muon import Muon, muon_groups
@@ -181,94 +181,97 @@ def training(root: Path, size: int, rounds: int) -> dict[str, float]:
     network = StyleNet(len(STYLES)).to(memory_format=torch.channels_last)
     optimizer = Muon(muon_groups(network, 0.0, 0.0))
     fixed = [next(batches.epoch(0, size))] * STEPS
-    rate(fixed, network, optimizer, mixing=0.0)  # warm up
-    rate(fixed, network, optimizer, mixing=OURS.mixing)
-    found = []
+    rate(fixed, network, optimizer, mix_prob=0.0)  # warm up
+    rate(fixed, network, optimizer, mix_prob=OURS.mixing)
+    rates = []
     for number in range(rounds):  # in turn, so that a machine that slows down slows both
-        bound = rate(fixed, network, optimizer, mixing=0.0)
-        found.append((rate(batches.epoch(number, size), network, optimizer, mixing=OURS.mixing), bound))
+        bound = rate(fixed, network, optimizer, mix_prob=0.0)
+        rates.append((rate(batches.epoch(number, size), network, optimizer, mix_prob=OURS.mixing), bound))
     return {
-        "ours": statistics.median(ours for ours, _ in found),
-        "fixed": statistics.median(bound for _, bound in found),
-        "ratio": statistics.median(ours / bound for ours, bound in found),
+        "ours": statistics.median(ours for ours, _ in rates),
+        "fixed": statistics.median(bound for _, bound in rates),
+        "ratio": statistics.median(ours / bound for ours, bound in rates),
         "peak": peak()[0],
     }
 
 
-def alone(options: argparse.Namespace, root: Path, way: str) -> dict[str, float]:
-    """What this program prints for one way, in a process of its own."""
-    command = [sys.executable, __file__, "--child", way, "--root", str(root)]
+def run_child(options: argparse.Namespace, root: Path, loader: str) -> dict[str, float]:
+    """Measure one loader in a process of its own."""
+    command = [sys.executable, __file__, "--child", loader, "--root", str(root)]
     for name in ("size", "in_class", "seconds", "rounds"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def table(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> str:
-    """Markdown: medians over the rounds, and the median of the ratios to ours, round by round."""
+def table(measured: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> str:
+    """A Markdown table: medians over the rounds, and the median of the ratios to ours round by round."""
 
-    def middle(way: str, key: str) -> float:
-        return statistics.median(one[key] for one in found[way])
+    def median(loader: str, key: str) -> float:
+        return statistics.median(one_round[key] for one_round in measured[loader])
 
     rows = [
-        f"| {options.size} px from {SIDE} px | pictures/s | ours is faster by "
-        "| processor time a picture | ours takes less by | first batch | peak memory |"
+        f"| {options.size} px from {SIDE} px | images/s | our speed-up "
+        "| CPU time per image | our CPU saving | first batch | peak memory |"
     ]
     rows.append("|---|---|---|---|---|---|---|")
-    for way, measured in found.items():
-        pairs = list(zip(found["ours"], measured, strict=True))
-        faster = f"{statistics.median(ours['rate'] / one['rate'] for ours, one in pairs):.1f} ×"
-        less = f"{statistics.median(one['used'] / ours['used'] for ours, one in pairs):.1f} ×"
-        memory = f"{middle(way, 'peak'):.2f} GB"
-        first = f"{middle(way, 'first'):.1f} s"
-        if way.endswith("2 workers"):
-            memory += f" + 2 × {middle(way, 'worker'):.2f}"
-        if way == "in-class tensors":
-            number, each = min(options.in_class, options.pictures), 4 * 3 * SIDE * SIDE / 1e9
-            first += f"; of all {middle(way, 'first') * options.pictures / number:.0f} s"
-            memory += f" with {number:,}; all {options.pictures:,} are {options.pictures * each:.0f} GB"
-        if way == "ours":
+    for loader, rounds in measured.items():
+        pairs = list(zip(measured["ours"], rounds, strict=True))
+        faster = f"{statistics.median(ours['rate'] / other['rate'] for ours, other in pairs):.1f} ×"
+        less = f"{statistics.median(other['cpu'] / ours['cpu'] for ours, other in pairs):.1f} ×"
+        memory = f"{median(loader, 'peak'):.2f} GB"
+        first = f"{median(loader, 'first'):.1f} s"
+        if loader.endswith("2 workers"):
+            memory += f" + 2 × {median(loader, 'worker'):.2f}"
+        if loader == "in-class tensors":
+            number, size = min(options.in_class, options.pictures), 4 * 3 * SIDE * SIDE / 1e9
+            first += f"; {median(loader, 'first') * options.pictures / number:.0f} s for all"
+            memory += f" with {number:,}; {options.pictures * size:.0f} GB for all {options.pictures:,}"
+        if loader == "ours":
             faster = less = "1"
-        took = f"{1e3 * middle(way, 'used'):.2f} ms"
-        rows.append(f"| {way} | {middle(way, 'rate'):,.0f} | {faster} | {took} | {less} | {first} | {memory} |")
+        cpu = f"{1e3 * median(loader, 'cpu'):.2f} ms"
+        rows.append(f"| {loader} | {median(loader, 'rate'):,.0f} | {faster} | {cpu} | {less} | {first} | {memory} |")
     return "\n".join(rows)
 
 
-def main(arguments: list[str] | None = None, run: Callable = alone) -> None:
-    """Pack, measure every way in turn, then training, and print both."""
+def main(arguments: list[str] | None = None, run: Callable = run_child) -> None:
+    """Pack, measure every loader in turn and then training, and print both."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pictures", type=int, default=15_000)
-    parser.add_argument("--size", type=int, default=128, help="side of the batches' pictures, in pixels")
-    parser.add_argument("--in-class", type=int, default=500, help="pictures for the in-class way, 2 MB each")
-    parser.add_argument("--seconds", type=float, default=8, help="for which each way is measured, a round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--child", choices=[*WAYS, "training"], help=argparse.SUPPRESS)
+    parser.add_argument("--pictures", type=int, default=15_000, help="number of JPEG files")
+    parser.add_argument("--size", type=int, default=128, help="side of the images in a batch, in pixels")
+    parser.add_argument("--in-class", type=int, default=500, help="images for the in-class loader, 2 MB each")
+    parser.add_argument("--seconds", type=float, default=8, help="seconds for which each loader is measured per round")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--child", choices=[*LOADERS, "training"], help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.child:
         console.quiet = True  # what is printed is read by the parent
         if options.child == "training":
-            found = training(options.root, options.size, options.rounds)
+            result = training(options.root, options.size, options.rounds)
         else:
-            found = measure(options.child, options.root, options.size, options.in_class, options.seconds)
-        print(json.dumps(found))
+            result = measure(options.child, options.root, options.size, options.in_class, options.seconds)
+        print(json.dumps(result))
         return
     from paintings import make_folder
 
     with tempfile.TemporaryDirectory(prefix="loading-") as folder:
         root = Path(folder) / "data"
-        each = make_folder(root, options.pictures, SIDE)
+        mean_size = make_folder(root, options.pictures, SIDE)
         began = time.perf_counter()
         our_batches(root, options.size)
-        made = time.perf_counter() - began
-        print(f"{options.pictures:,} JPEGs of {SIDE} px, {each / 1e3:.0f} kB each; scanned and packed in {made:.1f} s")
-        found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+        seconds = time.perf_counter() - began
+        print(
+            f"{options.pictures:,} JPEGs of {SIDE} px, {mean_size / 1e3:.0f} kB each; "
+            f"scanned and packed in {seconds:.1f} s"
+        )
+        measured: dict[str, list[dict[str, float]]] = {loader: [] for loader in LOADERS}
         for _ in range(options.rounds):
-            for way, measured in found.items():
-                measured.append(run(options, root, way))
-        print(table(found, options))
+            for loader, rounds in measured.items():
+                rounds.append(run(options, root, loader))
+        print(table(measured, options))
         trained = run(options, root, "training")
         print(
-            f"training at {options.size} px: {trained['ours']:.0f} pictures/s with our batches, {trained['fixed']:.0f} "
+            f"training at {options.size} px: {trained['ours']:.0f} images/s with our batches, {trained['fixed']:.0f} "
             f"on one fixed tensor: {100 * trained['ratio']:.1f} % (median of {options.rounds}); peak memory "
             f"{trained['peak']:.2f} GB"
         )

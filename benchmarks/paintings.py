@@ -1,4 +1,4 @@
-"""Folders of JPEG paintings for the other programs here: a few distinct ones of the sample set, hard-linked to many."""
+"""A folder of many JPEG paintings for the other benchmarks: some are painted, the rest are hard links to them."""
 
 import os
 from pathlib import Path
@@ -14,12 +14,12 @@ def make_folder(root: Path, pictures: int, side: int = 416, distinct: int = 300)
 
     Args:
         root: a folder that does not exist yet.
-        pictures: how many files.
-        side: in pixels.
-        distinct: how many of them are painted; the others are hard links (of one file at most 65,000 are allowed).
+        pictures: number of files.
+        side: of each picture, in pixels.
+        distinct: number of pictures that are painted; the others are hard links (a file can have 65,000 at most).
 
     Returns:
-        Bytes of a file in the mean.
+        Mean file size in bytes.
     """
     for style in STYLES[:pictures]:
         (root / "train" / style).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The benchmarks of speed run, on a handful of small pictures, and their tables say what was measured."""
+"""The speed benchmarks run on a few small pictures and print what they measured."""
 
 import argparse
 import importlib
@@ -21,14 +21,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture
 def benchmark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
-    """A function that imports one of the programs, as Python does it for a script beside it."""
+    """A function that imports one of the programs as Python does for a script in the same folder."""
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
     return importlib.import_module
 
 
 def cells(printed: str, first: str) -> list[str]:
-    """The cells of a table's row, by its first one."""
+    """The cells of a table's row, found by its first cell."""
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines()]
     return next(row for row in rows if row[0] == first)
 
@@ -47,21 +47,21 @@ def test_loading(benchmark, capsys: pytest.CaptureFixture, monkeypatch: pytest.M
     monkeypatch.setattr(loading, "SIDE", 48)
     monkeypatch.setattr(loading, "STEPS", 1)
     monkeypatch.setattr("wikiart_classify.network.StyleNet", partial(StyleNet, preset="tiny"))
-    monkeypatch.delitem(loading.WAYS, "ImageFolder, 2 workers")
+    monkeypatch.delitem(loading.LOADERS, "ImageFolder, 2 workers")
 
-    def here(options: argparse.Namespace, root: Path, way: str) -> dict[str, float]:
-        loading.main(["--child", way, "--root", str(root), "--size", "32", "--seconds", "0.02", "--rounds", "1"])
+    def here(options: argparse.Namespace, root: Path, loader: str) -> dict[str, float]:
+        loading.main(["--child", loader, "--root", str(root), "--size", "32", "--seconds", "0.02", "--rounds", "1"])
         return json.loads(capsys.readouterr().out.splitlines()[-1])
 
     monkeypatch.setattr(loading.console, "quiet", False)  # a child sets it, and this puts it back
-    said = []
-    monkeypatch.setattr("builtins.print", lambda *line, print=print, **more: (said.append(line[0]), print(*line)))
+    lines = []
+    monkeypatch.setattr("builtins.print", lambda *line, print=print, **more: (lines.append(line[0]), print(*line)))
     assert Augment(crop=CROP) == loading.AUGMENT
     loading.main(["--pictures", "60", "--size", "32", "--rounds", "1", "--in-class", "500"], run=here)
-    printed = "\n".join(said)
+    printed = "\n".join(lines)
     assert cells(printed, "ours")[2] == "1"
-    for way in ("ImageFolder, 0 workers", "in-class tensors"):
-        assert float(cells(printed, way)[2].removesuffix(" ×")) > 0
+    for loader in ("ImageFolder, 0 workers", "in-class tensors"):
+        assert float(cells(printed, loader)[2].removesuffix(" ×")) > 0
     assert re.search(r"training at 32 px: .* on one fixed tensor: [\d.]+ %", printed)
 
 
@@ -71,13 +71,13 @@ def test_packing(benchmark, capsys: pytest.CaptureFixture, monkeypatch: pytest.M
     monkeypatch.setattr(packing.console, "quiet", False)  # the program sets it, and this puts it back
     packing.main(["--pictures", "6", "--large", "4", "--size", "16", "--rounds", "1", "--again", "30"])
     printed = capsys.readouterr().out
-    ways = re.findall(r"^\| 64 px, \d+ kB \| (.+?) \|", printed, re.MULTILINE)
-    assert ways == list(packing.WAYS)
-    assert printed.count("| 96 px") == len(ways)
-    assert "30 files packed at 74 px" in printed
+    methods = re.findall(r"^\| 64 px, \d+ kB \| (.+?) \|", printed, re.MULTILINE)
+    assert methods == list(packing.METHODS)
+    assert printed.count("| 96 px") == len(methods)
+    assert re.search(r"^30 files .* 74 px", printed, re.MULTILINE)
 
 
-def test_plain_pillow_and_ours_see_the_same_picture(benchmark, tmp_path: Path):
+def test_plain_pillow_and_pack_give_the_same_pixels(benchmark, tmp_path: Path):
     packing = benchmark("packing")
     benchmark("paintings").make_folder(tmp_path / "data", 1, side=64)
     file = next((tmp_path / "data").glob("train/*/*.jpg"))
@@ -86,43 +86,43 @@ def test_plain_pillow_and_ours_see_the_same_picture(benchmark, tmp_path: Path):
     assert np.array_equal(packing.pillow(file, 64, draft=True), ours)
 
 
-def a_runner(race: ModuleType, folder: Path, name: str, top1: list[float], used: list[float]):
+def contestant(program: ModuleType, folder: Path, name: str, top1: list[float], cpu: list[float]):
     folder.mkdir(parents=True)
-    lines = [{"epoch": at, "top1": value, "seconds": 7.0 * (at + 1)} for at, value in enumerate(top1)]
+    lines = [{"epoch": epoch, "top1": value, "seconds": 7.0 * (epoch + 1)} for epoch, value in enumerate(top1)]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"torn')
-    folder.with_suffix(".json").write_text(json.dumps({"spent": used[-1] + 3, "used": used, "over": False}))
-    return race.Runner(name, folder)
+    folder.with_suffix(".json").write_text(json.dumps({"cpu": cpu[-1] + 3, "cpu_by_epoch": cpu, "finished": False}))
+    return program.Contestant(name, folder)
 
 
-def test_a_race_is_won_by_ratio_or_by_a_bound(benchmark, tmp_path: Path):
-    race = benchmark("race")
-    ours = a_runner(race, tmp_path / "0", "ours", [0.2, 0.3, 0.36, 0.5], [10.0, 20.0, 30.0, 40.0])
-    theirs = a_runner(race, tmp_path / "1", race.BASELINE, [0.1, 0.34, 0.35], [100.0, 200.0, 300.0])
-    table = race.table([ours, theirs], 0.35)
+def test_time_to_accuracy_gives_a_ratio_or_a_bound(benchmark, tmp_path: Path):
+    program = benchmark("time_to_accuracy")
+    ours = contestant(program, tmp_path / "0", "ours", [0.2, 0.3, 0.36, 0.5], [10.0, 20.0, 30.0, 40.0])
+    theirs = contestant(program, tmp_path / "1", program.BASELINE, [0.1, 0.34, 0.35], [100.0, 200.0, 300.0])
+    table = program.table([ours, theirs], 0.35)
     assert cells(table, "ours") == ["ours", "3", "36.0", "30", "21", "10.0 ×"]
-    assert cells(table, race.BASELINE)[1:] == ["3", "35.0", "300", "21", "1"]
-    late = race.table([ours, theirs], 0.36)
-    assert cells(late, "ours")[-1] == "> 10.1 ×"  # theirs was let run for 3 seconds more
-    assert cells(late, race.BASELINE)[3] == "> 300"
-    assert cells(race.table([ours, theirs], 0.6), "ours")[-1] == "–"
+    assert cells(table, program.BASELINE)[1:] == ["3", "35.0", "300", "21", "1"]
+    late = program.table([ours, theirs], 0.36)
+    assert cells(late, "ours")[-1] == "> 10.1 ×"  # the baseline ran for 3 seconds more
+    assert cells(late, program.BASELINE)[3] == "> 300"
+    assert cells(program.table([ours, theirs], 0.6), "ours")[-1] == "–"
 
 
 def test_startup(benchmark, capsys: pytest.CaptureFixture):
     benchmark("startup").main(["--runs", "1", "--program", "wikiart-cluster"])
     row = cells(capsys.readouterr().out, "wikiart-cluster")
     of_program, of_python = ([float(number) for number in re.findall(r"\d+\.\d+", cell)] for cell in (row[1], row[3]))
-    assert 0 <= of_python[1] < of_program[1] <= of_program[0] + 0.05, "processor and wall, beside an empty Python"
+    assert 0 <= of_python[1] < of_program[1] <= of_program[0] + 0.05
 
 
 def test_clusters(benchmark, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
     clusters = benchmark("clusters")
-    drawn = []
-    monkeypatch.setattr(clusters, "write_figures", lambda folder, figures: drawn.append(set(figures)))
+    names = []
+    monkeypatch.setattr(clusters, "write_figures", lambda folder, figures: names.append(set(figures)))
     for figure in ("map_figure", "small_multiples", "cluster_style_heatmap"):
         monkeypatch.setattr(clusters, figure, lambda *_: None)
     clusters.main(["--number", "320", "--dimensions", "6"])
     printed = capsys.readouterr().out
-    assert drawn == [{"map", "styles", "clusters"}]
+    assert names == [{"map", "styles", "clusters"}]
     assert re.fullmatch(r"[\d.]+ × / [\d.]+ ×", cells(printed, "t-SNE, scikit-learn's")[3])
     assert 10 < int(cells(printed, "t-SNE, ours")[4].split(" ")[0]) <= 100
     assert "AMI" in cells(printed, "HDBSCAN, plain (5, on all numbers)")[4]

@@ -1,8 +1,8 @@
-"""The arithmetic of docs/SCALING.md: what has to be moved and kept, from sizes that the code itself has.
+"""The arithmetic of docs/SCALING.md: bytes to move and to store, from sizes in the code itself.
 
-    uv run python benchmarks/arithmetic.py
+    uv run python benchmarks/scaling.py
 
-Nothing is measured and nothing is trained: networks are made without weights, and parameters counted.
+Nothing is measured or trained: networks are created without weights and their parameters are counted.
 """
 
 import torch
@@ -21,12 +21,12 @@ SIDES = (128, 183, 256)
 
 
 def parameters(network: nn.Module) -> int:
-    """How many numbers are trained."""
+    """Number of trained parameters."""
     return sum(p.numel() for p in network.parameters())
 
 
 def adapter_of_sd15(rank: int) -> int:
-    """Numbers of an adapter on the attention of Stable Diffusion 1.5's UNet: rank · (in + out) a layer."""
+    """Parameters of an adapter on the attention of Stable Diffusion 1.5's UNet: rank · (in + out) per layer."""
     from diffusers import UNet2DConditionModel
 
     unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
@@ -34,38 +34,38 @@ def adapter_of_sd15(rank: int) -> int:
     return rank * sum(layer.in_features + layer.out_features for layer in layers)
 
 
-def trained() -> dict[str, int]:
-    """Numbers whose gradients are exchanged in a step, of each network."""
+def trained_parameters() -> dict[str, int]:
+    """Parameters per network whose gradients are exchanged in a step."""
     with torch.device("meta"):
-        found = {
+        counts = {
             f"classify {preset}": parameters(StyleNet(len(STYLES), preset)) for preset in ("tiny", "small", "base")
         }
-        found["autoencode, spatial"] = parameters(AutoencoderNet())
-        found["autoencode, vector of 128"] = parameters(AutoencoderNet(code=128))
-        painter, watchers = StyleAutoencoder(len(STYLES)), Watchers(len(STYLES), 8)
-        found["stylegen, painter and watchers"] = parameters(painter) + parameters(watchers)
-        found["lora on sd15, rank 16, attention"] = adapter_of_sd15(16)
-    return found
+        counts["autoencode, spatial"] = parameters(AutoencoderNet())
+        counts["autoencode, vector of 128"] = parameters(AutoencoderNet(code=128))
+        generator, auxiliary = StyleAutoencoder(len(STYLES)), Watchers(len(STYLES), 8)
+        counts["stylegen, all its networks"] = parameters(generator) + parameters(auxiliary)
+        counts["lora on sd15, rank 16, attention"] = adapter_of_sd15(16)
+    return counts
 
 
 def main() -> None:
     """Print the tables."""
-    print(f"| network | parameters | gradients a step, MB | {' | '.join(f'ms at {link}' for link in LINKS)} |")
+    print(f"| network | parameters | gradients per step, MB | {' | '.join(f'ms at {link}' for link in LINKS)} |")
     print(f"|---|---|---|{'---|' * len(LINKS)}")
-    for name, number in trained().items():
+    for name, number in trained_parameters().items():
         # A ring of many processes sends and receives nearly twice the gradients through every link.
         times = [1000 * 2 * 8 * 4 * number / speed for speed in LINKS.values()]
         print(f"| {name} | {number:,} | {4 * number / 1e6:.1f} | {' | '.join(f'{ms:.3g}' for ms in times)} |")
 
-    print("\n| side of the pack, px | bytes a picture | 1 M pictures | 100 M pictures | MB/s for 1,000 pictures/s |")
+    print("\n| side of the pack, px | bytes per picture | 1 M pictures | 100 M pictures | MB/s for 1,000 pictures/s |")
     print("|---|---|---|---|---|")
     for side in SIDES:
-        each = 3 * side * side
-        print(f"| {side} | {each:,} | {each / 1e3:.0f} GB | {each / 1e4:.1f} TB | {each / 1e3:.0f} |")
+        size = 3 * side * side
+        print(f"| {side} | {size:,} | {size / 1e3:.0f} GB | {size / 1e4:.1f} TB | {size / 1e3:.0f} |")
 
     print("\n| 100 M codes of 128 numbers | GB |\n|---|---|")
-    for name, each in (("float32", 512), ("float16", 256), ("int8", 128), ("labels, int64", 8)):
-        print(f"| {name} | {each * 1e8 / 1e9:.1f} |")
+    for name, size in (("float32", 512), ("float16", 256), ("int8", 128), ("labels, int64", 8)):
+        print(f"| {name} | {size * 1e8 / 1e9:.1f} |")
     print(f"| all pairwise distances, float32 | {4 * 1e16 / 1e9:,.0f} |")
 
 
