@@ -114,7 +114,7 @@ def test_every_printed_option_exists(page: Path):
     known = {"--extra", "--package", "--all-packages", "--check", "--multi_gpu", "--num_processes", "--num_machines"}
     known |= {"--machine_rank", "--main_process_ip", "--main_process_port", "--help", "-n", "--strict"}
     for program in [ROOT / "tools/reproduce.py", *ROOT.glob("benchmarks/*.py"), ROOT / "faults/__main__.py"]:
-        known |= set(re.findall(r'add_argument\("(--[a-z-]+)"', program.read_text(encoding="utf-8")))
+        known |= set(re.findall(r'add_argument\(\s*"(--[a-z-]+)"', program.read_text(encoding="utf-8")))
     for program in programs_of(page) or PROGRAMS:
         for command in commands_of(program):
             fields = command.options.__dataclass_fields__
