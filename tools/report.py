@@ -1,60 +1,57 @@
 #!/usr/bin/env python3
-"""The tables of REPORT.md, rendered from committed JSON.
+"""The tables of REPORT.md, rendered from the JSON files in report/.
 
-    tools/report.py keep NAME RUN [RUN ...]    keep the results of runs (one a seed) as report/NAME.json, and the
+    tools/report.py keep NAME RUN [RUN ...]    keep the results of runs, one per seed, as report/NAME.json, and the
                                                first run's figures as report/figures/NAME-*.png
-    tools/report.py keep NAME COMPARISON       the same for a comparison's folder, whose result.json has a "kind"
-    tools/report.py                            render every table of REPORT.md anew
-    tools/report.py --check                    fail if a table is not what rendering gives
-    uv run python tools/report.py draw         draw anew every figure that its JSON alone makes
+    tools/report.py keep NAME FOLDER           the same for the folder of a comparison or an evaluation
+    tools/report.py                            render every table of REPORT.md
+    tools/report.py --check                    fail if a table differs from what is rendered
+    tools/report.py draw                       redraw every figure that needs nothing but its JSON
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`. No number in one is written by hand.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`: the tables that the result itself holds. No number in
+one is written by hand.
 """
 
-import itertools
+import importlib
 import json
 import re
 import shutil
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from wikiart_data.results import Number, Table, markdown_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
-_TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-_ROWS = (
-    ("top-1", "top1"),
-    ("always the most frequent style", "majority"),
-    ("top-3", "top3"),
-    ("balanced accuracy", "balanced"),
-    ("macro-F1", "macro_f1"),
-    ("recall, many (≥ 200 training pictures)", "many"),
-    ("recall, medium (50–199)", "medium"),
-    ("recall, few (< 50)", "few"),
-    ("expected calibration error", "ece"),
-)
+_MARKED_TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_LOCAL_OPTIONS = ("data", "runs", "name", "config", "cache_dir", "resume", "overwrite")
+"""Options that say where something is on one machine, and not what was done."""
+_RUN_FACTS = ("seed", "git_commit", "versions", "device", "processes")
 
 
 def keep(name: str, folders: Sequence[Path], target: Path | None = None) -> None:
-    """Write NAME.json from runs' result.json and run.json or one comparison's result.json, and copy figures.
+    """Write NAME.json from the results of runs, or of one comparison or evaluation, and copy the figures.
 
-    No path of this machine is kept. `target` is the folder to write, with None the repository's `report/`.
+    No path of this machine is kept.
+
+    Args:
+        name: of the table.
+        folders: of runs, one per seed, the one to show first; or one other folder of results.
+        target: the folder to write (default: `report/` of this repository).
 
     Raises:
-        SystemExit: a comparison is given with other folders.
+        SystemExit: several folders are given and one is not a run.
     """
-    results = [json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in folders]
-    kept: Any
-    if any("kind" in result for result in results):
-        if len(results) > 1:
-            raise SystemExit("A comparison is kept alone: give one folder.")
-        kept = results[0] | ({"options": _without_places(results[0]["options"])} if "options" in results[0] else {})
-    else:
-        kept = [_run_kept(folder, result) for folder, result in zip(folders, results, strict=True)]
+    is_run = [(folder / "run.json").exists() for folder in folders]
+    if len(folders) > 1 and not all(is_run):
+        raise SystemExit("Several folders are runs of several seeds; a comparison is kept alone.")
+    kept = [_kept_run(folder) for folder in folders] if is_run[0] else _without_paths(_read(folders[0] / "result.json"))
     target = target or ROOT / "report"
     (target / "figures").mkdir(parents=True, exist_ok=True)
     (target / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -62,334 +59,162 @@ def keep(name: str, folders: Sequence[Path], target: Path | None = None) -> None
         shutil.copy(figure, target / "figures" / f"{name}-{figure.name}")
 
 
-def _run_kept(run: Path, result: dict[str, Any]) -> dict[str, Any]:
-    record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    about = {key: record[key] for key in ("seed", "git_commit", "versions", "device", "processes")}
-    options = _without_places(record["config"])
-    return {**about, "options": options, "data_fingerprint": record["data"]["fingerprint"], **result}
+def _kept_run(folder: Path) -> dict[str, Any]:
+    """A run's result, with what run.json says of its origin."""
+    record = _read(folder / "run.json")
+    facts = {key: record[key] for key in _RUN_FACTS}
+    origin = {**facts, "options": record["config"], "data_fingerprint": record["data"]["fingerprint"]}
+    return _without_paths({**origin, **_read(folder / "result.json")})
 
 
-_PLACES = ("data", "runs", "name", "config", "cache_dir", "resume", "overwrite")
+def _without_paths(result: dict[str, Any]) -> dict[str, Any]:
+    if "options" not in result:
+        return result
+    options = {key: value for key, value in result["options"].items() if key not in _LOCAL_OPTIONS}
+    return {**result, "options": options}
 
 
-def _without_places(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in options.items() if key not in _PLACES}
+def _read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
-def drawn(kept: Any) -> "dict[str, Figure]":
-    """Figures that a kept JSON alone makes, by the name a run's folder gives them; the others need the run itself."""
-    # Imported here: everything else in this file needs Python alone.
-    from wikiart_autoencode.evaluation.evaluate import RateComparison
-    from wikiart_autoencode.figures import rate_figure
-    from wikiart_classify.figures import confusion_figure, frontier_figure, recall_figure
-    from wikiart_lora.figures import score_figure
-    from wikiart_stylegen.figures import proof_figure
+def table(path: Path) -> str:
+    """Markdown for a kept JSON: the tables that are not folded.
 
-    if isinstance(kept, list):
-        test = kept[0]["test"]
-        return {"confusion": confusion_figure(test), "recall": recall_figure(test)}
-    draw = {
-        "imbalance": ("frontier", frontier_figure),
-        "lora score": ("score", score_figure),
-        "proof": ("proof", proof_figure),
-        "rates": ("rates", lambda kept: rate_figure(RateComparison.from_json(kept))),
-    }
-    return {name: figure(kept) for kind, (name, figure) in draw.items() if kind == kept["kind"]}
+    Runs of several seeds are shown as the mean and standard deviation of their first table, and the tables of the
+    first run's cost.
+
+    Raises:
+        InputError: a table cannot be read.
+    """
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    if "tables" not in (kept[0] if isinstance(kept, list) else kept):
+        return importlib.import_module("report_legacy").table(kept)
+    if not isinstance(kept, list):
+        return "\n".join(map(markdown_table, _shown_tables(kept)))
+    runs = [_shown_tables(run) for run in kept]
+    seeds = [run["seed"] for run in kept]
+    origin = f"seed {seeds[0]}, {kept[0]['device']}"
+    cost = replace(runs[0][-1], title=f"{runs[0][-1].title} ({origin})")
+    return "\n".join(map(markdown_table, [over_seeds([tables[0] for tables in runs], seeds), cost]))
+
+
+def _shown_tables(result: Mapping[str, Any]) -> list[Table]:
+    return [table for table in map(Table.from_json, result["tables"]) if not table.folded]
+
+
+def over_seeds(tables: Sequence[Table], seeds: Sequence[int]) -> Table:
+    """One table of the same numbers from several seeds: means with standard deviations, and the first seed's intervals.
+
+    Args:
+        tables: one per seed, with the same rows and columns.
+        seeds: as many.
+
+    Raises:
+        SystemExit: rows or columns differ.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        if other.columns != first.columns or [row[0] for row in other.rows] != [row[0] for row in first.rows]:
+            raise SystemExit(f"{first.title!r} has other rows or columns in another seed: they have no mean.")
+    if len(tables) == 1:
+        return replace(first, title=f"{first.title}, seed {seeds[0]}")
+    rows = []
+    for same_row in zip(*(table.rows for table in tables), strict=True):
+        cells = [_mean_cell(cells) for cells in zip(*(row[1:] for row in same_row), strict=True)]
+        rows.append((same_row[0][0], *cells))
+    spread = f"mean ± std over {len(seeds)} seeds ({', '.join(map(str, seeds))})"
+    return replace(
+        first, title=f"{first.title}, {spread}, in brackets the interval of seed {seeds[0]}", rows=tuple(rows)
+    )
+
+
+def _mean_cell(cells: Sequence[str | Number | None]) -> str | Number | None:
+    """The mean of numbers; other cells must be equal."""
+    first = cells[0]
+    if isinstance(first, Number):
+        values = [cell.value for cell in cells if isinstance(cell, Number) and cell.value is not None]
+        if len(values) < len(cells):
+            return replace(first, value=None)
+        spread = None if len(set(values)) == 1 and isinstance(values[0], int) else statistics.stdev(values)
+        return replace(first, value=statistics.mean(values), std=spread)
+    if any(cell != first for cell in cells):
+        raise SystemExit(f"{first!r} differs between seeds.")
+    return first
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The figures that a kept JSON alone makes."""
+
+    result: str
+    """`module:class` of the result, which has `from_json`."""
+    figures: dict[str, str]
+    """File name → `module:function` that draws the result."""
+    key: str | None = None
+    """Where the result is in the JSON, if it is not all of it."""
+
+
+_SCORES = {"confusion": "wikiart_classify.figures:confusion_figure", "recall": "wikiart_classify.figures:recall_figure"}
+DRAWINGS = {
+    "classify": Drawing("builtins:dict", _SCORES, "test"),
+    "post-hoc": Drawing("builtins:dict", _SCORES, "test"),
+    "imbalance": Drawing("builtins:dict", {"frontier": "wikiart_classify.figures:frontier_figure"}),
+    "rates": Drawing(
+        "wikiart_autoencode.evaluation.evaluate:RateComparison", {"rates": "wikiart_autoencode.figures:rate_figure"}
+    ),
+    "stylegen": Drawing("builtins:dict", {"proof": "wikiart_stylegen.figures:proof_figure"}),
+    "lora": Drawing("builtins:dict", {"score": "wikiart_lora.figures:score_figure"}),
+}
+"""By the name of a kept JSON, without the name of its data."""
+
+
+def figures(path: Path) -> "Iterator[tuple[str, Figure]]":
+    """The figures that a kept JSON alone makes, by file name; others need the run itself."""
+    drawing = next((drawing for name, drawing in DRAWINGS.items() if f"{path.stem}-".startswith(f"{name}-")), None)
+    if drawing is None:
+        return
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content = content[0] if isinstance(content, list) else content
+    load = getattr(_import(drawing.result), "from_json", dict)
+    result = load(content if drawing.key is None else content[drawing.key])
+    for name, function in drawing.figures.items():
+        yield name, _import(function)(result)
 
 
 def draw(folder: Path) -> None:
-    """Write `drawn` of every JSON in `folder` over the figures that were kept from its run."""
+    """Write `figures` of every JSON in `folder` over the figures that were kept from its run."""
     from wikiart_data.results.figures import png
 
     for path in sorted(folder.glob("*.json")):
-        for name, figure in drawn(json.loads(path.read_text(encoding="utf-8"))).items():
+        for name, figure in figures(path):
             (folder / "figures" / f"{path.stem}-{name}.png").write_bytes(png(figure))
 
 
-def table(kept: Any) -> str:
-    """Markdown for a kept JSON: a list of runs, or a comparison of one kind or the other.
+def _import(name: str) -> Any:
+    """What `module:name` names."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def render(text: str) -> str:
+    """REPORT.md with every table rendered anew.
 
     Raises:
-        SystemExit: a kind that has no table.
-    """
-    if isinstance(kept, list):
-        return _runs_table(kept)
-    if kept["kind"] not in _COMPARISONS:
-        raise SystemExit(f"There is no table for the kind {kept['kind']!r}, only for {', '.join(_COMPARISONS)}.")
-    return _COMPARISONS[kept["kind"]](kept)
-
-
-def _runs_table(runs: Sequence[dict[str, Any]]) -> str:
-    """Mean ± standard deviation over seeds, the first seed's 95 % interval, and the cost."""
-    seeds = ", ".join(str(run["seed"]) for run in runs)
-    first = runs[0]["test"]
-    lines = [
-        f"| {first['n']:,} test pictures, % | mean ± std over {len(runs)} seeds ({seeds}) | 95 % interval, seed "
-        f"{runs[0]['seed']} |",
-        "|---|---|---|",
-    ]
-    for label, key in _ROWS:
-        values = [run["test"].get(key) for run in runs]
-        if None in values:
-            continue
-        interval = first.get(f"{key}_interval")
-        shown = f"{100 * interval[0]:.1f}–{100 * interval[1]:.1f}" if interval else ""
-        styles = f", {first[f'{key}_styles']} styles" if f"{key}_styles" in first else ""
-        lines.append(f"| {label}{styles} | {_percent(values[:1] if key == 'majority' else values)} | {shown} |")
-    # One run's, not a mean: it is enough that one of them had the machine to itself, and it is to be given first.
-    alone, to_40 = f"seed {runs[0]['seed']}, {runs[0]['device']}", runs[0]["seconds_to_40_percent"]
-    lines.append(f"| seconds of training ({alone}) | {runs[0]['train_seconds']:,.0f} | |")
-    if to_40 is not None:
-        lines.append(f"| seconds to 40 % top-1 on valid | {to_40:,.0f} | |")
-    lines.append(f"| parameters | {runs[0]['parameters'] / 1e6:.2f} M | |")
-    return "\n".join(lines) + "\n"
-
-
-def _imbalance_table(result: dict[str, Any]) -> str:
-    """A row a method against class imbalance, and how far its balanced accuracy is from the first row's."""
-    keys = ("top1", "balanced", "macro_f1", "many", "medium", "few", "ece")
-    reference = result["rows"][0]["label"]
-    headings = [_over(result), "top-1", "balanced", "macro-F1", "many", "medium", "few", "ECE"]
-    lines = [[*headings, f"balanced less {reference}: points, 95 % interval, Holm p"]]
-    lines += [[_method(row), *(_figure(row, key) for key in keys), _difference(row)] for row in result["rows"]]
-    lines.append(_majority_row(result, len(lines[0]), before=1))
-    return _markdown(lines)
-
-
-def _models_table(result: dict[str, Any]) -> str:
-    """A row a model: what it is, what it reaches, what it costs."""
-    keys = ("top1", "top3", "balanced", "macro_f1", "ece")
-    headings = [_over(result), "parameters", "size × epochs", "top-1", "top-3", "balanced", "macro-F1", "ECE"]
-    lines = [[*headings, f"seconds ({result['device']})", "seconds to 40 %"]]
-    for row in result["rows"]:
-        first = row["runs"][0]
-        parameters = f"{first['parameters'] / 1e6:.2f} M" if first["parameters"] else "–"
-        trained = f"{first['size']} × {first['epochs']}" if first["epochs"] else f"{first['size']}"
-        cost = [_seconds(row, "train_seconds"), _seconds(row, "seconds_to_40_percent")]
-        lines.append([_method(row), parameters, trained, *(_figure(row, key) for key in keys), *cost])
-    lines.append(_majority_row(result, len(lines[0]), before=3))
-    return _markdown(lines)
-
-
-def _artists_table(result: dict[str, Any]) -> str:
-    """A row a split: what is scored, and what the network reaches there."""
-    keys = ("majority", "top1", "top3", "balanced", "macro_f1")
-    over = _over(result).split(", ", 1)[1]
-    lines = [[over, "pictures scored", "styles", "always the most frequent", "top-1", "top-3", "balanced", "macro-F1"]]
-    for row in result["rows"]:
-        spans = [sorted({run[key] for run in row["runs"]}) for key in ("n", "styles_scored")]
-        told = ["–".join(f"{number:,}" for number in dict.fromkeys((span[0], span[-1]))) for span in spans]
-        lines.append([row["label"], *told, *(_figure(row, key) for key in keys)])
-    return _markdown(lines)
-
-
-def _rates_table(result: dict[str, Any]) -> str:
-    """A row an autoencoder: its quality, and what PCA, JPEG and WebP make of as many bytes."""
-    names = list(result["curves"])
-    lines = [[f"{result['n']:,} {result['split']} pictures at {result['size']} px", "bytes", "PSNR, dB", "SSIM", "MSE"]]
-    lines[0] += [f"PSNR of {name} at as many bytes" for name in names]
-    for point in result["codes"]:
-        low, high = point["psnr_interval"]
-        form = f"vector code, {point['code']}" if point["code"] else f"spatial code, {point['channels']} channels"
-        label = form if point["objective"] == "none" else f"{form}, {point['objective']}"
-        cells = [f"{point['psnr']:.2f} ({low:.2f}–{high:.2f})", f"{point['ssim']:.3f}", f"{point['mse']:.5f}"]
-        at = [_at(result["curves"][name], point["bytes"]) for name in names]
-        lines.append([label, f"{point['bytes']:,}", *cells, *("–" if x is None else f"{x:.2f}" for x in at)])
-    return _markdown(lines)
-
-
-def _at(curve: list[dict[str, float]], size: float) -> float | None:
-    """PSNR of a curve at so many bytes, between its points; None where it has no files so small or large."""
-    points = sorted((point["bytes"], point["psnr"]) for point in curve)
-    for (left, low), (right, high) in itertools.pairwise(points):
-        if left <= size <= right:
-            return low + (high - low) * (size - left) / (right - left)
-    return None
-
-
-def _codes_table(result: dict[str, Any]) -> str:
-    """A row a kind of code: clusters against styles, and style read from the codes; chance beside both."""
-    lines = [["codes", "numbers"]]
-    methods = list(result["rows"][0]["clusters"]["train"])
-    for method in methods:
-        lines[0] += [f"AMI, {method}", "by chance", "AMI on test", "ARI", "purity", "silhouette"]
-    lines[0] += ["kNN-20, %", "balanced", "linear probe, %", "balanced"]
-    for row in result["rows"]:
-        cells = [row["space"], f"{row['dimensions']:,}"]
-        for method in methods:
-            found = row["clusters"]["train"][method]
-            mean, std = found["ami_permuted"]
-            cells += [f"{found['ami']:.3f}", f"{mean:.3f} ± {std:.3f}", f"{row['clusters']['test'][method]['ami']:.3f}"]
-            cells += ["–" if found[key] is None else f"{found[key]:.3f}" for key in ("ari", "purity", "silhouette")]
-        found = row["space_measures"]
-        for key in ("knn_top1", "knn_balanced", "probe_top1", "probe_balanced"):
-            cells.append(f"{100 * found[key]:.1f}")
-        lines.append(cells)
-    first = result["rows"][0]["space_measures"]
-    majority, chance = f"{100 * first['majority']:.1f}", f"{100 * first['chance']:.1f}"
-    blank = [""] * (1 + 6 * len(methods))
-    lines.append(["always the most frequent style", *blank, majority, chance, majority, chance])
-    return _markdown(lines)
-
-
-def _lora_table(result: dict[str, Any]) -> str:
-    """A row a painter: what the judge names right, how near it is to real paintings, and whether the scene is left."""
-    lines = [[f"{result['n']} pictures, 95 % intervals", "style named right, %", "among the first three, %"]]
-    lines[0] += ["KID", "diversity", "scene seen by the probe, %", "distance to the nearest training picture"]
-    probe, near = result.get("probe", {}), result["memorisation"]
-    scenes = {"base": "base, style asked", "adapted": "adapted, style asked", "real": "real"}
-    names = {"base": "base", "adapted": "base + adapter", "real": "real valid pictures"}
-    for key, row in result["rows"].items():
-        cells = [_share(row[top]) if top in row else "–" for top in ("top1", "top3")]
-        cells.append(_with_interval(row["kid"], 2) if "kid" in row else "–")
-        cells.append(f"{row['diversity']['value']:.3f}" if row.get("diversity") else "–")
-        cells.append(_share(probe[scenes[key]]) if scenes.get(key) in probe else "–")
-        place = near["adapted"]["held_out"] if key == "real" else near.get(key, {}).get("painted")
-        lines.append([names.get(key, key), *cells, _with_interval(place, 3) if place else "–"])
-    if "base" in probe:
-        lines.append(["base, scene alone asked", "", "", "", "", _share(probe["base"]), ""])
-    if "chance" in result:
-        lines.append(["chance", *(f"{100 * result['chance'][key]:.1f}" for key in ("top1", "top3")), "", "", "", ""])
-    return _markdown(lines)
-
-
-def _proof_table(result: dict[str, Any]) -> str:
-    """A row a variant: is it the wanted style to the judge, and is it still the picture?"""
-    heading = f"{result['n']} {result['split']} pictures at {result['size']} px, {result['styles']} styles"
-    if result.get("strength", 1.0) != 1.0:
-        heading += f", strength {result['strength']:g}"
-    lines = [[heading, "judge: top-1, %", "top-3, %", "SSIM to the input", "edges", "found again of 100, %"]]
-    for row in result["rows"].values():
-        kept = [f"{row[key]['value']:.2f}" for key in ("ssim", "edges") if key in row] or ["", ""]
-        found = f"{100 * row['found']['value']:.0f}" if "found" in row else ""
-        lines.append([row["label"], _share(row["top1"]), _share(row["top3"]), *kept, found])
-    chance = [f"{100 * result['chance'][key]:.1f}" for key in ("top1", "top3")]
-    lines.append(["chance", *chance, "", "", "1"])
-    return _markdown(lines)
-
-
-def _strengths_table(result: dict[str, Any]) -> str:
-    """A column a strength: more style, less content."""
-    rows = result["strengths"]
-    lines = [["strength", *(f"{row['strength']:g}" for row in rows)]]
-    for label, key in (("judge: top-1, %", "top1"), ("top-3, %", "top3"), ("found again of 100, %", "found")):
-        lines.append([label, *(f"{100 * row[key]['value']:.1f}" for row in rows)])
-    lines.append(["SSIM to the input", *(f"{row['ssim']['value']:.2f}" for row in rows)])
-    return _markdown(lines)
-
-
-def _truth_table(result: dict[str, Any]) -> str:
-    """A row a picture that could be meant for the truth: how near it is to what painters of the style paint."""
-    truth = result["truth"]
-    lines = [["beside the scene by three painters of the style", "PSNR, dB", "SSIM", "closer than the input in"]]
-    names = {"painted": "repainted", "unchanged": "the input itself", "mean picture": "mean picture of the style"}
-    closer = {"painted": truth["closer"], "another painter": truth["another painter closer"]}
-    for key in ("painted", "unchanged", "mean picture", "another painter"):
-        nearer = f"{closer[key]} of {truth['styles']}" if key in closer else ""
-        label = names.get(key, f"{key} of the style")
-        lines.append([label, f"{truth[key]['psnr']:.2f}", f"{truth[key]['ssim']:.3f}", nearer])
-    return _markdown(lines)
-
-
-def _share(told: dict[str, Any]) -> str:
-    low, high = told["interval"]
-    return f"{100 * told['value']:.1f} ({100 * low:.1f}–{100 * high:.1f})"
-
-
-def _with_interval(told: dict[str, Any], digits: int) -> str:
-    low, high = told["interval"]
-    return f"{told['value']:.{digits}f} ({low:.{digits}f}–{high:.{digits}f})"
-
-
-_COMPARISONS = {
-    "lora score": _lora_table,
-    "proof": lambda result: "\n".join(
-        table(result)
-        for table, key in ((_proof_table, "rows"), (_strengths_table, "strengths"), (_truth_table, "truth"))
-        if key in result
-    ),
-    "rates": _rates_table,
-    "codes": _codes_table,
-    "imbalance": _imbalance_table,
-    "models": _models_table,
-    "artists": _artists_table,
-}
-
-
-def _over(result: dict[str, Any]) -> str:
-    seeds = ", ".join(str(seed) for seed in result["seeds"])
-    spread = f"mean ± std over {len(result['seeds'])} seeds ({seeds})" if len(result["seeds"]) > 1 else f"seed {seeds}"
-    return f"{result['n']:,} {result['split']} pictures, %, {spread}"
-
-
-def _method(row: dict[str, Any]) -> str:
-    """The label, the τ that was chosen where there is one (a seed each if they differ), and the paper."""
-    taus = list(dict.fromkeys(f"{run['tau']:g}" for run in row["runs"] if run.get("tau") is not None))
-    tau = f", τ {', '.join(taus)}" if taus else ""
-    paper = f" ({row['paper']})" if row["paper"] else ""
-    return f"{row['label']}{tau}{paper}"
-
-
-def _figure(row: dict[str, Any], key: str) -> str:
-    values = [run.get(key) for run in row["runs"]]
-    return "–" if None in values else _percent(values)
-
-
-def _percent(shares: Sequence[float]) -> str:
-    """Mean ± standard deviation of shares, in %."""
-    values = [100 * share for share in shares]
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
-
-
-def _difference(row: dict[str, Any]) -> str:
-    if not row.get("versus"):
-        return ""
-    told = row["versus"]["balanced"]
-    low, high = told["interval"]
-    p = "< 0.001" if told["p_holm"] < 0.001 else f"{told['p_holm']:.3f}"
-    return f"{100 * told['difference']:+.1f} ({100 * low:+.1f}, {100 * high:+.1f}), p {p}"
-
-
-def _seconds(row: dict[str, Any], key: str) -> str:
-    """The mean over seeds; where only some have it, of those, and how many they are."""
-    values = [run[key] for run in row["runs"] if run.get(key) is not None]
-    if not values:
-        return "–"
-    part = f" ({len(values)} of {len(row['runs'])} seeds)" if len(values) < len(row["runs"]) else ""
-    return f"{statistics.mean(values):,.0f}{part}"
-
-
-def _majority_row(result: dict[str, Any], width: int, before: int) -> list[str]:
-    """What always answering the most frequent style gives; top-1 stands after `before` cells."""
-    cells = ["always the most frequent style", *[""] * (width - 1)]
-    cells[before] = f"{100 * result['majority']:.1f}"
-    return cells
-
-
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
-    rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    return "\n".join([rows[0], "|---" * len(lines[0]) + "|", *rows[1:]]) + "\n"
-
-
-def rendered(text: str) -> str:
-    """REPORT.md with every table made anew.
-
-    Raises:
-        SystemExit: a table names a JSON that is not there.
+        SystemExit: there is no JSON of a table's name.
     """
 
-    def one(found: re.Match[str]) -> str:
-        path = ROOT / "report" / f"{found[2]}.json"
+    def marked_table(match: re.Match[str]) -> str:
+        path = ROOT / "report" / f"{match[2]}.json"
         if not path.is_file():
-            raise SystemExit(f"REPORT.md wants a table {found[2]!r}, and there is no {path.relative_to(ROOT)}.")
-        return found[1] + table(json.loads(path.read_text(encoding="utf-8"))) + found[3]
+            raise SystemExit(f"REPORT.md has a table {match[2]!r}, and there is no {path.relative_to(ROOT)}.")
+        return match[1] + table(path) + match[3]
 
-    return _TABLE.sub(one, text)
+    return _MARKED_TABLE.sub(marked_table, text)
 
 
 def main(arguments: list[str]) -> int:
-    """Keep, draw, render or check."""
+    """Keep, draw, render or check; returns the exit status."""
     if arguments[:1] == ["keep"] and len(arguments) >= 3:
         keep(arguments[1], [Path(run) for run in arguments[2:]])
     elif arguments == ["draw"]:
@@ -400,9 +225,9 @@ def main(arguments: list[str]) -> int:
         return 2
     report = ROOT / "REPORT.md"
     text = report.read_text(encoding="utf-8")
-    new = rendered(text)
+    new = render(text)
     if arguments == ["--check"]:
-        print("REPORT.md is what its JSON says." if new == text else "REPORT.md is stale: run tools/report.py.")
+        print("REPORT.md is up to date." if new == text else "REPORT.md is stale: run tools/report.py.")
         return int(new != text)
     report.write_text(new, encoding="utf-8")
     return 0

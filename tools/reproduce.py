@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The whole report from a folder of paintings, in one command: every run that REPORT.md prints, its tables and figures.
+"""Reproduce the report from a folder of paintings: every run that REPORT.md prints, its tables and its figures.
 
     uv run python tools/reproduce.py --quick                 a first look: the sample set, minutes on two cores
-    uv run python tools/reproduce.py --data paintings        all of it, many hours on two cores
+    uv run python tools/reproduce.py --data paintings        everything, many hours on two cores
     uv run python tools/reproduce.py --config config.json    the course's folder
     uv run python tools/reproduce.py --plan                  print the commands and run none
 
-What is finished is not run again and what was broken off goes on, so it can be stopped and started as often as one
-likes. When a step fails the others go on; the end says which, and the exit status is 1.
+Finished steps are not repeated and interrupted ones are resumed, so it can be stopped and started again at any time.
+When a step fails, the others are still run; the last lines say which failed, and the exit status is 1.
 """
 
 import argparse
@@ -24,109 +24,144 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 
-import report as tables
-from reproduce_steps import FURTHER, KEPT, PARTS, STEPS, Step
-from wikiart_data.cli.commands import course_root
+import report as report_tool
+from reproduce_steps import KEPT, MORE_FIGURES, PARTS, STEPS, Step
+from wikiart_data.cli.commands import Command, course_root
 from wikiart_data.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
-PROGRAMS = {
-    "wikiart-classify": ("classify", "wikiart_classify.cli"),
-    "wikiart-autoencode": ("autoencode", "wikiart_autoencode.cli"),
-    "wikiart-cluster": ("cluster", "wikiart_autoencode.clustering.cli"),
-    "wikiart-stylegen": ("stylegen", "wikiart_stylegen.cli"),
-    "wikiart-lora": ("lora", "wikiart_lora.cli"),
+RUN_FOLDERS = {
+    "wikiart-classify": "classify",
+    "wikiart-autoencode": "autoencode",
+    "wikiart-cluster": "cluster",
+    "wikiart-stylegen": "stylegen",
+    "wikiart-lora": "lora",
 }
-"""Program → the folder of its runs, and its command line."""
+"""Program → the folder of its runs, below the folder of runs."""
+INTERRUPTED = (130, 143)
+"""Exit statuses of a command that Ctrl-C or SIGTERM has stopped."""
 
 
-def options(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command line, with the data's folder and the folder of runs settled.
+@dataclass(frozen=True)
+class Options:
+    """The command line of this program."""
+
+    data: str | None
+    """Folder of paintings; None means the sample set."""
+    device: str | None
+    quick: bool
+    parts: tuple[str, ...]
+    runs: Path
+    report: Path
+    hub: bool
+    plan: bool
+    into_repo: str | None
+
+
+def parse_options(arguments: Sequence[str]) -> Options:
+    """Parse the command line.
 
     Raises:
-        InputError: there is no such data.
+        InputError: the data or the course's config.json cannot be used, or options contradict each other.
     """
     parser = argparse.ArgumentParser(
         "tools/reproduce.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    data = parser.add_mutually_exclusive_group()
-    data.add_argument("--data", metavar="DIR", help="folder of paintings (default: the sample set)")
-    data.add_argument("--config", type=Path, metavar="FILE", help="the course's config.json, which names the folder")
-    parser.add_argument("--quick", action="store_true", help="small networks and few epochs: a look, not a report")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts of the report (default: all)")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--data", metavar="DIR", help="Folder of paintings (default: the sample set).")
+    source.add_argument("--config", type=Path, metavar="FILE", help="The course's config.json, which names the folder.")
+    parser.add_argument("--quick", action="store_true", help="Small networks and few epochs: for a look, not a report.")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="Parts of the report (default: all).")
     parser.add_argument(
-        "--runs", type=Path, metavar="DIR", help="where runs lie (default: runs, with --quick runs/quick)"
+        "--runs", type=Path, metavar="DIR", help="Folder of runs (default: runs, with --quick runs/quick)."
     )
-    parser.add_argument("--report", type=Path, metavar="DIR", help="where the report is written (default: RUNS/report)")
-    parser.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps (default: auto)")
-    parser.add_argument("--hub", action="store_true", help="also what needs the Hugging Face hub and a GPU")
-    parser.add_argument("--plan", action="store_true", help="print the commands that would be run")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="Folder of the new report (default: RUNS/report).")
+    parser.add_argument("--device", help="Device: auto, cpu, cuda, cuda:1 or mps (default: auto).")
+    parser.add_argument("--hub", action="store_true", help="Also run what needs the Hugging Face hub and a GPU.")
+    parser.add_argument("--plan", action="store_true", help="Print the commands and run none.")
     parser.add_argument(
-        "--into-repo", metavar="SET", help="keep as report/*-SET.json of this repository and render its REPORT.md"
+        "--into-repo", metavar="SET", help="Keep results as report/*-SET.json of this repository; render REPORT.md."
     )
-    asked = parser.parse_args(arguments)
-    if asked.into_repo and asked.quick:
-        raise InputError("--into-repo takes no --quick: the committed report is made of whole runs.")
-    asked.runs = asked.runs or Path("runs/quick" if asked.quick else "runs")
-    asked.report = asked.report or asked.runs / "report"
-    if asked.config:
-        asked.data, asked.device = of_course(asked.config, asked.device)
-    asked.data = asked.data or os.environ.get("WIKIART_DATA") or None
-    if asked.data is not None and not Path(asked.data).expanduser().is_dir():
-        raise InputError(f"There is no folder {asked.data}: name the one that holds train/ and test/ with --data.")
-    return asked
+    parsed = parser.parse_args(arguments)
+    if parsed.into_repo and parsed.quick:
+        raise InputError("--into-repo takes no --quick: the committed report is made of whole runs.", field="--quick")
+    data, device = parsed.data, parsed.device
+    if parsed.config:
+        data, course_device = read_course_config(parsed.config)
+        device = device or course_device
+    data = data or os.environ.get("WIKIART_DATA") or None
+    if data is not None and not Path(data).expanduser().is_dir():
+        raise InputError(
+            f"There is no folder {data}: give the one that holds train/ and test/ with --data.", field="--data"
+        )
+    runs = parsed.runs or Path("runs/quick" if parsed.quick else "runs")
+    return Options(
+        data,
+        device,
+        parsed.quick,
+        tuple(parsed.only),
+        runs,
+        parsed.report or runs / "report",
+        parsed.hub,
+        parsed.plan,
+        parsed.into_repo,
+    )
 
 
-def of_course(path: Path, device: str | None) -> tuple[str, str | None]:
-    """The data's folder and the device of the course's config.json; epochs and batch size are the report's own.
+def read_course_config(path: Path) -> tuple[str, str | None]:
+    """The data folder and the device in the course's config.json; its epochs and batch size are not used.
 
     Raises:
         InputError: the file cannot be read or names no folder.
     """
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-        return str(course_root(path, read)), device or read.get("device")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--config {path} cannot be used ({error}): it must be JSON with a trainingdir.") from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return str(course_root(path, content)), content.get("device")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"--config {path} cannot be used ({error}): it must be JSON with a trainingdir.", field="--config"
+        ) from error
 
 
-def chosen(asked: argparse.Namespace) -> list[Step]:
-    """The steps of the parts that were asked for."""
+def selected_steps(options: Options) -> list[Step]:
+    """The steps of the selected parts."""
     return [
         step
         for step in STEPS
-        if set(step.parts) & set(asked.only)
-        and not (asked.quick and step.quick is None)
-        and (asked.hub or not step.hub)
+        if set(step.parts) & set(options.parts)
+        and not (options.quick and step.quick is None)
+        and (options.hub or not step.hub)
     ]
 
 
-def command(step: Step, asked: argparse.Namespace) -> list[str]:
-    """The command line of a step: a program and its arguments."""
+def command_line(step: Step, options: Options) -> list[str]:
+    """The command of a step: a program and its arguments."""
     words = shlex.split(step.printed)
-    if step.of:
-        words = [f"runs/{step.of}" if word == "RUN" or word.startswith("runs/") else word for word in words]
-    if "DIR" in words and asked.data is None:
+    if step.run:
+        words = [f"runs/{step.run}" if word == "RUN" or word.startswith("runs/") else word for word in words]
+    if "DIR" in words and options.data is None:
         del words[words.index("--data") : words.index("DIR") + 1]
-    for further in (step.options, (step.quick or "") if asked.quick else ""):
-        words = with_options(words, shlex.split(further))
-    for place, word in enumerate(words):
-        if word == "judge" and words[place - 1] in ("--judge", "--export"):
-            words[place] = str(asked.runs / step.judge)
+    for more in (step.options, (step.quick or "") if options.quick else ""):
+        words = with_options(words, shlex.split(more))
+    for index, word in enumerate(words):
+        if word == "judge" and words[index - 1] in ("--judge", "--export"):
+            words[index] = str(options.runs / step.judge)
         elif word == "DIR":
-            words[place] = str(asked.data)
+            words[index] = str(options.data)
         elif word.startswith("runs/"):
-            words[place] = str(asked.runs / word.removeprefix("runs/"))
-    words = with_options(words, ["--runs", str(asked.runs)])
-    if asked.device and "device" in fields_of(words):
-        words = with_options(words, ["--device", asked.device])
+            words[index] = str(options.runs / word.removeprefix("runs/"))
+    words = with_options(words, ["--runs", str(options.runs)])
+    if options.device and "device" in command_of(words).options.__dataclass_fields__:
+        words = with_options(words, ["--device", options.device])
     return words
 
 
-def with_options(words: list[str], more: Sequence[str]) -> list[str]:
-    """A command line with further options; one that is there already is replaced."""
+def with_options(words: Sequence[str], more: Sequence[str]) -> list[str]:
+    """A command line with more options, which replace those of the same name."""
     words = list(words)
     for option in (word for word in more if word.startswith("--")):
         if option in words:
@@ -136,201 +171,210 @@ def with_options(words: list[str], more: Sequence[str]) -> list[str]:
     return words + list(more)
 
 
-def fields_of(words: Sequence[str]) -> set[str]:
-    """The names of the options that a command line's verb knows."""
-    commands = importlib.import_module(PROGRAMS[words[0]][1]).COMMANDS
-    verb = next((one for one in commands if one.name == words[1]), commands[0])
-    return set(verb.options.__dataclass_fields__)
+def command_of(words: Sequence[str]) -> Command:
+    """The command of a program that a command line calls."""
+    commands = program_commands(words[0])
+    return next((command for command in commands if command.name == words[1]), commands[0])
 
 
-def to_run(step: Step, asked: argparse.Namespace) -> list[str]:
-    """The command of a step that is not finished: anew, or going on with what was broken off."""
-    words = command(step, asked)
+def program_commands(program: str) -> Sequence[Command]:
+    """The commands of an installed program of ours."""
+    (script,) = metadata.entry_points(group="console_scripts", name=program)
+    return importlib.import_module(script.module).COMMANDS
+
+
+def pending_command(step: Step, options: Options) -> list[str]:
+    """The command of a step that is not finished: from the start, or resuming an interrupted run."""
+    words = command_line(step, options)
     if "--name" not in words:
         return words
-    folder = asked.runs / PROGRAMS[words[0]][0] / words[words.index("--name") + 1]
+    folder = options.runs / RUN_FOLDERS[words[0]] / words[words.index("--name") + 1]
     if not (folder / "run.json").exists():
         return words
-    trains = words[1].startswith("--") and words[0] != "wikiart-cluster"
-    if not (trains and (folder / "last.safetensors").exists()):
+    is_training = words[1].startswith("--") and words[0] != "wikiart-cluster"
+    if not (is_training and (folder / "last.safetensors").exists()):
         return [*words, "--overwrite"]
-    kept = [
-        word
-        for option in ("--export", "--device")
-        if option in words
-        for word in (option, words[words.index(option) + 1])
-    ]
-    return [words[0], "--resume", str(folder), *kept]
+    changeable = [option for option in ("--export", "--device") if option in words]
+    same = [word for option in changeable for word in (option, words[words.index(option) + 1])]
+    return [words[0], "--resume", str(folder), *same]
 
 
-def needed(step: Step, asked: argparse.Namespace) -> Iterator[Path]:
-    """The files that a step reads and other steps leave."""
-    words = command(step, asked)
-    for before, word in itertools.pairwise(words):
-        if before == "--judge":
+def inputs(step: Step, options: Options) -> Iterator[Path]:
+    """The files that a step reads and other steps write."""
+    words = command_line(step, options)
+    for option, word in itertools.pairwise(words):
+        if option == "--judge":
             yield Path(word) / "judge.json"
-        elif before not in ("--to", "--runs", "--export") and Path(word).is_relative_to(asked.runs):
+        elif option not in ("--to", "--runs", "--export") and Path(word).is_relative_to(options.runs):
             # Codes are compared, not the runs that made them.
             file = "codes.npz" if words[0] == "wikiart-cluster" else "result.json"
             yield Path(word) if Path(word).suffix else Path(word) / file
 
 
-def run_all(asked: argparse.Namespace) -> list[tuple[Step, str]]:
-    """Run what is not finished.
+def run_steps(options: Options) -> list[tuple[Step, str]]:
+    """Run the steps that are not finished.
 
     Returns:
-        The steps that failed, or wait for one that did, and why.
+        The steps that failed or lack an input, and why.
+
+    Raises:
+        KeyboardInterrupt: the step in progress was stopped.
     """
-    steps, failed = chosen(asked), []
+    steps, failed = selected_steps(options), []
     for number, step in enumerate(steps, 1):
-        told = f"[{number}/{len(steps)}] {shlex.join(command(step, asked))}"
-        if (asked.runs / step.leaves).exists():
-            print(f"{told}\n    finished before", flush=True)
+        line = f"[{number}/{len(steps)}] {shlex.join(command_line(step, options))}"
+        if (options.runs / step.output).exists():
+            print(f"{line}\n    already finished", flush=True)
             continue
-        missing = [path for path in needed(step, asked) if not path.exists()]
+        missing = [path for path in inputs(step, options) if not path.exists()]
         if missing:
-            print(f"{told}\n    left out: there is no {missing[0]}", flush=True)
+            print(f"{line}\n    skipped: there is no {missing[0]}", flush=True)
             failed.append((step, f"there is no {missing[0]}"))
             continue
-        words = to_run(step, asked)
-        print(told if words == command(step, asked) else f"{told}\n    as: {shlex.join(words)}", flush=True)
-        status, log = run_one(words, asked.runs / "logs" / f"{step.leaves.replace('/', '-')}.log")
-        if status in (130, 143):
+        words = pending_command(step, options)
+        print(line if words == command_line(step, options) else f"{line}\n    as: {shlex.join(words)}", flush=True)
+        status, log = run_command(words, options.runs / "logs" / f"{step.output.replace('/', '-')}.log")
+        if status in INTERRUPTED:
             raise KeyboardInterrupt
-        if status or not (asked.runs / step.leaves).exists():
-            failed.append((step, f"exit status {status}; all it said is in {log}"))
+        if status or not (options.runs / step.output).exists():
+            failed.append((step, f"exit status {status}; its output is in {log}"))
     return failed
 
 
-def run_one(words: Sequence[str], log: Path) -> tuple[int, Path]:
-    """Run a command, say what it says, and keep that in a file; tells time by the clock and of the processor."""
+def run_command(words: Sequence[str], log: Path) -> tuple[int, Path]:
+    """Run a command; print its output and append it to a file; print wall-clock and CPU time.
+
+    Returns:
+        The exit status, and the file.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     program = Path(sys.executable).with_name(words[0])
-    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    # A command that is printed without --data means the sample set.
+    start, cpu_start = time.monotonic(), cpu_seconds()
+    # A command printed without --data is about the sample set.
     environment = {name: value for name, value in os.environ.items() if name != "WIKIART_DATA"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace"}
-    with log.open("a", encoding="utf-8") as file:
+    with (
+        log.open("a", encoding="utf-8") as file,
+        subprocess.Popen(
+            [program, *words[1:]],
+            env=environment | {"PYTHONUNBUFFERED": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as child,
+    ):
         file.write(f"$ {shlex.join(words)}\n")
-        with subprocess.Popen([program, *words[1:]], env=environment | {"PYTHONUNBUFFERED": "1"}, **pipes) as child:
-            try:
-                for line in child.stdout:
-                    file.write(line)
-                    print(f"    {line}", end="", flush=True)
-            except KeyboardInterrupt:
-                child.terminate()  # it saves and stops
-                raise
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    print(f"    {time.monotonic() - began:.0f} s by the clock, {cpu:.0f} s of the processor", flush=True)
+        assert child.stdout is not None
+        try:
+            for line in child.stdout:
+                file.write(line)
+                print(f"    {line}", end="", flush=True)
+        except KeyboardInterrupt:
+            child.terminate()  # it saves a checkpoint and stops
+            raise
+    print(f"    {time.monotonic() - start:.0f} s wall-clock, {cpu_seconds() - cpu_start:.0f} s CPU", flush=True)
     return child.returncode, log
 
 
-def keep_all(asked: argparse.Namespace) -> list[str]:
-    """Keep the results of what is finished; the names of the tables."""
-    target = ROOT / "report" if asked.into_repo else asked.report
+def cpu_seconds() -> float:
+    """CPU time of all finished child processes."""
+    return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+
+
+def keep_results(options: Options) -> list[str]:
+    """Keep the results of finished steps as JSON and figures of the report.
+
+    Returns:
+        The names of the tables they make.
+    """
+    target = ROOT / "report" if options.into_repo else options.report
     kept = []
-    for name, places in KEPT.items():
-        folders = [asked.runs / place for place in places if (asked.runs / place / "result.json").exists()]
+    for name, outputs in KEPT.items():
+        folders = [options.runs / output for output in outputs if (options.runs / output / "result.json").exists()]
         if not folders:
             continue
-        called = f"{name}-{asked.into_repo}" if asked.into_repo and not name.endswith("-sample") else name
-        tables.keep(called, folders, target)
-        for figure in sorted((asked.runs / FURTHER[name]).glob("[!0-9]*.png")) if name in FURTHER else ():
-            if not re.search(r"\d", figure.stem):  # drawn on the way
-                shutil.copy(figure, target / "figures" / f"{called}-{figure.name}")
+        file_name = f"{name}-{options.into_repo}" if options.into_repo and not name.endswith("-sample") else name
+        report_tool.keep(file_name, folders, target)
+        if name in MORE_FIGURES:
+            for figure in sorted((options.runs / MORE_FIGURES[name]).glob("[!0-9]*.png")):
+                if not re.search(r"\d", figure.stem):  # figures drawn during training have a number
+                    shutil.copy(figure, target / "figures" / f"{file_name}-{figure.name}")
         kept.append(name)
     return kept
 
 
-def written(asked: argparse.Namespace, text: str) -> str:
-    """A report of these runs: headings, commands, tables and figures of REPORT.md, without the text about its own.
-
-    Args:
-        asked: the command line.
-        text: REPORT.md.
-    """
-    kept = set()
-    data = asked.data or "the sample set"
-    lines = [f"# Report on {data}", ""]
-    if asked.quick:
-        lines += [
-            "**A quick look: small networks and few epochs. None of these figures says how good a method is.**",
-            "",
-        ]
-    lines += ["Tables and figures as in REPORT.md, where what they mean is told of another set of paintings.", ""]
-    for found in re.finditer(_SHOWN, text):
-        if found["table"]:
-            name, path = _base(found["table"]), asked.report / f"{_base(found['table'])}.json"
-            if name in kept:
-                continue
-            kept.add(name)
-            lines += [_table(path) if path.exists() else f"*Not made: {name}.*\n", ""]
-        elif found["figure"]:
-            name = found["figure"].replace("-realart-", "-")
-            if (asked.report / "figures" / name).exists() and name not in kept:
-                kept.add(name)
-                lines += [f"![{found['alt']}](figures/{name})", ""]
-        else:
-            lines += [found[0].strip(), ""]
-    return "\n".join(lines)
-
-
-_SHOWN = re.compile(
+_REPORT_BLOCKS = re.compile(
     r"^##+ .*$|^```\n(?:.*\n)*?```$|^<!-- table (?P<table>\S+) -->$"
     r"|^!\[(?P<alt>[^\]]*)\]\(report/figures/(?P<figure>[^)]+)\)$",
     re.MULTILINE,
 )
-"""What of REPORT.md a report of other runs has too."""
+"""What a report of other runs takes from REPORT.md: headings, commands, tables and figures."""
 
 
-def _base(name: str) -> str:
-    return name.removesuffix("-realart")
+def new_report(options: Options, text: str) -> str:
+    """A report of these runs: the headings, commands, tables and figures of REPORT.md, without its prose.
 
-
-def _table(path: Path) -> str:
-    try:
-        return tables.table(json.loads(path.read_text(encoding="utf-8")))
-    except (KeyError, SystemExit) as error:
-        return f"*{path.name} makes no table ({error}): has the data a test split?*\n"
+    Args:
+        options: the command line.
+        text: REPORT.md.
+    """
+    lines = [f"# Report on {options.data or 'the sample set'}", ""]
+    if options.quick:
+        lines += ["**Quick mode: small networks and few epochs. No number here says how good a method is.**", ""]
+    lines += ["The tables and figures of REPORT.md, which explains them for another data set.", ""]
+    included = set()
+    for block in re.finditer(_REPORT_BLOCKS, text):
+        if block["table"]:
+            name = block["table"].removesuffix("-realart")
+            if name not in included:
+                path = options.report / f"{name}.json"
+                lines += [report_tool.table(path) if path.exists() else f"*No results: {name}.*\n", ""]
+        elif block["figure"]:
+            name = block["figure"].replace("-realart-", "-")
+            if name not in included and (options.report / "figures" / name).exists():
+                lines += [f"![{block['alt']}](figures/{name})", ""]
+        else:
+            lines += [block[0].strip(), ""]
+            continue
+        included.add(name)
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, keep, render; returns the exit status."""
+    """Run the steps, keep their results, render the report; returns the exit status."""
     try:
-        asked = options(sys.argv[1:] if arguments is None else arguments)
+        options = parse_options(sys.argv[1:] if arguments is None else arguments)
     except InputError as error:
         print(f"tools/reproduce.py: {error}", file=sys.stderr)
         return 2
-    if asked.plan:
-        for step in chosen(asked):
-            done = "    # finished" if (asked.runs / step.leaves).exists() else ""
-            print(f"uv run {shlex.join(command(step, asked))}{done}")
+    if options.plan:
+        for step in selected_steps(options):
+            state = "    # finished" if (options.runs / step.output).exists() else ""
+            print(f"uv run {shlex.join(command_line(step, options))}{state}")
         return 0
-    began = time.monotonic()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the command that runs shall save and stop
+    start = time.monotonic()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: the running command saves and stops
     try:
-        failed = run_all(asked)
+        failed = run_steps(options)
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on where it was.", file=sys.stderr)
+        print("\nStopped. Give the same command again to continue.", file=sys.stderr)
         return 130
-    names = keep_all(asked)
-    if asked.into_repo:
-        tables.main([])
-        place = ROOT / "REPORT.md"
+    names = keep_results(options)
+    if options.into_repo:
+        report_tool.main([])
+        path = ROOT / "REPORT.md"
     else:
-        place = asked.report / "REPORT.md"
-        asked.report.mkdir(parents=True, exist_ok=True)
-        place.write_text(written(asked, (ROOT / "REPORT.md").read_text(encoding="utf-8")), encoding="utf-8")
-    cpu = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    print(f"\n{time.monotonic() - began:.0f} s by the clock, {cpu:.0f} s of the processor.")
-    print(f"Tables and figures of {', '.join(names) or 'nothing'} are in {place}.")
-    if asked.quick:
-        print("A quick look only: small networks and few epochs. Without --quick the report's own options are used.")
-    for step, why in failed:
-        print(f"Failed: {shlex.join(command(step, asked))}\n    {why}")
+        path = options.report / "REPORT.md"
+        options.report.mkdir(parents=True, exist_ok=True)
+        path.write_text(new_report(options, (ROOT / "REPORT.md").read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"\n{time.monotonic() - start:.0f} s wall-clock, {cpu_seconds():.0f} s CPU.")
+    print(f"{path} shows {', '.join(names) or 'no results'}.")
+    if options.quick:
+        print("Quick mode: small networks and few epochs. Without --quick the report's own options are used.")
+    for step, reason in failed:
+        print(f"Failed: {shlex.join(command_line(step, options))}\n    {reason}")
     if failed:
-        print("Mend that and give the same command again: what is finished is not run again.")
+        print("Mend the cause and give the same command again: finished steps are not repeated.")
     return int(bool(failed))
 
 

@@ -1,32 +1,34 @@
-"""The commands of REPORT.md as `tools/reproduce.py` runs them, and what of their results makes which table."""
+"""The commands of REPORT.md as `tools/reproduce.py` runs them, and which results make which table."""
 
 from dataclasses import dataclass
 
 PARTS = ("A", "1", "2", "3", "B")
+"""The parts of the report."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One command: as REPORT.md prints it, what it leaves, and what is changed in it here.
+    """One command: as REPORT.md prints it, what it writes, and how it is changed here.
 
-    In `printed`, DIR is the data, RUN the run named by `of`, `runs/` where runs lie, and `judge` a judge's folder.
+    In `printed`, DIR stands for the data, RUN for the run `run`, `runs/` for the folder of runs, and `judge` for a
+    judge's folder.
     """
 
     parts: str
-    """The parts of the report that need it, a letter each."""
+    """The parts of the report that need it, one letter each."""
     printed: str
-    leaves: str
-    """The file below the folder of runs that is there when it is finished."""
+    output: str
+    """The file, below the folder of runs, that exists when the step is finished."""
     options: str = ""
-    """Options beside or instead of the printed ones."""
+    """Options to add to the printed ones, or to replace them."""
     quick: str | None = ""
-    """Further ones in quick mode; None leaves the step out of it."""
-    of: str = ""
-    """The run that RUN stands for, below the folder of runs; or instead of the one that is printed."""
+    """Further options in quick mode; None leaves the step out of it."""
+    run: str = ""
+    """The run that RUN stands for, below the folder of runs; where a run is printed, the one to use instead."""
     judge: str = "judge"
     """The judge's folder, below the folder of runs."""
     hub: bool = False
-    """Whether it needs the hub and a GPU; such a step is run with --hub alone."""
+    """Whether it needs the Hugging Face hub and a GPU; such a step is run with --hub only."""
 
 
 _SEED_0 = "wikiart-classify --data DIR --seed 0"
@@ -45,9 +47,9 @@ STEPS = (
         quick="--quick",
     ),
     Step("1", "wikiart-classify compare imbalance --data DIR", "compare-imbalance/result.json", quick="--quick"),
-    Step("1", _BALANCE, "classify/post-hoc-2/result.json", "--name post-hoc-2", of=_SEED_2),
-    Step("1", _BALANCE, "classify/post-hoc-0/result.json", "--name post-hoc-0", of="classify/seed-0"),
-    Step("1", _BALANCE, "classify/post-hoc-1/result.json", "--name post-hoc-1", None, of="classify/seed-1"),
+    Step("1", _BALANCE, "classify/post-hoc-2/result.json", "--name post-hoc-2", run=_SEED_2),
+    Step("1", _BALANCE, "classify/post-hoc-0/result.json", "--name post-hoc-0", run="classify/seed-0"),
+    Step("1", _BALANCE, "classify/post-hoc-1/result.json", "--name post-hoc-1", None, run="classify/seed-1"),
     Step("1", "wikiart-classify compare artists --data DIR", "compare-artists/result.json", quick="--quick"),
     Step("2", "wikiart-autoencode --data DIR --name spatial", "autoencode/spatial/result.json", quick=_CODE),
     Step(
@@ -69,9 +71,9 @@ STEPS = (
         "autoencode/style/result.json",
         quick=_CODE,
     ),
-    Step("2", _ENCODE, "autoencode/vector/codes.npz", of="autoencode/vector"),
-    Step("2", _ENCODE, "autoencode/spatial/codes.npz", of="autoencode/spatial"),
-    Step("2", _ENCODE, "autoencode/style/codes.npz", of="autoencode/style"),
+    Step("2", _ENCODE, "autoencode/vector/codes.npz", run="autoencode/vector"),
+    Step("2", _ENCODE, "autoencode/spatial/codes.npz", run="autoencode/spatial"),
+    Step("2", _ENCODE, "autoencode/style/codes.npz", run="autoencode/style"),
     Step(
         "23",
         "wikiart-classify --data DIR --seed 7 --width 0.75 --export judge",
@@ -159,7 +161,7 @@ STEPS = (
         hub=True,
     ),
 )
-"""In the order in which they are run; a step comes after those whose runs it reads."""
+"""In the order in which they are run: a step comes after the steps whose results it reads."""
 
 KEPT = {
     "classify": (_SEED_2, "classify/seed-0", "classify/seed-1"),
@@ -174,7 +176,7 @@ KEPT = {
     "stylegen-sample": ("stylegen/sample/proof",),
     "lora-sample": ("lora/plain/score",),
 }
-"""Tables and figures of the report, and the folders they are made of, one a seed; -sample: of that set, whatever the
-data."""
-FURTHER = {"stylegen": "stylegen/film/figures", "stylegen-sample": "stylegen/sample/figures"}
-"""Figures that lie elsewhere."""
+"""The report's tables, and the folders of results that each is made from, one per seed. Those whose name ends in
+`-sample` are of the sample set, whatever the data."""
+MORE_FIGURES = {"stylegen": "stylegen/film/figures", "stylegen-sample": "stylegen/sample/figures"}
+"""Figures that are in other folders."""
