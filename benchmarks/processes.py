@@ -276,7 +276,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).absolute()
         work.mkdir(parents=True, exist_ok=True)
-        build_sample_set(work / "data", size=40, share=PICTURES / 2700, say=lambda text: None)
+        build_sample_set(work / "data", size=40, fraction=PICTURES / 2700, echo=lambda text: None)
         print(f"torch {torch.__version__}, {os.cpu_count()} cores; {PICTURES} images, {STEPS} steps.\n\n{HEAD}")
         for part in options.parts:
             runs = train(work, part, *ALONE)

@@ -28,6 +28,11 @@ def test_what_needs_no_torch_does_not_load_it(names: str):
     assert not loaded(f"from wikiart_data import {names}") & {"torch", "torchvision", "accelerate", "matplotlib"}
 
 
+def test_painting_needs_only_numpy_and_pillow():
+    program = "from wikiart_data.sample import Scene, paint, build_sample_set; paint(Scene('city', 1), 'Cubism', 16)"
+    assert not loaded(program) & (HEAVY - {"numpy", "PIL", "rich"})
+
+
 @pytest.mark.parametrize("package", [wikiart_data, sample])
 def test_every_public_name_is_there(package):
     assert set(package.__all__) <= set(dir(package))

@@ -1,4 +1,4 @@
-"""Scenes and painters: deterministic, all different, the composition kept, the captions true."""
+"""Scenes and painters: deterministic, all different, with the composition preserved and true captions."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ from wikiart_data.sample import PHOTOGRAPH, RENDERINGS, SCENES, Scene, caption, 
 from wikiart_data.sample.table import PALETTES, TABLE
 from wikiart_data.styles import STYLES
 
-# Styles that give up the picture of things, or cut and bend it on purpose.
+# Styles that do not depict things, or distort them on purpose.
 ABSTRACT = {"Abstract_Expressionism", "Action_painting", "Color_Field_Painting", "Minimalism", "New_Realism"}
 BENT = {"Mannerism_Late_Renaissance"}
 FIGURATIVE = [style for style in STYLES if style not in ABSTRACT | BENT]
@@ -36,7 +36,7 @@ def test_same_bytes_in_another_process_with_another_hash_seed():
 
 
 @pytest.mark.parametrize("size", [16, 33, 96])
-def test_every_rendering_is_an_rgb_picture_of_the_size_asked_for(size):
+def test_every_rendering_is_an_rgb_picture_of_the_requested_size(size):
     for i, style in enumerate(RENDERINGS):
         picture = paint(Scene(SCENES[i % 6], i), style, size)
         assert picture.shape == (size, size, 3)
@@ -63,10 +63,10 @@ def test_photograph_is_the_plain_scene():
     assert np.abs(paint(Scene("city", 3), PHOTOGRAPH, 64) / 255 - layers.colour).max() <= 0.5 / 255 + 1e-6
 
 
-def test_artists_differ_within_a_style_and_are_themselves_again():
-    one, same, other = (paint(Scene("portrait", 2), "Realism", 64, who) for who in ("ada-x", "ada-x", "bo-y"))
-    assert (one == same).all()
-    assert (one != other).any()
+def test_artists_differ_within_a_style_and_are_reproducible():
+    picture, same, other = (paint(Scene("portrait", 2), "Realism", 64, who) for who in ("ada-x", "ada-x", "bo-y"))
+    assert (picture == same).all()
+    assert (picture != other).any()
 
 
 def _masses(picture: np.ndarray) -> np.ndarray:
@@ -85,20 +85,20 @@ def _edges(picture: np.ndarray) -> np.ndarray:
     return (coarse - coarse.mean()) / (coarse.std() + 1e-6) / 16
 
 
-def test_composition_is_kept():
+def test_composition_is_preserved():
     scenes = [Scene(kind, seed) for kind in SCENES for seed in (21, 22)]
     plain = [paint(s, PHOTOGRAPH, 64) for s in scenes]
     masses, edges = np.stack([_masses(p) for p in plain]), np.stack([_edges(p) for p in plain])
-    found = {}
+    recovered = {}
     for style in STYLES:
         painted = [paint(s, style, 64) for s in scenes]
         alike = np.stack([_masses(p) for p in painted]) @ masses.T
         alike += np.stack([_edges(p) for p in painted]) @ edges.T
-        found[style] = float((alike.argmax(1) == np.arange(len(scenes))).mean())
-    lost = {style: share for style, share in found.items() if style in FIGURATIVE and share < 0.75}
-    assert not lost, f"the right scene of {len(scenes)} is found too seldom: {lost}"
-    assert np.mean([found[style] for style in FIGURATIVE]) > 0.9
-    assert np.mean([found[style] for style in ABSTRACT]) > 3 / len(scenes), found
+        recovered[style] = float((alike.argmax(1) == np.arange(len(scenes))).mean())
+    lost = {style: rate for style, rate in recovered.items() if style in FIGURATIVE and rate < 0.75}
+    assert not lost, f"the scene is recognised too rarely among {len(scenes)}: {lost}"
+    assert np.mean([recovered[style] for style in FIGURATIVE]) > 0.9
+    assert np.mean([recovered[style] for style in ABSTRACT]) > 3 / len(scenes), recovered
 
 
 def test_captions_are_plain_sentences_and_mostly_all_different():
@@ -124,10 +124,10 @@ def test_captions_count_what_can_be_seen(kind):
             visible = sum(area[i] > 0 for i, name in enumerate(names) if name == noun)
             clear = sum(area[i] > 60 for i, name in enumerate(names) if name == noun)
             stem = re.escape(noun)
-            told = re.search(
+            counted = re.search(
                 rf"\b(a|an|two|three|four|five|six|seven) {stem}(?:e?s)?(?=,| and | on | in | under |$)", caption(here)
             )
-            count = numbers[told[1]] if told else 0
+            count = numbers[counted[1]] if counted else 0
             assert clear <= count <= visible, (here, noun, caption(here))
 
 
@@ -161,7 +161,7 @@ def test_scenes_of_a_kind_vary():
         (lambda: paint(Scene("city", 1), "Cubism", 8), "at least 16"),
     ],
 )
-def test_mistakes_are_named(call, message):
+def test_invalid_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
 

@@ -20,7 +20,7 @@ from wikiart_stylegen.truth import against_truth
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
-    build_sample_set(folder / "sample", share=0.05, workers=1)
+    build_sample_set(folder / "sample", fraction=0.05, workers=1)
     return pack(scan(folder / "sample", cache_dir=folder / "cache"), 32, cache_dir=folder / "cache")
 
 

@@ -34,7 +34,7 @@ def sample_now(options: SampleOptions) -> None:
     from wikiart_data.sample import build_sample_set, sample_root
 
     if options.to is None:
-        echo(f"The sample set is in {sample_root(options.cache_dir, say=echo)}")
+        echo(f"The sample set is in {sample_root(options.cache_dir, echo=echo)}")
         return
-    build_sample_set(options.to, say=echo)
+    build_sample_set(options.to, echo=echo)
     echo(f"The sample set is in {options.to}")

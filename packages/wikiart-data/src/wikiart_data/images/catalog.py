@@ -428,7 +428,7 @@ def find_data(
             raise InputError(f"{option} needs a data folder of your own: name it with --data.", field=option)
         from wikiart_data.sample import sample_root
 
-        root = sample_root(cache_dir, say=echo)
+        root = sample_root(cache_dir, echo=echo)
         echo("Data: the built-in sample set, painted by this toolkit (use --data DIR for your own paintings).")
         return root
     source = DataSource.parse(data)

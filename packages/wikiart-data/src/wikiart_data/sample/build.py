@@ -1,4 +1,4 @@
-"""The sample set on disk: the folder layout and the imbalance of the course's set, built once, whole or not at all."""
+"""The sample set on disk: folder layout and class imbalance of the course's data, built once and atomically."""
 
 import os
 import re
@@ -23,10 +23,10 @@ from wikiart_data.sample.scenes import SCENES, Scene, title
 from wikiart_data.styles import STYLES
 
 VERSION = 1
-"""Part of the folder's name: changed painters make a new set, never a mixture."""
+"""Part of the folder's name: pictures of different versions are never mixed."""
 
 SIZE = 160
-"""Side of the pictures in pixels: room for a random crop at 128, and half of it still shows the brush."""
+"""Side of the pictures, in pixels: enough for random crops at 128; brush strokes are still visible at half of it."""
 
 COURSE: dict[str, tuple[int, int]] = {
     "Abstract_Expressionism": (449, 17),
@@ -60,10 +60,10 @@ COURSE: dict[str, tuple[int, int]] = {
 """Pictures per style in the course's train and test folders: 13,350 and 630, 151 to 1 between the styles."""
 
 TOTALS: dict[str, tuple[int, int]] = {"train": (2700, 3), "valid": (270, 1), "test": (540, 2)}
-"""Pictures in each split, and the fewest a style may have."""
+"""Pictures in each split, and the least number per style."""
 
 _POOLS = {"train": (0, 160), "valid": (160_000, 40), "test": (320_000, 60)}
-# First seed and number of seeds per kind: splits share no scene; within one, scenes are shared between styles.
+# First seed and number of seeds per kind of scene: splits share no scene, styles of one split do.
 
 _GIVEN = (
     "ada", "bruno", "celia", "dario", "elin", "fabrice", "greta", "hanno", "ilse", "jorun", "katya", "lorens", "mira",
@@ -76,7 +76,7 @@ _FAMILY = (
 
 
 class Plan(NamedTuple):
-    """One picture to be painted, and where it goes."""
+    """One picture of the set and its place in it."""
 
     split: str
     style: str
@@ -90,12 +90,17 @@ class Plan(NamedTuple):
         return Path(self.split, self.style, name)
 
 
-def counts(split: str, share: float = 1.0) -> dict[str, int]:
-    """Pictures per style of a split: the course's proportions, no style below the split's least."""
+def counts(split: str, fraction: float = 1.0) -> dict[str, int]:
+    """Pictures per style of a split: the course's proportions, but at least the split's least number.
+
+    Args:
+        split: train, valid or test.
+        fraction: of the full number of pictures.
+    """
     total, least = TOTALS[split]
     column = np.array([COURSE[style][split == "test"] for style in STYLES], float)
-    # The least is taken off the top, the rest goes by largest remainders, so the total is met exactly.
-    goal = max(round(total * share), least * len(STYLES))
+    # Styles at the least number are set aside, the rest is rounded by largest remainders: the total is exact.
+    goal = max(round(total * fraction), least * len(STYLES))
     exact = np.maximum(column * goal / column.sum(), least)
     for _ in range(20):
         free = exact > least
@@ -109,18 +114,18 @@ def counts(split: str, share: float = 1.0) -> dict[str, int]:
 
 
 def artists(style: str, number: int) -> list[str]:
-    """The invented artists of a style, as file names spell them; about 20 pictures each, 3 to 12 artists."""
+    """The invented artists of a style, as in file names: 3 to 12, for about 20 pictures each."""
     rng = np.random.default_rng([STYLES.index(style), 27])
     order = rng.permutation(len(_GIVEN) * len(_FAMILY))[: int(np.clip(number // 20, 3, 12))]
     return [f"{_GIVEN[i % len(_GIVEN)]}-{_FAMILY[i // len(_GIVEN)]}" for i in order]
 
 
-def plan(share: float = 1.0) -> Iterator[Plan]:
-    """Every picture of the set, in order; `share` makes a smaller set with the same imbalance."""
+def plan(fraction: float = 1.0) -> Iterator[Plan]:
+    """Every picture of the set, in order; a `fraction` below 1 is a smaller set with the same imbalance."""
     large = counts("train")
     for split, (first, seeds) in _POOLS.items():
         pool = [Scene(kind, first + seed) for seed in range(seeds) for kind in SCENES]
-        for style, number in counts(split, share).items():
+        for style, number in counts(split, fraction).items():
             rng = np.random.default_rng([STYLES.index(style), first])
             names = artists(style, large[style])
             for place in rng.permutation(len(pool))[:number]:
@@ -131,35 +136,35 @@ def scene_of(path: Path | str) -> Scene:
     """The scene of a picture of the sample set, from its file name.
 
     Raises:
-        ValueError: the name is none that `build_sample_set` gives.
+        ValueError: it is not the name of such a picture.
     """
-    found = re.fullmatch(rf"[a-z-]+_({'|'.join(map(_slug, SCENES))})-[a-z-]+-(\d+)\.jpg", Path(path).name)
-    if not found:
+    match = re.fullmatch(rf"[a-z-]+_({'|'.join(map(_slug, SCENES))})-[a-z-]+-(\d+)\.jpg", Path(path).name)
+    if not match:
         raise ValueError(f"{Path(path).name} is not a picture of the sample set: no <artist>_<kind>-<title>-<seed>.jpg")
-    return Scene(found[1].replace("-", "_"), int(found[2]))
+    return Scene(match[1].replace("-", "_"), int(match[2]))
 
 
 def build_sample_set(
     folder: Path,
     *,
     size: int = SIZE,
-    share: float = 1.0,
+    fraction: float = 1.0,
     quality: int = 90,
     workers: int | None = None,
-    say: Callable[[str], None] = print,
+    echo: Callable[[str], None] = print,
 ) -> Path:
     """Paint the set into `folder`, laid out as `<folder>/{train,valid,test}/<Style>/<artist>_<title>-<seed>.jpg`.
 
-    It is painted in a hidden folder beside and renamed at the end, so a folder of this name is always whole; if another
-    process is at it, this one waits. A set that is there already is left as it is.
+    It is painted in a hidden folder that is renamed at the end, so `folder` is never incomplete. If another process is
+    building the set, this one waits for it; an existing set is left as it is.
 
     Args:
-        folder: where to; its parents are made.
-        size: side in pixels.
-        share: of the full number of pictures; every style keeps its least.
+        folder: the folder to make, with its parents.
+        size: side of the pictures, in pixels.
+        fraction: of the full number of pictures; every style keeps its least number.
         quality: of the JPEG files, 1 to 95.
-        workers: processes; as many as there are cores by default.
-        say: told what happens, in whole lines.
+        workers: number of processes (default: one per core).
+        echo: called with each line of progress.
 
     Returns:
         The folder.
@@ -171,68 +176,75 @@ def build_sample_set(
     if is_sample_set(folder):
         return folder
     if folder.exists():
-        raise InputError(f"{folder} exists and is not a sample set: name a folder that does not exist yet.")
+        raise InputError(
+            f"{folder} exists and is not a sample set: give a folder that does not exist yet.", field=folder
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
             if not folder.is_dir():  # else another process has built it while we waited
-                _build_locked(folder, size, share, quality, workers or available_cores(), say)
+                _build_locked(folder, size, fraction, quality, workers or available_cores(), echo)
     except OSError as error:
         raise InputError(
             f"The sample set cannot be written to {folder} ({error.strerror or error}); "
-            "choose another place with --cache-dir or the environment variable WIKIART_CACHE."
+            "choose another folder with --cache-dir or the environment variable WIKIART_CACHE.",
+            field=folder,
         ) from error
     return folder
 
 
-def sample_root(cache_dir: Path | None = None, say: Callable[[str], None] = print) -> Path:
-    """The sample set's folder, built on first use (about a minute).
+def sample_root(cache_dir: Path | None = None, echo: Callable[[str], None] = print) -> Path:
+    """The folder of the sample set, which is built on first use (about a minute).
 
     Args:
-        cache_dir: where it is kept; else `$WIKIART_CACHE`, else the user's cache folder.
-        say: told when it has to be built.
+        cache_dir: where it is kept (default: `$WIKIART_CACHE`, else the user's cache folder).
+        echo: called with each line of progress while it is built.
 
     Raises:
         InputError: the cache cannot be written.
     """
-    return build_sample_set(cache_root(cache_dir) / f"sample-v{VERSION}", say=say)
+    return build_sample_set(cache_root(cache_dir) / f"sample-v{VERSION}", echo=echo)
 
 
-def _build_locked(folder: Path, size: int, share: float, quality: int, workers: int, say) -> None:
-    begun = time.monotonic()
-    number = sum(sum(counts(split, share).values()) for split in TOTALS)
-    say(f"Painting the sample set ({number:,} pictures, once, about {number * 0.02 / workers:.0f} s): {folder}")
+def _build_locked(
+    folder: Path, size: int, fraction: float, quality: int, workers: int, echo: Callable[[str], None]
+) -> None:
+    start = time.monotonic()
+    number = sum(sum(counts(split, fraction).values()) for split in TOTALS)
+    echo(f"Painting the sample set ({number:,} pictures, once, about {number * 0.02 / workers:.0f} s): {folder}")
     unfinished = folder.with_name(f".{folder.name}.building")
     shutil.rmtree(unfinished, ignore_errors=True)  # what a killed build left
     for split in TOTALS:
         for style in STYLES:
             (unfinished / split / style).mkdir(parents=True)
-    # Plain child processes, not multiprocessing: they work from notebooks and from scripts without a main guard.
-    settings = [str(value) for value in (size, share, quality, workers, os.getpid())]
+    # Plain child processes, because multiprocessing needs a main guard in scripts and fails in notebooks.
+    settings = [str(value) for value in (size, fraction, quality, workers, os.getpid())]
     command = [sys.executable, "-c", _WORKER, str(unfinished), *settings]
     children = [
-        subprocess.Popen([*command, str(turn)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for turn in range(workers)
+        subprocess.Popen([*command, str(worker)], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        for worker in range(workers)
     ]
     try:
-        failed = [(child.communicate()[1] or b"").decode(errors="replace") for child in children]
+        errors = [(child.communicate()[1] or b"").decode(errors="replace") for child in children]
     finally:
         for child in children:
             if child.poll() is None:
                 child.kill()
                 child.wait()
     if any(child.returncode for child in children):
-        raise OSError(next((text for text in failed if text), "a painter was killed").strip().splitlines()[-1])
+        raise OSError(next((text for text in errors if text), "a worker was killed").strip().splitlines()[-1])
     (unfinished / MARK).touch()
     unfinished.rename(folder)
-    say(f"Painted {number:,} pictures in {time.monotonic() - begun:.0f} s.")
+    echo(f"Painted {number:,} pictures in {time.monotonic() - start:.0f} s.")
 
 
-def _paint_share(folder: Path, size: int, share: float, quality: int, workers: int, parent: int, turn: int) -> None:
-    for number, picture in enumerate(plan(share)):
-        if number % workers == turn:
+def _paint_shard(
+    folder: Path, size: int, fraction: float, quality: int, workers: int, parent: int, worker: int
+) -> None:
+    for number, picture in enumerate(plan(fraction)):
+        if number % workers == worker:
             if os.getppid() != parent:
-                sys.exit("the building process is gone")
+                sys.exit("the parent process has ended")
             pixels = paint(picture.scene, picture.style, size, picture.artist)
             Image.fromarray(pixels).save(folder / picture.path, quality=quality)
 
@@ -240,9 +252,9 @@ def _paint_share(folder: Path, size: int, share: float, quality: int, workers: i
 _WORKER = """
 import sys
 from pathlib import Path
-from wikiart_data.sample.build import _paint_share
-folder, size, share, *rest = sys.argv[1:]
-_paint_share(Path(folder), int(size), float(share), *map(int, rest))
+from wikiart_data.sample.build import _paint_shard
+folder, size, fraction, *rest = sys.argv[1:]
+_paint_shard(Path(folder), int(size), float(fraction), *map(int, rest))
 """
 
 

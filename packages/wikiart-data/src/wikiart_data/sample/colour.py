@@ -1,7 +1,7 @@
 """Operations on colour and light: pure functions on (H, W, 3) float32 pictures in 0..1.
 
-What stands in the style table has one form, `operation(image, layers, rng, **settings) -> image`, where `layers` is the
-rendered scene. Lengths are shares of the picture's side, so a style looks the same at every size.
+The operations of the style table have one signature, `operation(image, layers, rng, **settings) -> image`, where
+`layers` is the rendered scene. Lengths are fractions of the side, so a style looks the same at every size.
 """
 
 import numpy as np
@@ -11,23 +11,23 @@ LUMA = np.array([0.30, 0.59, 0.11], np.float32)
 
 
 def luminance(image):
-    """(..., 3) to (...)."""
+    """Luminance of colours: (..., 3) → (...)."""
     return image[..., 0] * LUMA[0] + image[..., 1] * LUMA[1] + image[..., 2] * LUMA[2]
 
 
 def to_bytes(image) -> np.ndarray:
-    """Floats in 0..1 to uint8, rounded."""
+    """Floats in 0..1 as uint8, rounded."""
     return (np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def blurred(image, radius: float):
-    """Gaussian blur of (H, W) or (H, W, 3), edges extended; `radius` is a share of the side. In 8 bits: it is quick."""
+    """Gaussian blur of (H, W) or (H, W, 3), edges extended; `radius` is a fraction of the side. 8 bits make it fast."""
     soft = Image.fromarray(to_bytes(image)).filter(ImageFilter.GaussianBlur(radius * image.shape[0]))
     return np.asarray(soft, np.float32) * np.float32(1 / 255)
 
 
 def field(rng, size: int, cells, octaves: int = 1):
-    """Smooth noise (size, size) in 0..1, about `cells` blobs across (a number, or rows and columns)."""
+    """Smooth noise (size, size) in 0..1, with about `cells` blobs per side (a number, or rows and columns)."""
     rows, columns = cells if isinstance(cells, tuple) else (cells, cells)
     total = np.zeros((size, size), np.float32)
     for octave in range(octaves):
@@ -38,15 +38,15 @@ def field(rng, size: int, cells, octaves: int = 1):
 
 
 def grid(size: int):
-    """Two (size, size) float32 arrays: y and x of every pixel's middle, in 0..1."""
+    """Two (size, size) float32 arrays: y and x of the centre of every pixel, in 0..1."""
     steps = (np.arange(size, dtype=np.float32) + 0.5) / size
     return np.broadcast_to(steps[:, None], (size, size)), np.broadcast_to(steps, (size, size))
 
 
-def mix(image, other, share):
-    """`share` (a number, or (H, W)) of `other` over `image`."""
-    share = share[..., None] if isinstance(share, np.ndarray) else np.float32(share)
-    return image + (other - image) * share
+def mix(image, other, alpha):
+    """Blend `other` over `image` with opacity `alpha` (a number, or (H, W))."""
+    alpha = alpha[..., None] if isinstance(alpha, np.ndarray) else np.float32(alpha)
+    return image + (other - image) * alpha
 
 
 def hexed(code: str) -> np.ndarray:
@@ -55,9 +55,9 @@ def hexed(code: str) -> np.ndarray:
 
 
 def grade(image, layers, rng, *, palette, pull, contrast=1.0, key=1.0, saturation=1.0, hue=0.0):
-    """Contrast, key (gamma: under 1 is brighter), saturation and hue (radians), then a pull towards a palette.
+    """Contrast, key (gamma: below 1 is brighter), saturation and hue (radians), then a pull towards a palette.
 
-    All of it goes through one table of 13³ colours, which costs a fraction of doing it pixel by pixel.
+    All of it is one lookup table of 13³ colours, which costs a fraction of computing every pixel.
     """
     steps = np.linspace(0, 1, 13, dtype=np.float32)
     table = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), -1)[..., ::-1].reshape(-1, 3)
@@ -75,7 +75,7 @@ def grade(image, layers, rng, *, palette, pull, contrast=1.0, key=1.0, saturatio
 
 
 def turned(colours, angle):
-    """Turn the hue of (..., 3) by an angle (a number or (...)), luminance kept."""
+    """Rotate the hue of colours (..., 3) by an angle (a number or (...)) at constant luminance."""
     grey = luminance(colours)
     u, v = colours[..., 2] - grey, colours[..., 0] - grey
     cos, sin = np.cos(angle), np.sin(angle)
@@ -85,34 +85,34 @@ def turned(colours, angle):
 
 
 def cangiante(image, layers, rng, *, angle):
-    """Shot colour: lights and shades of one thing differ in hue, not only in tone."""
+    """Cangiante: lights and shades of one thing differ in hue, not only in tone."""
     shade = luminance(layers.colour) - blurred(luminance(layers.colour), 0.1)
     return np.clip(turned(image, np.clip(-angle * 6 * shade, -abs(angle), abs(angle))), 0, 1)
 
 
 def soften(image, layers, rng, *, radius, amount=1.0):
-    """Sfumato: edges dissolve, far things more than near ones."""
+    """Sfumato: edges are blurred, those of far things more."""
     return mix(image, blurred(image, radius), np.clip(amount * (0.5 + 0.5 * layers.depth), 0, 1))
 
 
 def crisp(image, layers, rng, *, amount, radius=0.012):
-    """Every edge a little overstated."""
+    """Sharpened edges (unsharp masking)."""
     return np.clip(image + amount * (image - blurred(image, radius)), 0, 1)
 
 
 def bloom(image, layers, rng, *, amount, radius=0.06):
-    """Light areas glow over their edges."""
+    """Light areas bleed over their edges."""
     glow = blurred(np.clip(image - 0.35, 0, 1), radius)
     return 1 - (1 - image) * (1 - np.clip(amount * glow, 0, 1))
 
 
 def haze(image, layers, rng, *, colour, amount):
-    """Air: far things take the colour of the distance."""
+    """Aerial perspective: far things take on the colour of the distance."""
     return mix(image, hexed(colour), amount * layers.depth**2)
 
 
 def chiaroscuro(image, layers, rng, *, reach, shadow=("1a110b",), floor=0.08):
-    """One slanting light picks out the subject; the rest sinks into a dark ground."""
+    """One slanting light on the subject; the rest is nearly black."""
     y, x = grid(layers.size)
     fx, fy, _ = layers.focus
     lx, ly = layers.light
@@ -124,28 +124,28 @@ def chiaroscuro(image, layers, rng, *, reach, shadow=("1a110b",), floor=0.08):
 
 
 def vignette(image, layers, rng, *, amount, colour="140f0c"):
-    """Corners fall away."""
+    """Darker corners."""
     y, x = grid(layers.size)
     return mix(image, hexed(colour), amount * np.clip(2.2 * ((x - 0.5) ** 2 + (y - 0.5) ** 2), 0, 1))
 
 
 def glow(image, layers, rng, *, colours, amount, reach=0.35):
-    """A radiance about the focus."""
+    """A light around the focus."""
     y, x = grid(layers.size)
     fx, fy, _ = layers.focus
-    share = amount * np.exp(-((x - fx) ** 2 + (y - fy) ** 2) / reach**2)
-    return mix(image, np.maximum(image, hexed(colours[int(rng.integers(len(colours)))])), share)
+    alpha = amount * np.exp(-((x - fx) ** 2 + (y - fy) ** 2) / reach**2)
+    return mix(image, np.maximum(image, hexed(colours[int(rng.integers(len(colours)))])), alpha)
 
 
 def storm(image, layers, rng, *, amount):
-    """Far and open parts break into driven cloud, light and dark."""
+    """Far, open parts become light and dark clouds."""
     drift = field(rng, layers.size, (5, 3), octaves=4)
     wild = np.clip((drift - 0.5) * 3.2, -1, 1) * amount * np.clip(layers.depth * 1.6 - 0.75, 0, 1)
     return np.clip(image * (1 + wild[..., None]) + 0.12 * np.maximum(wild, 0)[..., None], 0, 1)
 
 
 def flatten(image, layers, rng, *, amount, tones=0, hue=0.0, lift=0.0):
-    """Every thing in one flat colour, or in two (`tones=2`: light and shade); hues strayed by thing, lights lifted."""
+    """Each thing in one flat colour, or two (`tones=2`: light and shade); hues vary by thing, light tones lifted."""
     labels = layers.regions.ravel().astype(np.int64)
     if tones == 2:
         labels = 2 * labels + (luminance(layers.colour) > blurred(luminance(layers.colour), 0.12)).ravel()
@@ -160,16 +160,16 @@ def flatten(image, layers, rng, *, amount, tones=0, hue=0.0, lift=0.0):
 
 
 def posterise(image, layers, rng, *, levels):
-    """A few steps of tone only."""
+    """Tones rounded to a few levels."""
     return np.round(image * levels) / np.float32(levels)
 
 
 def reproduce(image, layers, rng):
-    """How a picture comes to us: an uneven lamp, an exposure, faded or fresh. No style owns its exact colours."""
+    """A reproduction's lighting, exposure, fading and grain: exact colours must not identify a style."""
     y, x = grid(layers.size)
-    exposure, contrast, saturation, warm = np.float32(rng.normal(0, (0.2, 0.1, 0.16, 0.05)))
-    fall = np.float32(rng.normal(0, 0.12, 2))
-    lamp = 1 + fall[0] * (x - 0.5) + fall[1] * (y - 0.5)
+    exposure, contrast, saturation, warm = rng.normal(0, (0.2, 0.1, 0.16, 0.05)).astype(np.float32)
+    falloff = rng.normal(0, 0.12, 2).astype(np.float32)
+    lamp = 1 + falloff[0] * (x - 0.5) + falloff[1] * (y - 0.5)
     image = (np.clip(image, 0, 1) ** np.exp(exposure) - 0.5) * (1 + contrast) + 0.5
     grey = luminance(image)[..., None]
     image = grey + (image - grey) * np.exp(saturation)

@@ -1,4 +1,4 @@
-"""Decisions about the whole surface: gold grounds, borders, bands, torn posters; how forms are bent beforehand."""
+"""Operations on the whole surface: gold grounds, borders, bands, torn posters; and distortion of forms."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -10,20 +10,20 @@ from wikiart_data.sample.marks import strokes
 
 
 def bend(layers, rng, *, wobble=0.0, waves=4, stretch=1.0, sway=0.0):
-    """The scene with forms bent: `wobble` and `sway` are shares of the side, `stretch` over 1 makes things taller."""
+    """Distort forms: `wobble` and `sway` are fractions of the side, `stretch` above 1 makes things taller."""
     if not wobble and stretch == 1.0 and not sway:
         return layers
     size = layers.size
     y, x = grid(size)
     fx, fy, _ = layers.focus
-    # Taller means narrower about the focus here, so nothing leaves the picture at the top.
+    # Taller is mostly narrower about the focus, so that nothing leaves the picture at the top.
     x = fx + (x - fx) * stretch
     y = fy + (y - fy) / (1 + 0.35 * (stretch - 1))
     if wobble:
         x, y = x + wobble * (2 * field(rng, size, waves) - 1), y + wobble * (2 * field(rng, size, waves) - 1)
     if sway:
         x = x + sway * np.sin(2 * np.pi * (y * 0.9 + 0.1))
-    # What lies beyond an edge is its mirror image: an edge drawn out would leave streaks.
+    # The picture is mirrored at its edges: repeating the outermost pixels would leave streaks.
     px, py = (np.clip(1 - np.abs(1 - np.abs(v)), 0, 1 - 0.5 / size) for v in (x, y))
     px, py = (px * size).astype(np.int32), (py * size).astype(np.int32)
     place = py * size + px
@@ -33,7 +33,7 @@ def bend(layers, rng, *, wobble=0.0, waves=4, stretch=1.0, sway=0.0):
 
 
 def gold(image, layers, rng, *, halo=0.7, tooling=24):
-    """Gold leaf for all that is far, tooled with rows of dots, and a halo about the focus."""
+    """Gold leaf with rows of punched dots in place of the background, and a halo around the focus."""
     size = layers.size
     y, x = grid(size)
     leaf = mix(hexed("b98a2c"), hexed("e6c566"), field(rng, size, 5, octaves=2))
@@ -72,7 +72,7 @@ def ornament(image, layers, rng, *, border=0.08, colours=("3f5a48", "7a3b2e", "c
 
 
 def bokashi(image, layers, rng, *, amount, colours=("12305e", "1d3f73", "7c2f33")):
-    """The wiped gradations of a woodblock print: along the top, and often along the foot."""
+    """Bokashi, the wiped gradations of a woodblock print, along the top and the bottom."""
     y, _ = grid(layers.size)
     band = np.clip(1 - y / rng.uniform(0.12, 0.3), 0, 1)
     image = mix(image, hexed(colours[int(rng.integers(len(colours)))]), amount * band * (layers.depth > 0.8))
@@ -95,7 +95,7 @@ def seal(image, layers, rng, *, chance=0.8):
 
 
 def leaves(image, layers, rng, *, length=0.06, width=0.024):
-    """Leaf beside leaf, each one plain, over all that grows or ripples."""
+    """Leaves painted one by one over textured things."""
     leafy = np.clip(1.6 * layers.texture, 0, 0.95)
     lighter = np.clip(image * 1.28 + 0.03, 0, 1)
     for source, lean in ((image * 0.62, 0.9), (lighter, -0.9)):
@@ -107,7 +107,7 @@ def leaves(image, layers, rng, *, length=0.06, width=0.024):
 
 
 def bands(image, layers, rng, *, softness, margin=(0.05, 0.12), strength=1.35):
-    """The scene's masses as two to four soft floating fields, one above the other, on a ground of their colour."""
+    """The scene reduced to two to four soft bands of colour, one above the other."""
     size = layers.size
     rows = image.mean(1)
     jump = np.abs(rows[size // 12 :] - rows[: -(size // 12)]).sum(-1)
@@ -136,7 +136,7 @@ def bands(image, layers, rng, *, softness, margin=(0.05, 0.12), strength=1.35):
 
 
 def masses(image, layers, rng, *, count=3, quiet=0.6, stripes=0.3):
-    """A few huge flat shapes with hard edges: the boxes of the largest things, all else left out."""
+    """A few large flat shapes with hard edges: the bounding boxes of the largest things and nothing else."""
     size = layers.size
     area = np.bincount(layers.regions.ravel())
     ground = image[layers.regions == int(area.argmax())].mean(0)
@@ -159,7 +159,7 @@ def masses(image, layers, rng, *, count=3, quiet=0.6, stripes=0.3):
 
 
 def torn(image, layers, rng, *, sheets=4, print_=0.6):
-    """Posters pasted over one another and torn: white ragged edges, other pictures and big letters underneath."""
+    """Torn posters: ragged white edges, with other pictures and large letters underneath."""
     size = layers.size
     y, x = grid(size)
     ragged = 0.05 * field(rng, size, 26, octaves=3)
@@ -184,7 +184,7 @@ def torn(image, layers, rng, *, sheets=4, print_=0.6):
 
 
 def curls(image, layers, rng, *, amount, colour="fff3e6"):
-    """Light, curled touches of a loaded brush, as on rocaille and foliage."""
+    """Light, curled brush strokes, as of rocaille and foliage."""
     light = mix(np.clip(image * 1.1 + 0.08, 0, 1), hexed(colour), 0.3)
     touched = strokes(
         image, layers, rng, length=0.075, width=0.017, spread=1.6, curve=0.9, cover=0.3, source=light, bristle=0.05,
@@ -193,14 +193,14 @@ def curls(image, layers, rng, *, amount, colour="fff3e6"):
 
 
 def veil(image, layers, rng, *, colours, amount):
-    """A mist between us and the dream, thicker below and where nothing is near."""
+    """Mist, thicker at the bottom and over far things."""
     y, _ = grid(layers.size)
     mist = np.clip(field(rng, layers.size, (4, 2), octaves=3) * 0.9 + 0.4 * y - 0.25 + 0.3 * layers.depth, 0, 1)
     return mix(image, hexed(colours[int(rng.integers(len(colours)))]), amount * mist)
 
 
 def motes(image, layers, rng, *, count):
-    """Glimmering specks adrift in front of everything, as in a pastel's dust."""
+    """Bright specks in front of everything."""
     bright = np.clip(turned(image, rng.normal(0, 0.5)) * 1.25 + 0.22, 0, 1)
     specks = strokes(
         image, layers, rng, length=0.02, width=0.02, cover=count, source=bright, stray=0.12, bristle=0, relief=0,
@@ -209,7 +209,7 @@ def motes(image, layers, rng, *, count):
 
 
 def brocade(image, layers, rng, *, amount, pitch=0.055):
-    """A woven pattern on cloth, and every near thing drawn to the last thread."""
+    """A woven pattern on cloth."""
     y, x = grid(layers.size)
     u, v = x / pitch, y / pitch
     pattern = np.sin(2 * np.pi * u + 1.3 * np.sin(2 * np.pi * v)) * np.sin(2 * np.pi * v)
@@ -218,5 +218,5 @@ def brocade(image, layers, rng, *, amount, pitch=0.055):
 
 
 def simplified(image, layers, rng, *, radius):
-    """Only the big masses, softened."""
+    """Blurred to its large masses."""
     return blurred(image, radius)

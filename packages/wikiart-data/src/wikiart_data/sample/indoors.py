@@ -1,4 +1,4 @@
-"""Scenes composed close at hand: still life, portrait, abstract."""
+"""Scenes without a sky: still life, portrait, abstract."""
 
 import numpy as np
 
@@ -98,12 +98,18 @@ def still_life(rng) -> Stage:
                 heads = rng.normal((x, foot - h * 1.15), (0.085, 0.06), (9, 2))
                 stage.add(
                     (0.24, 0.42, 0.18),
-                    *(line(0.012, (x, foot - h * 0.6), tuple(p)) for p in heads),
-                    *(ellipse(*p, 0.03, 0.02) for p in heads + 0.02),
+                    *(line(0.012, (x, foot - h * 0.6), (px, py)) for px, py in heads),
+                    *(ellipse(px, py, 0.03, 0.02) for px, py in heads + 0.02),
                     depth=0.42,
                     texture=0.8,
                 )
-                stage.add(bloom, *(ellipse(*p, 0.034, 0.032) for p in heads[:7]), depth=0.4, roundness=0.4, texture=0.6)
+                stage.add(
+                    bloom,
+                    *(ellipse(px, py, 0.034, 0.032) for px, py in heads[:7]),
+                    depth=0.4,
+                    roundness=0.4,
+                    texture=0.6,
+                )
                 h *= 0.75
             _vase(stage, vary(rng, COLOURS[name]), x, foot, h * 0.8, **how)
             if what == "jug":
@@ -159,7 +165,7 @@ def still_life(rng) -> Stage:
 
 
 def portrait(rng) -> Stage:
-    """One person to the waist, before a wall."""
+    """One person to the waist, in front of a wall."""
     stage = Stage(light=some_light(rng))
     wall, coat = rng.choice(list(COLOURS), 2, replace=False)
     stage.title = f"in {coat}"
@@ -291,7 +297,7 @@ def _hill_in(left, right, top, bottom):
 
 
 def abstract(rng) -> Stage:
-    """Three to seven plain shapes on a ground."""
+    """Three to seven plain shapes on a plain ground."""
     stage = Stage(light=some_light(rng))
     tones = rng.choice(list(COLOURS), 4, replace=False)
     ground = tones[0]

@@ -1,4 +1,4 @@
-"""Marks that hands and tools leave: strokes, dots, lines, drips, tears. Same form as the operations of `colour`."""
+"""Marks of the painter's tools: strokes, dots, lines, drips, cracks. Same signature as the operations of `colour`."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -7,7 +7,7 @@ from wikiart_data.sample.colour import blurred, field, grid, hexed, luminance, m
 
 
 def flow(image, rng, swirl):
-    """(H, W) angle along the picture's forms, or with `swirl` of 1 along a current of its own."""
+    """(H, W) angles along the forms of the picture (`swirl` 0) up to those of an independent flow (`swirl` 1)."""
     form = blurred(luminance(image), 0.03) * (1 - 0.75 * swirl) + field(rng, image.shape[0], 3) * (0.1 + swirl)
     down, right = np.gradient(form)
     return np.arctan2(down, right) + np.float32(np.pi / 2)
@@ -17,26 +17,26 @@ def strokes(
     image, layers, rng, *, length, width, angle=None, swirl=0.0, spread=0.3, curve=0.0, cover=1.6, stray=0.04,
     divide=0.0, bristle=0.15, relief=0.1, dry=0.0, stay=0.0, where=None, ground=None, source=None,
 ):  # fmt: skip
-    """Lay brush strokes, each in the colour of the place under its middle.
+    """Lay brush strokes, each in the colour of the picture under its middle.
 
     Args:
         image: (H, W, 3), both the source of colours and what shows between the strokes.
         layers: the rendered scene.
-        rng: where strokes lie.
-        length: of a stroke; with `width`, a share of the side. Equal ones make dots.
+        rng: decides where strokes lie.
+        length: of a stroke, like `width` a fraction of the side. Strokes as wide as long are dots.
         width: of a stroke.
-        angle: of all strokes in radians; None follows the forms.
-        swirl: 0 along the forms to 1 along a current of its own.
+        angle: of all strokes, in radians; None follows the forms.
+        swirl: 0 follows the forms, 1 an independent flow.
         spread: standard deviation of the angle.
         curve: how far a stroke bends, in units of its length.
         cover: total area of strokes over the area of the picture.
         stray: standard deviation of brightness between strokes.
-        divide: share of strokes in a neighbouring or complementary hue instead of the mixed one.
-        bristle: lines that the bristles draw along a stroke.
-        relief: light on the ridge of thick paint.
-        dry: share of bristles that leave no paint.
-        stay: share of strokes that end at the contour of the thing they paint.
-        where: (H, W) chance 0..1 that a stroke is laid; None is everywhere.
+        divide: fraction of strokes in a neighbouring or complementary hue instead of the mixed one.
+        bristle: contrast of the lines that bristles leave along a stroke.
+        relief: contrast of the light on the ridge of thick paint.
+        dry: fraction of bristles that leave no paint.
+        stay: fraction of strokes that end at the contour of the thing they paint.
+        where: (H, W) probability that a stroke is laid (default: 1 everywhere).
         ground: hex colour that shows between the strokes instead of the image.
         source: another picture to take colours from.
     """
@@ -45,8 +45,8 @@ def strokes(
     middle = rng.random((2, count), np.float32)
     cells = np.minimum((middle * size).astype(np.int32), size - 1)
     if where is not None:
-        kept = rng.random(count) < where[cells[0], cells[1]]
-        middle, cells = middle[:, kept], cells[:, kept]
+        laid = rng.random(count) < where[cells[0], cells[1]]
+        middle, cells = middle[:, laid], cells[:, laid]
         count = middle.shape[1]
         if not count:
             return image
@@ -58,7 +58,7 @@ def strokes(
         kick = np.where(rng.random(count) < divide, rng.choice((-1.2, 1.0, 2.6), count), rng.normal(0, 0.2, count))
         colours = turned(colours, kick.astype(np.float32))
 
-    # Each stroke is a small sheet of samples (along × across) thrown on the canvas; the last to land stays on top.
+    # Each stroke is a small sheet of samples (along × across) on the canvas; later strokes cover earlier ones.
     along = np.linspace(-0.5, 0.5, max(2, int(np.ceil(length * size * 1.35))), dtype=np.float32)[:, None]
     across = np.linspace(-0.5, 0.5, max(2, int(np.ceil(width * size * 1.45))), dtype=np.float32)[None, :]
     taper = np.sqrt(np.maximum(1 - (2 * along) ** 2, 0)) if length <= 1.5 * width else 1 - 0.7 * (2 * along) ** 8
@@ -94,10 +94,10 @@ def strokes(
 
 
 def outline(image, layers, rng, *, width, colour="17130f", amount=0.9, broken=0.0):
-    """Contours of things, in a colour or, without one, in a darker tone of the place."""
+    """Contours of things, in a colour or, without one, in a darker tone of the picture."""
     r = layers.regions
     area = np.bincount(r.ravel())
-    # Eyes and mouths would drown in a broad contour: what is small for the pen keeps the number of its surroundings.
+    # A broad contour would cover eyes and mouths: things that are too small for it count as their surroundings.
     if (small := (area > 0) & (area < (4 * width * layers.size) ** 2)).any():
         around = np.asarray(Image.fromarray(np.where(small[r], 0, r)).filter(ImageFilter.MaxFilter(5)))
         r = np.where(small[r], around, r)
@@ -108,14 +108,14 @@ def outline(image, layers, rng, *, width, colour="17130f", amount=0.9, broken=0.
     ink = Image.fromarray(edge).convert("L")
     if wide > 1:
         ink = ink.filter(ImageFilter.MaxFilter(2 * (wide // 2) + 1))
-    share = np.asarray(ink.filter(ImageFilter.GaussianBlur(0.35 + 0.12 * wide)), np.float32) * np.float32(amount / 255)
+    alpha = np.asarray(ink.filter(ImageFilter.GaussianBlur(0.35 + 0.12 * wide)), np.float32) * np.float32(amount / 255)
     if broken:
-        share = share * np.clip(1.5 - 3 * broken * field(rng, layers.size, 9), 0, 1)
-    return mix(image, hexed(colour) if colour else image * np.float32(0.45), np.clip(share, 0, 1))
+        alpha = alpha * np.clip(1.5 - 3 * broken * field(rng, layers.size, 9), 0, 1)
+    return mix(image, hexed(colour) if colour else image * np.float32(0.45), np.clip(alpha, 0, 1))
 
 
 def hatch(image, layers, rng, *, spacing, angle, amount, colour="2a1c12", reach=0.75):
-    """Fine parallel lines, thicker where it is darker."""
+    """Fine parallel lines, thicker in darker parts."""
     y, x = grid(layers.size)
     t = (x * np.cos(angle) + y * np.sin(angle) + 0.012 * field(rng, layers.size, 6)) / spacing
     dark = np.clip(1 - luminance(image) / reach, 0, 1)
@@ -124,7 +124,7 @@ def hatch(image, layers, rng, *, spacing, angle, amount, colour="2a1c12", reach=
 
 
 def ripples(image, layers, rng, *, spacing, amount, colour="1a2a4a"):
-    """Carved parallel lines that follow water, grass and hair."""
+    """Carved parallel lines on water, grass and hair."""
     y, x = grid(layers.size)
     t = (y + 0.014 * np.sin(2 * np.pi * 7 * x) + 0.02 * field(rng, layers.size, 5)) / spacing
     line = (np.abs(t - np.floor(t) - 0.5) < 0.16) & (layers.texture > 0.35)
@@ -132,21 +132,21 @@ def ripples(image, layers, rng, *, spacing, amount, colour="1a2a4a"):
 
 
 def halftone(image, layers, rng, *, spacing, angle=0.6, amount=0.9, colours=("d8322a", "2454a8")):
-    """Ben-Day dots: printed dots in one ink whose size gives the tone, only in the middle tones."""
+    """Ben-Day dots: dots of one ink in the middle tones, larger for darker ones."""
     y, x = grid(layers.size)
     u, v = (x * np.cos(angle) - y * np.sin(angle)) / spacing, (x * np.sin(angle) + y * np.cos(angle)) / spacing
     tone = blurred(luminance(image), 0.02)
     dot = (np.cos(2 * np.pi * u) + np.cos(2 * np.pi * v)) / 4 + 0.5
-    share = np.clip((dot - 0.25 - 0.55 * tone) * 7, 0, 1) * (tone > 0.22)
+    alpha = np.clip((dot - 0.25 - 0.55 * tone) * 7, 0, 1) * (tone > 0.22)
     ink = mix(hexed(colours[int(rng.integers(len(colours)))]), image * 0.55, 0.45)
     paper = np.clip(image * 0.45 + 0.58, 0, 1)
-    return mix(image, mix(paper, ink, share), amount * (tone > 0.22) * (layers.regions % 3 != 1))
+    return mix(image, mix(paper, ink, alpha), amount * (tone > 0.22) * (layers.regions % 3 != 1))
 
 
 def facets(image, layers, rng, *, lines, shift, shade, edge=0.3, tilt=0.5, paper=0.0):
-    """The picture cut by straight lines; every facet sees the scene from a step aside, shaded from edge to edge.
+    """The picture cut by straight lines into facets, each shifted and shaded from edge to edge.
 
-    With `paper`, that share of the facets becomes pasted paper: newsprint, stripes, wood grain, plain sheets.
+    With `paper`, that fraction of the facets is pasted paper: newsprint, wood grain, stripes.
     """
     size = layers.size
     y, x = grid(size)
@@ -156,7 +156,7 @@ def facets(image, layers, rng, *, lines, shift, shade, edge=0.3, tilt=0.5, paper
     for i in range(lines):
         side = (x - np.float32(through[0, i])) * np.float32(np.cos(axes[i]))
         side = side + (y - np.float32(through[1, i])) * np.float32(np.sin(axes[i]))
-        # Half of the lines stop at an earlier one, so facets differ in size as they do on a canvas.
+        # About half of the lines stop at an earlier one, so that facets differ in size.
         here = sides[int(rng.integers(len(sides)))] > 0 if i > 2 and rng.random() < 0.6 else np.True_
         code = code * 2 + ((side > 0) & here)
         near = np.minimum(near, np.where(here, np.abs(side), 1))
@@ -176,7 +176,7 @@ def facets(image, layers, rng, *, lines, shift, shade, edge=0.3, tilt=0.5, paper
     return np.clip(seen * (1 - dark[..., None]), 0, 1)
 
 
-def _pasted(image, cell, phase, rng, share):
+def _pasted(image, cell, phase, rng, fraction):
     size = image.shape[0]
     y, x = grid(size)
     pasted = rng.permutation(1021)[cell] / 1021
@@ -186,13 +186,13 @@ def _pasted(image, cell, phase, rng, share):
     wood = hexed("a9763f") * (1 + 0.22 * grain)[..., None]
     stripes = mix(image, np.clip(image * 0.4 + 0.55, 0, 1), ((x + y * (phase > 0.5)) * 14 % 1 < 0.5).astype(np.float32))
     for i, sheet in enumerate((prints, wood, stripes)):
-        chosen = (pasted > i * share / 3) & (pasted <= (i + 1) * share / 3)
+        chosen = (pasted > i * fraction / 3) & (pasted <= (i + 1) * fraction / 3)
         image = np.where(chosen[..., None], sheet * (0.86 + 0.14 * luminance(image))[..., None], image)
     return image
 
 
 def drips(image, layers, rng, *, count, width, colours, splatter=120, source=0.35):
-    """Paint flung and poured: looping threads and splashes over what is there."""
+    """Poured paint: looping threads and splashes over the picture."""
     fine = Image.fromarray(to_bytes(image)).resize((2 * layers.size,) * 2)
     draw, side = ImageDraw.Draw(fine), 2 * layers.size
     inks = [tuple(int(code[i : i + 2], 16) for i in (0, 2, 4)) for code in colours]
@@ -216,7 +216,7 @@ def drips(image, layers, rng, *, count, width, colours, splatter=120, source=0.3
 
 
 def craquelure(image, layers, rng, *, amount, cells=9):
-    """A net of fine cracks in old varnish: where the two nearest of many scattered points are equally far."""
+    """Fine cracks of old varnish: the edges of Voronoi cells of scattered points."""
     size = layers.size
     v, u = (axis * cells + 0.9 * field(rng, size, 8) for axis in grid(size))
     seeds = rng.random((2, cells + 4, cells + 4), np.float32)
@@ -233,12 +233,12 @@ def craquelure(image, layers, rng, *, amount, cells=9):
 
 
 def weave(image, layers, rng, *, amount, threads=60):
-    """Canvas, showing through thin paint."""
+    """The weave of canvas under thin paint."""
     y, x = grid(layers.size)
     return image * (1 + amount * np.sin(2 * np.pi * threads * x) * np.sin(2 * np.pi * threads * y))[..., None]
 
 
 def fibres(image, layers, rng, *, amount):
-    """Long-fibred paper, or the grain of a printing block."""
+    """Fibres of paper, or the grain of a printing block."""
     along = field(rng, layers.size, (layers.size // 2, 7)) + field(rng, layers.size, layers.size // 2)
     return np.clip(image * (1 + amount * (along - 1))[..., None], 0, 1)

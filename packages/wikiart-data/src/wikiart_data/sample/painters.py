@@ -1,4 +1,4 @@
-"""Painting: a scene through the operations of a style's row."""
+"""Painting a scene: the operations in the row of a style, one after another."""
 
 import zlib
 from functools import partial
@@ -21,14 +21,14 @@ RENDERINGS: tuple[str, ...] = (*STYLES, PHOTOGRAPH)
 def paint(scene: Scene, style: str, size: int, artist: str = "") -> np.ndarray:
     """Paint a scene in a style.
 
-    The same scene keeps its things and their places in every style; only how it is painted differs. The result depends
-    on nothing but the arguments.
+    A scene has the same things in the same places in every style; only how it is painted differs. The result depends
+    on the arguments alone.
 
     Args:
         scene: what is depicted.
         style: one of the 27 of `wikiart_data.styles.STYLES`, or `photograph` for the plain scene.
         size: side in pixels, 16 or more.
-        artist: anyone's name; an artist keeps to a few palettes and has habits within the style.
+        artist: any name; an artist uses few palettes and has habits within the style.
 
     Returns:
         (size, size, 3) uint8.
@@ -45,43 +45,43 @@ def paint(scene: Scene, style: str, size: int, artist: str = "") -> np.ndarray:
         return colour.to_bytes(layers.colour)
     row, name = TABLE[style], zlib.crc32(artist.encode())
     rng = np.random.default_rng([SCENES.index(scene.kind), scene.seed, RENDERINGS.index(style), name])
-    hand = partial(_settle, rng=rng, habit=np.random.default_rng([name, 1]) if artist else rng)
-    liked = row.palettes.split()
+    draw_settings = partial(_draw_settings, rng=rng, habit=np.random.default_rng([name, 1]) if artist else rng)
+    palettes = row.palettes.split()
     if artist:
-        liked = np.random.default_rng(name).permutation(liked)[: max(3, len(liked) // 2)]
-    chosen = palette(str(liked[int(rng.integers(len(liked)))]))
+        palettes = np.random.default_rng(name).permutation(palettes)[: max(3, len(palettes) // 2)]
+    chosen = palette(str(palettes[int(rng.integers(len(palettes)))]))
 
-    layers = designs.bend(layers, rng, **hand(row.bend))
-    image = colour.grade(layers.colour, layers, rng, palette=chosen, **hand(row.grade))
+    layers = designs.bend(layers, rng, **draw_settings(row.bend))
+    image = colour.grade(layers.colour, layers, rng, palette=chosen, **draw_settings(row.grade))
     for operation, settings in row.steps:
-        image = operation(image, layers, rng, **hand(settings))
+        image = operation(image, layers, rng, **draw_settings(settings))
     return colour.to_bytes(colour.reproduce(image, layers, rng))
 
 
-def _settle(settings: dict, rng, habit) -> dict:
-    """Draw every (low, high) setting: an artist's habit says where in the range, each picture strays a little."""
-    settled = {}
+def _draw_settings(settings: dict, rng, habit) -> dict:
+    """Draw every (low, high) setting: an artist has a position in each range, about which pictures vary."""
+    drawn = {}
     for name, value in settings.items():
         if isinstance(value, tuple) and not isinstance(value[0], str):
             low, high = value
-            place = np.clip(habit.random() + rng.normal(0, 0.12), 0, 1)
-            value = float(low + (high - low) * place)
+            position = np.clip(habit.random() + rng.normal(0, 0.12), 0, 1)
+            value = float(low + (high - low) * position)
             value = round(value) if isinstance(low, int) and isinstance(high, int) else value
-        settled[name] = value
-    return settled
+        drawn[name] = value
+    return drawn
 
 
 def contact_sheet(size: int = 128, seed: int = 3, styles: tuple[str, ...] = STYLES, across: int = 2) -> Image.Image:
-    """Every style over one scene of each kind, the same scenes in every style.
+    """A grid of every style: one scene of each kind, the same scenes in every style.
 
     Args:
         size: side of a picture in pixels.
         seed: of the scenes.
         styles: the rows; `photograph` may be among them.
-        across: how many styles stand side by side.
+        across: number of columns of styles.
 
     Returns:
-        An RGB picture; each row is one style, its name on the left of it.
+        An RGB picture; each row is one style, with its name on the left.
     """
     label, gap = round(size * 0.95), max(2, size // 32)
     wide, tall = label + len(SCENES) * (size + gap), size + gap

@@ -1,4 +1,4 @@
-"""A scene: what is depicted, whoever paints it. Seeded things on a stage, rendered to the layers that painters use."""
+"""A scene is what is depicted: things on a stage, drawn from a seed and rendered to layers for painting."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,8 +33,8 @@ class Layers:
         regions: (H, W) uint8, which thing a pixel shows; 0 is the farthest.
         depth: (H, W) float32, 0 near to 1 far.
         texture: (H, W) float32 in 0..1, how leafy, rippled or woven the thing is.
-        light: (x, y), direction towards the light, y downwards, of length 1.
-        focus: (x, y, radius) of what the eye goes to, as shares of the side.
+        light: (x, y), unit vector towards the light, y downwards.
+        focus: (x, y, radius) of the centre of interest, as fractions of the side.
     """
 
     colour: np.ndarray
@@ -52,7 +52,7 @@ class Layers:
 
 @dataclass(frozen=True)
 class Scene:
-    """What is depicted: a kind out of `SCENES` and a seed of 0 or more that sets everything else."""
+    """What is depicted: one of the kinds in `SCENES`, and a seed of 0 or more that determines everything else."""
 
     kind: str
     seed: int
@@ -78,7 +78,7 @@ class Scene:
         y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
         u, v = (x - x0) / rx, (y - y0) / ry
         light = stage.light
-        # A thing is lit as if it bulged out of its bounding box: cheap, and round things look round.
+        # A thing is shaded as a bulge that fills its bounding box: cheap, and round things look round.
         lit = 1 + roundness * np.clip(0.5 * (u * light[0] + v * light[1]) - 0.3 * (u * u + v * v) + 0.12, -0.75, 0.5)
         grain = 0.35 * (field(np.random.default_rng([self.seed, 7]), size, 48, octaves=2) - 0.5)
         colour = colour * (lit + texture * grain)[..., None] + about[..., 7:] * np.clip(v, -1, 1)[..., None]
@@ -90,13 +90,13 @@ def scene(kind: str, seed: int) -> Scene:
     """The scene of a kind and a seed.
 
     Raises:
-        ValueError: the kind is none of `SCENES`, or the seed is negative.
+        ValueError: the kind is not in `SCENES`, or the seed is negative.
     """
     return Scene(kind, seed)
 
 
 def caption(scene: Scene) -> str:
-    """One plain sentence of what is depicted; it names only things that can be seen, and counts them."""
+    """One plain sentence about what is depicted; it names and counts visible things only."""
     stage = _stage(scene)
     seen = np.bincount(draw_regions(stage.things, 96).ravel(), minlength=len(stage.things)) >= 12
     names = [thing.name for thing, visible in zip(stage.things, seen, strict=True) if thing.name and visible]
@@ -112,13 +112,13 @@ def title(scene: Scene) -> str:
 
 
 @lru_cache(maxsize=64)
-def _stage(scene: Scene):
+def _stage(scene: Scene) -> Stage:
     rng = np.random.default_rng([list(COMPOSERS).index(scene.kind), scene.seed])
     return COMPOSERS[scene.kind](rng)
 
 
 def draw_regions(things: list[Thing], side: int) -> np.ndarray:
-    """(side, side) uint8: the number of the thing in front at every pixel."""
+    """(side, side) uint8: index of the frontmost thing at every pixel."""
     canvas = Image.new("L", (side, side), 0)
     draw = ImageDraw.Draw(canvas)
     for number, thing in enumerate(things):

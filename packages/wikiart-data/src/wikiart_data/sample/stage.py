@@ -1,4 +1,4 @@
-"""The stage of a scene and what may stand on it: things from back to front, in unit coordinates, y downwards."""
+"""The stage of a scene and the things on it, from back to front, in unit coordinates with y downwards."""
 
 from dataclasses import dataclass, field
 
@@ -29,14 +29,14 @@ SKIES: dict[str, tuple[Colour, Colour, Colour, str]] = {
     "at night": ((0.07, 0.10, 0.24), (0.20, 0.28, 0.45), (0.52, 0.58, 0.80), "a white moon"),
     "on a grey day": ((0.62, 0.65, 0.68), (0.80, 0.81, 0.80), (0.90, 0.92, 0.93), ""),
 }
-"""Time of day: sky above, sky below, tint of everything, what shines."""
+"""Time of day: colour of the sky at the top and at the horizon, tint of the scene, sun or moon."""
 
 _SHINE = {"a yellow sun": "yellow", "a pale sun": "white", "a red sun": "red", "a white moon": "white"}
 
 
 @dataclass
 class Thing:
-    """One thing on the stage: shapes of one colour; `name` is what a caption calls it, empty for a mere part."""
+    """One thing on the stage: shapes of one colour. `name` is its noun in captions, empty for a part of a thing."""
 
     shapes: list[tuple]
     colour: Colour
@@ -63,7 +63,7 @@ class Thing:
 
 @dataclass
 class Stage:
-    """Things from back to front, and what holds for all of them; `sentence` has a place for `{inventory}`."""
+    """Things from back to front, and their common light; `sentence` has a placeholder `{inventory}`."""
 
     things: list[Thing] = field(default_factory=list)
     sentence: str = ""
@@ -73,7 +73,7 @@ class Stage:
     focus: tuple[float, float, float] = (0.5, 0.4, 0.2)
 
     def add(self, colour: Colour, *shapes: tuple, name: str = "", **how) -> None:
-        """Put a thing in front of what is there."""
+        """Put a thing in front of all others."""
         self.things.append(Thing(list(shapes), colour, name, **how))
 
 
@@ -109,19 +109,22 @@ def pick(rng, options):
 
 
 def some_light(rng) -> tuple[float, float]:
-    """A direction towards a light from above, left or right, of length 1."""
+    """A unit vector towards a light above, on the left or on the right."""
     angle = rng.uniform(0.35, 1.2)
     return float(np.cos(angle) * rng.choice((-1, 1))), float(-np.sin(angle))
 
 
 def vary(rng, colour: Colour, by: float = 0.05) -> Colour:
-    """A colour a little off: `by` is the spread of its brightness and of each channel."""
-    return tuple(np.clip(np.asarray(colour) * rng.uniform(1 - 2 * by, 1 + 2 * by) + rng.normal(0, by, 3), 0.02, 0.98))
+    """A colour varied at random: `by` is the spread of its brightness and of each channel."""
+    varied = np.asarray(colour) * rng.uniform(1 - 2 * by, 1 + 2 * by) + rng.normal(0, by, 3)
+    red, green, blue = np.clip(varied, 0.02, 0.98)
+    return red, green, blue
 
 
 def darker(colour: Colour, by: float = 0.6) -> Colour:
     """A colour in shade."""
-    return tuple(by * value for value in colour)
+    red, green, blue = colour
+    return by * red, by * green, by * blue
 
 
 def ridge(rng, base, height, bottom, peak=None):
@@ -135,7 +138,7 @@ def ridge(rng, base, height, bottom, peak=None):
 
 
 def sky(rng, stage: Stage, clear_above: float) -> str:
-    """Sky, clouds and what shines, free of things above `clear_above`; returns the end of the sentence."""
+    """Sky, clouds, and sun or moon, all above `clear_above`; returns the end of the sentence."""
     hour = pick(rng, SKIES)
     above, below, stage.tint, shines = SKIES[hour]
     stage.title = hour
@@ -223,7 +226,7 @@ HAIRS = {
 
 
 def figure(rng, stage: Stage, x, foot, h, colour: Colour, depth):
-    """A person of height `h` in `colour`, feet at (x, foot); returns where the head is."""
+    """A person of height `h` in `colour`, feet at (x, foot); returns the centre of the head."""
     skin, dye = vary(rng, pick(rng, SKINS), 0.03), vary(rng, HAIRS[pick(rng, HAIRS)], 0.02)
     lean, pose = rng.normal(0, 0.06) * h, pick(rng, ("stand", "raise", "spread", "robe"))
     head, neck, hip = (x + lean, foot - 0.9 * h), (x + lean, foot - 0.78 * h), (x, foot - 0.45 * h)

@@ -1,4 +1,4 @@
-"""How a style paints: one table of 27 rows over the operations of `colour`, `marks` and `designs`."""
+"""The 27 styles as a table: each row lists operations of `colour`, `marks` and `designs` with their settings."""
 
 from dataclasses import dataclass
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from wikiart_data.sample import colour, designs, marks
 
-# Palettes are shared between styles on purpose: colour alone must not tell a style.
+# Styles share palettes on purpose: colour alone must not identify a style.
 PALETTES: dict[str, str] = {
     "earth": "2b2018 5b412a 8a6a45 b89b6e d9c7a0 6d6f5a 44505a",
     "umber": "17110d 3a2718 6b4526 a06b3a d0a268 e9d7b0 4a2a20",
@@ -40,13 +40,13 @@ def palette(name: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Row:
-    """A style's row. A setting given as (low, high) differs from picture to picture and from artist to artist.
+    """The row of a style. Settings given as (low, high) vary between pictures and between artists.
 
     Attributes:
-        palettes: names in `PALETTES`; an artist keeps to a few of them.
+        palettes: names in `PALETTES`; an artist uses a few of them.
         grade: settings of `colour.grade`.
         steps: operations, in order of painting.
-        bend: settings of `designs.bend`, for how forms are drawn.
+        bend: settings of `designs.bend`, which distorts forms.
     """
 
     palettes: str
@@ -55,7 +55,19 @@ class Row:
     bend: dict
 
 
-def _row(palettes, *steps, pull=(0.25, 0.6), contrast=1.0, key=(0.85, 1.2), saturation=1.0, hue=0.0, **bend):
+Setting = float | tuple[float, float]
+
+
+def _row(
+    palettes: str,
+    *steps: tuple,
+    pull: Setting = (0.25, 0.6),
+    contrast: Setting = 1.0,
+    key: Setting = (0.85, 1.2),
+    saturation: Setting = 1.0,
+    hue: Setting = 0.0,
+    **bend: Setting,
+) -> Row:
     grade = {"pull": pull, "contrast": contrast, "key": key, "saturation": saturation, "hue": hue}
     return Row(palettes, grade, steps, bend)
 
