@@ -63,4 +63,5 @@ def _device_in_words(accelerator: "Accelerator | None") -> str:
     device = torch.device("cpu") if accelerator is None else accelerator.device
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"{device} ({torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{device} ({threads} thread{'' if threads == 1 else 's'})"
