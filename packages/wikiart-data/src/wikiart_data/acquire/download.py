@@ -1,8 +1,8 @@
-"""`wikiart-data download`: WikiArt from the Hugging Face hub, streamed and made small, into a data folder.
+"""`wikiart-data download`: WikiArt from the Hugging Face hub, streamed and reduced, into a data folder.
 
-The data set comes as some seventy parquet files of half a gigabyte. One is streamed after another; each picture is
-reduced and written at once, so that the disk holds only what is kept. A dot file in the target says how far it got: a
-killed download goes on with the file it was in, and ends with the same pictures as an unbroken one.
+The data set is some seventy parquet files of half a gigabyte. They are streamed one after another; each picture is
+reduced and written at once, so that the disk holds only what is kept. A dot file in the target records the progress: a
+killed download continues with the file it was in, and ends with the same pictures as an uninterrupted one.
 """
 
 import hashlib
@@ -17,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import tyro
 
-from wikiart_data.acquire.hub import HUB, label_reader, open_rows, rows_of
+from wikiart_data.acquire.hub import HUB, HubRow, label_reader, open_rows, rows_of
 from wikiart_data.cli.option_types import Names
 from wikiart_data.console import PLAIN_INTERVAL_S, echo, printable
 from wikiart_data.errors import InputError
@@ -31,13 +31,13 @@ from wikiart_data.styles import STYLES, canonical_name
 if TYPE_CHECKING:
     from datasets import IterableDataset
 
-SHARES = (0.8, 0.1, 0.1)
+FRACTIONS = (0.8, 0.1, 0.1)
 PROGRESS = ".wikiart-download.json"
 NAMED = 5
 """Damaged rows named on the screen; the dot file names up to 1,000."""
 
-BAD_SHARE = 0.01
-"""Above this share of damaged rows the source itself is doubted."""
+MAX_BAD_FRACTION = 0.01
+"""With a larger fraction of damaged rows the source itself is doubted."""
 
 _BATCH = 64
 _QUALITY = 92
@@ -46,7 +46,7 @@ _NAMED_AT_MOST = 1000
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """Get WikiArt (81,444 paintings) from the Hugging Face hub. Run it again to go on after a break.
+    """Get WikiArt (81,444 paintings) from the Hugging Face hub. Run it again to continue after an interruption.
 
     Example: wikiart-data download paintings --limit 500
     """
@@ -56,29 +56,29 @@ class DownloadOptions:
     size: int = 512
     """Reduce pictures to at most this many pixels on the long side; 0 keeps them as they are."""
     limit: int = 0
-    """At most this many pictures of each style; 0 takes all. Reading ends once every style has its share."""
+    """At most this many pictures per style; 0 takes all. Reading ends once every style has as many."""
     styles: Names = ()
     """Only these styles (default: all 27)."""
-    shares: tuple[float, float, float] = SHARES
-    """Shares of train, valid and test."""
+    fractions: tuple[float, float, float] = FRACTIONS
+    """Fractions of train, valid and test."""
     seed: int = 0
-    """Which picture goes to which split."""
+    """Random seed for the splits."""
     source: str = HUB
-    """A data set on the hub, or parquet files of the same columns: a folder, a file or a pattern."""
+    """A data set on the hub, or parquet files with the same columns: a folder, a file or a pattern."""
 
 
 @dataclass
 class _Progress:
-    """How far a download got; everything needed to go on as if nothing had happened."""
+    """How far a download got; everything needed to continue it."""
 
-    options: dict[str, Any]
-    """What it was started with, and in how many files the source comes."""
+    options: dict[str, object]
+    """What it was started with, and the number of files of the source."""
     file: int = 0
     """Parquet files that are done."""
     row: int = 0
     """Rows that are done in the next one."""
     number: int = 0
-    """Rows that are done altogether: the number in a picture's name."""
+    """Rows that are done in all files: the number in a picture's name."""
     kept: Counter[str] = field(default_factory=Counter)
     """Pictures written, by style."""
     damaged: int = 0
@@ -101,33 +101,35 @@ def download(options: DownloadOptions) -> int:
     """
     from filelock import FileLock, Timeout
 
-    wanted = _check(options)
+    chosen = _check(options)
     folder = options.folder.expanduser().absolute()
     lock = FileLock(folder.with_name(f".{folder.name}.download.lock"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
-        raise InputError(f"Another download into {folder} is under way; wait for it.") from error
+        raise InputError(f"Another download into {folder} is under way; wait for it.", field=folder) from error
     except OSError as error:
-        raise InputError(f"{folder} cannot be written ({error.strerror or error}); choose another folder.") from error
+        raise InputError(
+            f"{folder} cannot be written ({error.strerror or error}); choose another folder.", field=folder
+        ) from error
     try:
-        return _download(options, wanted, folder)
+        return _download(options, chosen, folder)
     finally:
         lock.release()
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _download(options: DownloadOptions, wanted: set[str], folder: Path) -> int:
+def _download(options: DownloadOptions, chosen: set[str], folder: Path) -> int:
     settings = {
         "source": options.source,
         "size": options.size,
         "limit": options.limit,
-        "styles": sorted(wanted),
-        "shares": list(options.shares),
+        "styles": sorted(chosen),
+        "fractions": list(options.fractions),
         "seed": options.seed,
     }
-    progress = _resumed(folder, settings)
+    progress = _load_progress(folder, settings)
     if progress.done:
         echo(f"{folder} is complete: {progress.kept.total():,} pictures in {len(progress.kept)} styles.")
         return 0
@@ -135,26 +137,31 @@ def _download(options: DownloadOptions, wanted: set[str], folder: Path) -> int:
     if progress.options.setdefault("files", dataset.num_shards) != dataset.num_shards:
         raise InputError(
             f"{options.source} has changed since {folder} was begun ({progress.options['files']} files then, "
-            f"{dataset.num_shards} now); begin another folder."
+            f"{dataset.num_shards} now); begin another folder.",
+            field="--source",
         )
     if progress.number:
-        echo(f"Going on after {progress.number:,} rows, {progress.kept.total():,} pictures.")
+        echo(f"Continuing after {progress.number:,} rows, {progress.kept.total():,} pictures.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remember(folder, progress)
+        _save(folder, progress)
         for stale in folder.glob("*/*/.*.part"):
             stale.unlink()
-        _fill(folder, dataset, options, wanted, progress)
+        _fill(folder, dataset, options, chosen, progress)
         if progress.kept:
             progress.done = True
-            _remember(folder, progress)
+            _save(folder, progress)
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written ({error.strerror or error}); make room or choose another folder. What is "
-            "there is whole, and the same command goes on from it."
+            "there is whole, and the same command continues from it.",
+            field=folder,
         ) from error
     if not progress.kept:
-        raise InputError(f"{options.source} holds no picture of {', '.join(sorted(wanted)[:3])}, ...: nothing written.")
+        raise InputError(
+            f"{options.source} holds no picture of {', '.join(sorted(chosen)[:3])}, …: nothing written.",
+            field="--source",
+        )
     for name in progress.named[:NAMED]:
         echo(f"  skipped {printable(name)}")
     if progress.damaged or progress.foreign:
@@ -164,17 +171,17 @@ def _download(options: DownloadOptions, wanted: set[str], folder: Path) -> int:
         )
     echo(f"{progress.kept.total():,} pictures in {len(progress.kept)} styles in {folder}")
     echo(f"Next: wikiart-data stats --data {folder}, then wikiart-classify --data {folder}")
-    if progress.damaged > max(NAMED, BAD_SHARE * progress.number):
-        echo(f"More than {BAD_SHARE:.0%} of the rows are damaged: is {options.source} whole?")
+    if progress.damaged > max(NAMED, MAX_BAD_FRACTION * progress.number):
+        echo(f"More than {MAX_BAD_FRACTION:.0%} of the rows are damaged: is {options.source} whole?")
         return 1
     return 0
 
 
-def split_of(picture: bytes, shares: tuple[float, float, float], seed: int) -> str:
+def split_of(picture: bytes, fractions: tuple[float, float, float], seed: int) -> str:
     """The split of a picture, drawn by its bytes: a copy under another style lands in the same one."""
     digest = hashlib.sha256(f"{seed}\0".encode() + picture).digest()
-    draw = int.from_bytes(digest[:8], "big") / 2**64 * sum(shares)
-    return "train" if draw < shares[0] else "valid" if draw < shares[0] + shares[1] else "test"
+    draw = int.from_bytes(digest[:8], "big") / 2**64 * sum(fractions)
+    return "train" if draw < fractions[0] else "valid" if draw < fractions[0] + fractions[1] else "test"
 
 
 def picture_name(artist: str, number: int) -> str:
@@ -194,7 +201,7 @@ def reduced(picture: bytes, size: int) -> bytes:
 
     from wikiart_data.images.decode import decode
 
-    # One pixel more than wanted, so that a JPEG decoded at a fraction is never mistaken for one that fits.
+    # One pixel more than needed, so that a JPEG decoded at a fraction is never mistaken for one that fits.
     decoded = decode(picture, at_least=size + 1 if size else None)
     if picture.startswith(b"\xff\xd8\xff") and (not size or max(decoded.size) <= size):
         return picture
@@ -206,18 +213,28 @@ def reduced(picture: bytes, size: int) -> bytes:
 
 
 def _check(options: DownloadOptions) -> set[str]:
-    """The wanted styles, after a look at the options."""
-    wanted = {canonical_name(style) for style in options.styles} or set(STYLES)
-    if unknown := wanted - set(STYLES):
-        raise InputError(f"--styles: {', '.join(sorted(unknown))} is none of the 27; they are {', '.join(STYLES)}.")
-    if options.size < 0 or 0 < options.size < 32 or options.limit < 0:
-        raise InputError("--size must be 0 or at least 32, and --limit 0 or more.")
-    if min(options.shares) < 0 or options.shares[0] <= 0:
-        raise InputError("--shares must be three numbers of 0 or more, the first (train) above 0.")
-    return wanted
+    """The chosen styles.
+
+    Raises:
+        InputError: an option is out of range.
+    """
+    chosen = {canonical_name(style) for style in options.styles} or set(STYLES)
+    if unknown := chosen - set(STYLES):
+        raise InputError(
+            f"--styles: {', '.join(sorted(unknown))} is none of the 27; they are {', '.join(STYLES)}.", field="--styles"
+        )
+    if options.size < 0 or 0 < options.size < 32:
+        raise InputError(f"--size {options.size}: expected 0 or at least 32.", field="--size")
+    if options.limit < 0:
+        raise InputError(f"--limit {options.limit}: expected 0 or more.", field="--limit")
+    if min(options.fractions) < 0 or options.fractions[0] <= 0:
+        raise InputError(
+            "--fractions: expected three numbers of 0 or more, the first (train) above 0.", field="--fractions"
+        )
+    return chosen
 
 
-def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
+def _load_progress(folder: Path, settings: dict[str, object]) -> _Progress:
     try:
         saved = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
         crc = saved.pop("crc32", None)  # None: begun by an earlier version
@@ -225,80 +242,88 @@ def _resumed(folder: Path, settings: dict[str, Any]) -> _Progress:
             raise ValueError("its checksum is another")
         progress = _Progress(**{**saved, "kept": Counter(saved["kept"])})
     except FileNotFoundError:
-        # What a full disk left of the very first note is this command's own.
-        if folder.is_dir() and any(found.name != f".{PROGRESS}.part" for found in folder.iterdir()):
-            raise InputError(f"{folder} is not empty and was not begun by this command; choose a new folder.") from None
+        # What a full disk left of the first progress file is this command's own.
+        if folder.is_dir() and any(entry.name != f".{PROGRESS}.part" for entry in folder.iterdir()):
+            raise InputError(
+                f"{folder} is not empty and was not begun by this command; choose a new folder.", field=folder
+            ) from None
         return _Progress(settings)
     except OSError as error:
-        raise InputError(f"{folder} cannot be used: {error.strerror or error}.") from error
+        raise InputError(f"{folder} cannot be used: {error.strerror or error}.", field=folder) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{folder / PROGRESS} is damaged; begin another folder.") from error
+        raise InputError(f"{folder / PROGRESS} is damaged; begin another folder.", field=folder / PROGRESS) from error
     for name, value in settings.items():
         if progress.options.get(name) != value:
             raise InputError(
                 f"{folder} was begun with --{name} {progress.options.get(name)}, not {value}: use the same options to "
-                "go on, or another folder."
+                "continue, or another folder.",
+                field=f"--{name}",
             )
     return progress
 
 
 def _fill(
-    folder: Path, dataset: "IterableDataset", options: DownloadOptions, wanted: set[str], progress: _Progress
+    folder: Path, dataset: "IterableDataset", options: DownloadOptions, chosen: set[str], progress: _Progress
 ) -> None:
     """Stream what is missing, one parquet file after another, in batches of rows."""
     style_of, artist_of = label_reader(dataset, "style"), label_reader(dataset, "artist")
-    files, spoken = dataset.num_shards, time.monotonic()
+    files, printed = dataset.num_shards, time.monotonic()
 
     def full(style: str) -> bool:
         return 0 < options.limit <= progress.kept[style]
 
-    def make(row: dict[str, Any]) -> bytes | str | None:
+    def reduce_row(row: HubRow) -> bytes | str | None:
         style = style_of(row)
-        return _made(row, options.size) if style in wanted and not full(style) else None
+        return _reduced_row(row, options.size) if style in chosen and not full(style) else None
 
     with ThreadPoolExecutor(available_cores()) as pool:
         while progress.file < files:
             shard = dataset.shard(num_shards=files, index=progress.file)
             rows = rows_of(shard.skip(progress.row) if progress.row else shard, options.source)
             while batch := list(islice(rows, _BATCH)):
-                for row, made in zip(batch, pool.map(make, batch), strict=True):
+                for row, content in zip(batch, pool.map(reduce_row, batch), strict=True):
                     style, name = style_of(row), picture_name(artist_of(row), progress.number)
                     if style not in STYLES:
                         progress.foreign += 1
-                    elif isinstance(made, str):
+                    elif isinstance(content, str):
                         progress.damaged += 1
                         if len(progress.named) < _NAMED_AT_MOST:
-                            progress.named.append(f"file {progress.file}, row {progress.row}, {style}: {made}")
-                    elif made is not None and not full(style):
+                            progress.named.append(f"file {progress.file}, row {progress.row}, {style}: {content}")
+                    elif content is not None and not full(style):
                         # A style's first picture is for training: without any, the folder would be refused.
                         first = not progress.kept[style]
-                        split = "train" if first else split_of(row["image"]["bytes"], options.shares, options.seed)
-                        _write(folder / split / style / name, made)
+                        split = "train" if first else split_of(_bytes(row), options.fractions, options.seed)
+                        _write(folder / split / style / name, content)
                         progress.kept[style] += 1
                     progress.row += 1
                     progress.number += 1
-                _remember(folder, progress)
-                if options.limit and all(map(full, wanted)):
+                _save(folder, progress)
+                if options.limit and all(map(full, chosen)):
                     return
-                if time.monotonic() - spoken >= PLAIN_INTERVAL_S:
-                    spoken = time.monotonic()
+                if time.monotonic() - printed >= PLAIN_INTERVAL_S:
+                    printed = time.monotonic()
                     kept = progress.kept.total()
                     echo(f"file {progress.file + 1} of {files}: {progress.number:,} rows read, {kept:,} pictures kept")
             progress.file, progress.row = progress.file + 1, 0
-            _remember(folder, progress)
+            _save(folder, progress)
 
 
-def _made(row: dict[str, Any], size: int) -> bytes | str:
+def _reduced_row(row: HubRow, size: int) -> bytes | str:
     """A row's picture as it will be written, or the reason why there is none."""
     from wikiart_data.images.decode import BadPictureError
 
-    picture = (row["image"] or {}).get("bytes")
+    picture = _bytes(row)
     if not picture:
         return "no picture"
     try:
         return reduced(picture, size)
     except BadPictureError as error:
         return str(error)
+
+
+def _bytes(row: HubRow) -> bytes:
+    image = row["image"]
+    return (image["bytes"] if image else None) or b""
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -309,10 +334,10 @@ def _write(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def _remember(folder: Path, progress: _Progress) -> None:
+def _save(folder: Path, progress: _Progress) -> None:
     content = vars(progress)
     _write(folder / PROGRESS, json.dumps({**content, "crc32": _crc(content)}, indent=1).encode())
 
 
-def _crc(content: dict[str, Any]) -> int:
+def _crc(content: dict[str, object]) -> int:
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())
