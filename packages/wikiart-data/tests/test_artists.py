@@ -15,7 +15,6 @@ from wikiart_data.images.catalog import Catalog
 from wikiart_data.styles import STYLES
 
 NOWHERE = Path("/nowhere")
-WHENCE = "<artist>_<title>.jpg, or from a file artists.csv in the data folder with the columns file,artist"
 
 # One row a picture: its artist, a style, a split. Many pictures, few artists, some of them nobody.
 pictures = some.lists(
@@ -60,10 +59,10 @@ def gallery() -> Catalog:
 
 
 def splits_of_artists(catalog: Catalog) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    splits_of: dict[str, set[str]] = {}
     for artist, split in zip(catalog.artists, catalog.splits.tolist(), strict=True):
-        found.setdefault(artist, set()).add(split)
-    return found
+        splits_of.setdefault(artist, set()).add(split)
+    return splits_of
 
 
 # -- what always holds ---------------------------------------------------------------------------------------------
@@ -71,12 +70,12 @@ def splits_of_artists(catalog: Catalog) -> dict[str, set[str]]:
 
 @quick
 @given(pictures, some.integers(0, 2**40))
-def test_no_artist_stands_in_two_splits_and_every_style_is_in_train(rows, seed):
+def test_no_artist_is_in_two_splits_and_every_style_is_in_train(rows, seed):
     before = catalog_of(rows)
     try:
         after = split_by_artist(before, seed)
     except InputError as error:
-        assert str(error).startswith(str(NOWHERE))  # noqa: PT017 - what else holds is said below
+        assert str(error.field).startswith(str(NOWHERE))  # noqa: PT017
         return
     for artist, splits in splits_of_artists(after).items():
         assert len(splits) == 1
@@ -112,11 +111,11 @@ def test_only_the_splits_change(gallery: Catalog):
         assert np.array_equal(getattr(after, same), getattr(gallery, same))
 
 
-# -- shares --------------------------------------------------------------------------------------------------------
+# -- fractions-----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_shares_come_near_those_of_the_catalog(gallery: Catalog, seed: int):
+def test_fractions_come_near_those_of_the_catalog(gallery: Catalog, seed: int):
     after = split_by_artist(gallery, seed)
     known = np.array([known_artist(artist) for artist in gallery.artists])
     assert known.sum() == len(gallery) - 240
@@ -129,7 +128,7 @@ def test_shares_come_near_those_of_the_catalog(gallery: Catalog, seed: int):
         assert np.abs(of_styles - share).mean() < 0.08  # whole artists: a style has about 16 of them
 
 
-def test_many_artists_of_one_picture_each_give_the_shares_almost_exactly():
+def test_many_artists_of_one_picture_each_give_the_fractions_almost_exactly():
     rows = [(f"artist-{i}", i % 4, ["train"] * 16 + ["valid"] + ["test"] * 3) for i in range(400)]
     after = split_by_artist(catalog_of([(artist, style, of[i % 20]) for i, (artist, style, of) in enumerate(rows)]))
     assert after.counts("valid").tolist() == [5] * 4
@@ -137,7 +136,7 @@ def test_many_artists_of_one_picture_each_give_the_shares_almost_exactly():
 
 
 @pytest.mark.parametrize(
-    ("shares", "folds", "dealt"),
+    ("fractions", "folds", "counts"),
     [
         ((0.75, 0.1, 0.15), 20, [15, 2, 3]),
         ((0.94, 0.01, 0.05), 20, [18, 1, 1]),  # at least one each
@@ -145,8 +144,8 @@ def test_many_artists_of_one_picture_each_give_the_shares_almost_exactly():
         ((0.01, 0.01, 0.98), 20, [1, 1, 18]),  # and one is left for train
     ],
 )
-def test_folds_are_dealt_by_shares(shares: tuple[float, ...], folds: int, dealt: list[int]):
-    assert np.bincount(_deal(np.array(shares), folds)).tolist() == dealt
+def test_folds_are_dealt_by_fractions(fractions: tuple[float, ...], folds: int, counts: list[int]):
+    assert np.bincount(_deal(np.array(fractions), folds)).tolist() == counts
 
 
 def test_a_seed_is_a_split(gallery: Catalog):
@@ -220,8 +219,9 @@ def test_a_style_by_nobody_is_all_in_train():
 def test_artists_from_a_table(tmp_path: Path):
     # No name tells an artist; by the table, eight artists painted 40 pictures and nobody known five.
     nameless = catalog_of([("", i % 2, ("train", "valid", "test")[i % 3]) for i in range(45)], tmp_path)
-    with pytest.raises(InputError, match="has 0 known artists"):
+    with pytest.raises(InputError) as error:
         split_by_artist(nameless)
+    assert error.value.field == str(tmp_path)
     lines = [f"{file},{f'painter {i % 8}' if i < 40 else 'Unknown_Artist'}" for i, file in enumerate(nameless.files)]
     (tmp_path / "artists.csv").write_text("\n".join(["file,artist", *lines]))
     after = split_by_artist(replace(nameless))
@@ -245,7 +245,7 @@ def test_a_style_of_one_painter_is_learned_and_not_tested(seed: int):
 def test_the_smallest_painter_of_a_style_goes_back_to_train():
     counts = np.array([[18, 2, 0, 0], [0, 5, 0, 0], [9, 0, 0, 3], [0, 0, 6, 0], [0, 0, 6, 0], [7, 0, 0, 0]])
     splits = np.array([1, 2, 2, 2, 1, 0])  # train holds style 0 alone, and style 3 by nobody known
-    kept = _keep_styles_in_train(splits, counts, nobodys=np.array([0, 0, 0, 1]))
+    kept = _keep_styles_in_train(splits, counts, unknown=np.array([0, 0, 0, 1]))
     # Of style 1 the artist with fewer pictures in all, though more in it; of style 2, where both have six, the first.
     assert kept.tolist() == [1, 0, 2, 0, 1, 0]
     assert splits.tolist() == [1, 2, 2, 2, 1, 0]
@@ -268,39 +268,40 @@ def test_styles_of_two_pictures_each():
     assert len(after.rows("valid")) >= 1 <= len(after.rows("test"))
 
 
-# -- sentences -----------------------------------------------------------------------------------------------------
+# -- errors -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("artists", "found"), [([], "0 known artists"), (["a"], "1 known artist,"), (["a", "b"], "2")])
-def test_too_few_artists(artists: list[str], found: str):
+@pytest.mark.parametrize("artists", [[], ["a"], ["a", "b"]])
+def test_too_few_artists(artists: list[str]):
     rows = [(artist, 0, split) for artist in [*artists, "unknown-artist"] for split in ("train", "valid", "test")]
     with pytest.raises(InputError) as error:
         split_by_artist(catalog_of(rows))
-    assert f"{NOWHERE} has {found}" in str(error.value)
-    assert "needs at least three" in str(error.value)
-    assert WHENCE in str(error.value)
+    assert error.value.field == str(NOWHERE)
+    assert f" {len(artists)} " in str(error.value)
+    assert "artists.csv" in str(error.value)
 
 
 def test_every_style_of_one_painter():
     rows = [(f"artist-{i}", i, split) for i in range(5) for split in ("train", "valid", "test")]
-    with pytest.raises(
-        InputError, match="has 5 known artists, but with a painter of every style kept in train"
-    ) as error:
+    with pytest.raises(InputError) as error:
         split_by_artist(catalog_of(rows))
-    assert WHENCE in str(error.value)
+    assert error.value.field == str(NOWHERE)
+    assert "artists.csv" in str(error.value)
 
 
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_a_catalog_that_lacks_a_split(split: str):
     rows = [(f"artist-{i % 9}", 0, "train" if i % 2 else {"valid": "test"}.get(split, "valid")) for i in range(90)]
-    with pytest.raises(InputError, match=f"has no {split} pictures.*add a folder '{split}'"):
+    with pytest.raises(InputError) as error:
         split_by_artist(catalog_of(rows))
+    assert error.value.field == str(NOWHERE / split)
 
 
 def test_a_hostile_folder_name_is_shown_as_escapes():
     rows = [("", 0, split) for split in ("train", "valid", "test")]
-    with pytest.raises(InputError, match=r"^/a\\n\\x1b\[31mb has 0 known"):
+    with pytest.raises(InputError) as error:
         split_by_artist(catalog_of(rows, Path("/a\n\x1b[31mb")))
+    assert "/a\\n\\x1b[31mb" in str(error.value)
 
 
 def test_importing_is_light():
