@@ -1,4 +1,4 @@
-"""Paintings in style folders: scanned, packed once, batched on the device; runs that survive a kill.
+"""Paintings in style folders: scanned, decoded once, batched on the device; training runs that survive a kill.
 
 Importing the package is instant: each name below is loaded at its first use.
 """
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wikiart_data.errors import InputError
+    from wikiart_data.images.augment import Augment
     from wikiart_data.images.batches import Batches, DeviceImages
     from wikiart_data.images.catalog import Catalog, scan
     from wikiart_data.images.load import load_images
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STYLES",
+    "Augment",
     "BalancedSampler",
     "Batches",
     "Catalog",
@@ -31,6 +33,7 @@ __all__ = [
 
 _MODULES = {
     "STYLES": "wikiart_data.styles",
+    "Augment": "wikiart_data.images.augment",
     "BalancedSampler": "wikiart_data.images.sampler",
     "Batches": "wikiart_data.images.batches",
     "Catalog": "wikiart_data.images.catalog",

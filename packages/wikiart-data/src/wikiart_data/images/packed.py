@@ -176,7 +176,7 @@ def _open(catalog: Catalog, size: int, folder: Path, workers: int) -> PackedImag
     return PackedImages(catalog, images, bad, folder)
 
 
-def _map(folder: Path, number: int, size: int) -> np.memmap:
+def _map(folder: Path, number: int, size: int) -> np.ndarray:
     return np.memmap(folder / "images.u8", dtype=np.uint8, mode="r", shape=(number, size, size, 3))
 
 
@@ -272,7 +272,7 @@ def _finished_rows(part: Path, number: int, size: int) -> dict[int, int]:
     records = [record for record in _DONE.iter_unpack(journal[:whole]) if record[0] < number]
     if whole < len(journal):  # cut off a torn record, or the next ones would be misread
         os.truncate(part / "done", whole)
-    return {row: crc for row, crc, _ in records if zlib.crc32(images[row]) == crc}
+    return {row: crc for row, crc, _ in records if zlib.crc32(images[row].data) == crc}
 
 
 class _Writer:
@@ -297,7 +297,7 @@ class _Writer:
             pixels = square(decode(catalog.root / catalog.files[row], at_least=self.size), self.size)
         except BadPictureError as error:
             pixels, reason = np.zeros((self.size, self.size, 3), dtype=np.uint8), str(error)
-        data = memoryview(np.ascontiguousarray(pixels)).cast("B")
+        data = np.ascontiguousarray(pixels).data.cast("B")
         offset, written = row * len(data), 0
         while written < len(data):
             written += os.pwrite(self.descriptor, data[written:], offset + written)
