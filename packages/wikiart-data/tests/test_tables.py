@@ -159,9 +159,12 @@ class Outcome:
     folder: Path
     seconds: float | None
     names: list[str] = field(default_factory=list)
+    curve: dict[int, float] = field(default_factory=dict)
 
 
-OUTCOME = Outcome(1, Split(9, 0.5, (0.4, 0.6)), {"valid": Split(3, 0.1)}, (1.5, 1.0), Path("x/y"), None, ["a"])
+OUTCOME = Outcome(
+    1, Split(9, 0.5, (0.4, 0.6)), {"valid": Split(3, 0.1)}, (1.5, 1.0), Path("x/y"), None, ["a"], {2: 0.5}
+)
 
 
 def test_a_result_is_read_back_from_its_json():

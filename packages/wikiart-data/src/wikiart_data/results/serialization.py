@@ -87,7 +87,8 @@ def _read(kind: Any, content: Any, name: str) -> Any:
         if len(arguments) == len(content):
             return tuple(_read(one, value, name) for one, value in zip(arguments, content, strict=True))
     if origin in (dict, Mapping) and isinstance(content, Mapping):
-        return {str(key): _read(arguments[1], value, f"{name}.{key}") for key, value in content.items()}
+        key_type = int if arguments[0] is int else str  # JSON's keys are text
+        return {key_type(key): _read(arguments[1], value, f"{name}.{key}") for key, value in content.items()}
     if origin is typing.Literal and content in arguments:
         return content
     if kind is Path and isinstance(content, str):
