@@ -54,7 +54,7 @@ PARTS = {
     "classify-48": Part("--model tiny --size 32 --ema 0.9", "loss", "top1", batch=48),
     "autoencode": Part(SMALL, "loss", "psnr"),
     "autoencode-vicreg": Part(f"{SMALL} --code 16 --objective vicreg+texture", "loss", "psnr", batch=48),
-    "stylegen": Part(f"{SMALL} --channels 4 --style 8 --lessons 1 --power 0", "rebuild", "psnr"),
+    "stylegen": Part(f"{SMALL} --channels 4 --embedding-dim 8 --warmup-epochs 1 --power 0", "reconstruction", "psnr"),
     "lora": Part("--base tiny --size 32 --ema 0.9 --rank 4 --power 0 --sampling 1 --score 0", "loss", "valid"),
 }
 

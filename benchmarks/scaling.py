@@ -12,8 +12,8 @@ from wikiart_autoencode.network import AutoencoderNet
 from wikiart_classify.network import StyleNet
 from wikiart_data.styles import STYLES
 from wikiart_lora.adapter import ATTENTION
+from wikiart_stylegen.discriminators import AuxiliaryNetworks
 from wikiart_stylegen.network import StyleAutoencoder
-from wikiart_stylegen.teaching import Watchers
 
 LINKS = {"1 Gbit/s": 1e9, "25 Gbit/s": 25e9, "400 Gbit/s": 400e9}
 SIDES = (128, 183, 256)
@@ -42,7 +42,7 @@ def trained_parameters() -> dict[str, int]:
         }
         counts["autoencode, spatial"] = parameters(AutoencoderNet())
         counts["autoencode, vector of 128"] = parameters(AutoencoderNet(code=128))
-        generator, auxiliary = StyleAutoencoder(len(STYLES)), Watchers(len(STYLES), 8)
+        generator, auxiliary = StyleAutoencoder(len(STYLES)), AuxiliaryNetworks(len(STYLES), 8)
         counts["stylegen, all its networks"] = parameters(generator) + parameters(auxiliary)
         counts["lora on sd15, rank 16, attention"] = adapter_of_sd15(16)
     return counts

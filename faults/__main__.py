@@ -129,7 +129,7 @@ def import_everything() -> None:
         "wikiart_autoencode.clustering.cluster_codes", "wikiart_autoencode.autoencoder", "wikiart_classify.export",
         "wikiart_classify.train",
         "wikiart_data.acquire.download", "wikiart_data.cli.prepare", "wikiart_lora.generate", "wikiart_lora.train",
-        "wikiart_stylegen.train",
+        "wikiart_stylegen.training",
     ):  # fmt: skip
         importlib.import_module(name)
 

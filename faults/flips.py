@@ -1,7 +1,6 @@
 """Flipped bits and truncated files: every reader notices or reads the same values; nothing changes silently."""
 
 import contextlib
-import json
 import os
 import random
 import shutil
@@ -128,11 +127,15 @@ def weights_reader(part: str, folder: Path) -> Callable[[], Any]:
     import importlib
 
     file = folder / "model.safetensors"
+    loaders = {"autoencode": "Autoencoder", "stylegen": "StyleTransfer"}
 
     def of_network() -> Any:
-        trained = importlib.import_module(f"wikiart_{part}.checkpoint").load_network(file)
+        if part in loaders:
+            trained = getattr(importlib.import_module(f"wikiart_{part}"), loaders[part]).load(file, device="cpu")
+        else:
+            trained = importlib.import_module(f"wikiart_{part}.checkpoint").load_network(file)
         values = {name: value.numpy().tobytes() for name, value in trained.network.state_dict().items()}
-        return values, trained.styles, json.dumps(trained.config, sort_keys=True)
+        return values, trained.styles, str(trained.config)
 
     def of_adapter() -> Any:
         from wikiart_lora.generate import open_trained
@@ -140,7 +143,7 @@ def weights_reader(part: str, folder: Path) -> Callable[[], Any]:
         trained = quietly(open_trained, file, Path("runs"), "cpu", 1.0)
         network = trained.base.denoiser.state_dict()
         values = {name: value.float().numpy().tobytes() for name, value in network.items() if "lora_" in name}
-        return values, trained.styles, json.dumps(trained.config, sort_keys=True)
+        return values, trained.styles, str(trained.config)
 
     return of_adapter if part == "lora" else of_network
 

@@ -16,7 +16,7 @@ from faults.tally import Tally
 LOSSES = {
     "classify": ["wikiart_classify.train:partial_cross_entropy"],
     "autoencode": ["wikiart_autoencode.training:reconstruction_loss"],
-    "stylegen": ["wikiart_stylegen.train:reconstruction_loss"],
+    "stylegen": ["wikiart_stylegen.training:reconstruction_loss"],
     "lora": ["wikiart_lora.train:diffusion_loss"],
 }
 """Package → functions called once per training step, as `module:function`, whose value enters a loss."""

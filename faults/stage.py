@@ -126,7 +126,7 @@ class Stage:
             Command(
                 "stylegen train",
                 stylegen,
-                (*thin, "--style", "8", "--epochs", "4", "--lessons", "1", *small),
+                (*thin, "--embedding-dim", "8", "--epochs", "4", "--warmup-epochs", "1", *small),
                 "runs/stylegen/one",
             ),
             Command("lora train", lora, (*base, *steps, *common), "runs/lora/one"),

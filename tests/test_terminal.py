@@ -77,7 +77,7 @@ def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         ),
         (
             "wikiart_stylegen.cli",
-            "--data art --size 32 --width 0.125 --blocks 1 --epochs 2 --lessons 1 --batch-size 8 --name one",
+            "--data art --size 32 --width 0.125 --blocks 1 --epochs 2 --warmup-epochs 1 --batch-size 8 --name one",
             "stylegen/one",
         ),
     ],

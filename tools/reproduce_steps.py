@@ -95,7 +95,7 @@ STEPS = (
         "3",
         "wikiart-stylegen --data DIR --name film --epochs 14",
         "stylegen/film/result.json",
-        quick=f"{_REPAINT} --epochs 4 --lessons 1",
+        quick=f"{_REPAINT} --epochs 4 --warmup-epochs 1",
     ),
     Step(
         "3",
@@ -113,7 +113,7 @@ STEPS = (
         "3",
         "wikiart-stylegen evaluate runs/stylegen/film --judge judge --baseline runs/stylegen/concat --strength 1.25",
         "stylegen/film/proof/result.json",
-        quick="--pictures 120",
+        quick="--max-images 120",
     ),
     Step(
         "3",

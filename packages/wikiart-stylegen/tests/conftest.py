@@ -1,4 +1,4 @@
-"""A cache of its own and one thread for every test; a small folder of pictures, a run trained on it, and a judge."""
+"""Fixtures: a cache of its own and one thread for every test; a small data folder, a run trained on it, and a judge."""
 
 import json
 import zlib
@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from wikiart_stylegen.cli import main
 
 STYLES = ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
-QUICK = ["--size", "32", "--width", "0.125", "--blocks", "1", "--channels", "4", "--style", "8"]
-QUICK += ["--batch-size", "16", "--ema", "0.9", "--device", "cpu"]
+SMALL = ["--size", "32", "--width", "0.125", "--blocks", "1", "--channels", "4", "--embedding-dim", "8"]
+SMALL += ["--batch-size", "16", "--ema", "0.9", "--device", "cpu"]
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WIKIART_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -26,28 +26,28 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # the nets are tiny; on a busy machine two threads mostly wait for one another
+    torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for one another
 
 
 @pytest.fixture(scope="session")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of four styles, each a colour and a width of stripes; a bright square somewhere is their content."""
+    """Images of four styles, each with its own colour and width of stripes; their content is a bright square."""
     root = tmp_path_factory.mktemp("paintings")
     random = np.random.default_rng(0)
     for split, count in (("train", 24), ("valid", 10), ("test", 12)):
-        for place, style in enumerate(STYLES):
+        for label, style in enumerate(STYLES):
             folder = root / split / style
             folder.mkdir(parents=True)
             for number in range(count):
-                Image.fromarray(picture(place, random)).save(folder / f"{split}-{number}.jpg", quality=95)
+                Image.fromarray(striped_image(label, random)).save(folder / f"{split}-{number}.jpg", quality=95)
     return root
 
 
-def picture(place: int, random: np.random.Generator) -> np.ndarray:
+def striped_image(label: int, random: np.random.Generator) -> np.ndarray:
     """(40, 40, 3) uint8 of one of four styles."""
     colours = np.array([[150, 60, 60], [60, 130, 60], [70, 70, 160], [150, 140, 60]])
     x = np.linspace(0, 1, 40)
-    pixels = colours[place] + 25 * np.sin(25 * (1 + place) * x)[None, :, None] * np.ones((40, 1, 1))
+    pixels = colours[label] + 25 * np.sin(25 * (1 + label) * x)[None, :, None] * np.ones((40, 1, 1))
     left, top = random.integers(4, 26, 2)
     pixels[top : top + 10, left : left + 10] += 70
     return pixels.clip(0, 255).astype(np.uint8)
@@ -57,33 +57,33 @@ def picture(place: int, random: np.random.Generator) -> np.ndarray:
 def trained(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of a small network."""
     folder = tmp_path_factory.mktemp("runs")
-    places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
-    assert main([*QUICK, *places, "--epochs", "10", "--name", "one"]) == 0
+    options = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
+    assert main([*SMALL, *options, "--epochs", "10", "--name", "one"]) == 0
     return folder / "stylegen" / "one"
 
 
-class Colours(nn.Module):
-    """A judge without training: the style whose mean colour is nearest."""
+class NearestColour(nn.Module):
+    """A judge that needs no training: the style whose mean colour is nearest."""
 
     def __init__(self) -> None:
         super().__init__()
         random = np.random.default_rng(1)
-        means = [np.mean([picture(place, random) for _ in range(20)], axis=(0, 1, 2)) / 255 for place in range(4)]
+        means = [np.mean([striped_image(label, random) for _ in range(20)], axis=(0, 1, 2)) / 255 for label in range(4)]
         self.register_buffer("means", torch.tensor(np.array(means), dtype=torch.float32))
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) in 0..1 → probabilities (B, 4), features (B, 6)."""
+        """(B, 3, S, S) in [0, 1] → probabilities (B, 4), features (B, 6)."""
         colour, spread = images.mean(dim=(2, 3)), images.std(dim=(2, 3))
-        far = (colour[:, None] - self.means).square().sum(dim=2)
-        return (-200 * far).softmax(dim=1), torch.cat([colour, spread], dim=1)
+        distance = (colour[:, None] - self.means).square().sum(dim=2)
+        return (-200 * distance).softmax(dim=1), torch.cat([colour, spread], dim=1)
 
 
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A judge's folder, as `wikiart-classify export` writes them."""
+    """A judge's folder, as `wikiart-classify export` writes it."""
     folder = tmp_path_factory.mktemp("judge")
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}
-    program = torch.export.export(Colours().eval(), (torch.rand(2, 3, 32, 32),), dynamic_shapes=batch)
+    program = torch.export.export(NearestColour().eval(), (torch.rand(2, 3, 32, 32),), dynamic_shapes=batch)
     torch.export.save(program, folder / "model.pt2")
     about = {"styles": STYLES, "size": 32, "crc32": zlib.crc32((folder / "model.pt2").read_bytes()), "seed": 7}
     (folder / "judge.json").write_text(json.dumps({**about, "split": "test", "top1": 1.0, "top3": 1.0}))

@@ -1,30 +1,30 @@
-"""`wikiart-stylegen`: train, evaluate, transfer, grid, walk, embeddings."""
+"""`wikiart-stylegen`: train, evaluate, repaint, grid, walk, embeddings."""
 
 from collections.abc import Sequence
 
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 from wikiart_stylegen.config import (
-    EmbeddingsConfig,
-    EvaluateConfig,
-    GridConfig,
-    TrainConfig,
-    TransferConfig,
-    WalkConfig,
+    EmbeddingsOptions,
+    EvaluateOptions,
+    GridOptions,
+    RepaintOptions,
+    TrainOptions,
+    WalkOptions,
 )
 
-ABOUT = "Style in, style out: an autoencoder that repaints a picture in any style, and the proof that it does."
+ABOUT = "Style transfer: an autoencoder that repaints an image in any style, and its evaluation."
 
 COMMANDS = (
-    Command("train", TrainConfig, "wikiart_stylegen.train:train", "train, and draw pictures × styles"),
-    Command("evaluate", EvaluateConfig, "wikiart_stylegen.evaluate:evaluate", "is it the style, is it the picture?"),
-    Command("transfer", TransferConfig, "wikiart_stylegen.transfer:transfer", "repaint a picture of any size"),
-    Command("grid", GridConfig, "wikiart_stylegen.transfer:grid", "given pictures in every style"),
-    Command("walk", WalkConfig, "wikiart_stylegen.transfer:walk", "an animation from style to style"),
-    Command("embeddings", EmbeddingsConfig, "wikiart_stylegen.embeddings:embeddings", "which styles are alike"),
+    Command("train", TrainOptions, "wikiart_stylegen.training:train", "train, and draw a grid of images × styles"),
+    Command("evaluate", EvaluateOptions, "wikiart_stylegen.evaluate:evaluate", "measure style and content of repaints"),
+    Command("repaint", RepaintOptions, "wikiart_stylegen.commands:repaint", "repaint an image of any size in a style"),
+    Command("grid", GridOptions, "wikiart_stylegen.commands:grid", "repaint several images in every style"),
+    Command("walk", WalkOptions, "wikiart_stylegen.commands:walk", "animate the way from one style to another"),
+    Command("embeddings", EmbeddingsOptions, "wikiart_stylegen.commands:embeddings", "compare the learned styles"),
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit status."""
+    """Run the program and return its exit status."""
     return run_command("wikiart-stylegen", ABOUT, COMMANDS, argv)

@@ -2,17 +2,25 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
 from wikiart_data.errors import InputError
 
+MaybeRun = Annotated[Path | None, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")]
+
+EPOCHS, EPOCHS_ON_SAMPLE = 40, 10
+"""Defaults of --epochs: in general, and on the sample set."""
+BATCH_SIZE = 32
+"""Default of --batch-size."""
+_UNBOUNDED = float("inf")
+
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Train the style autoencoder: one network that repaints a picture in any of the styles.
+class TrainOptions:
+    """Train the style autoencoder: one network that repaints an image in any of the styles.
 
     Example: wikiart-stylegen --data paintings --name first
     """
@@ -20,257 +28,324 @@ class TrainConfig:
     data: MaybeData = None
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
-    """JSON with defaults for these options: the course's config.json, or the run.json of an earlier run."""
+    """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")
-    """Where run folders are made: RUNS/stylegen/NAME."""
+    """Folder of all runs; this one is written to RUNS/stylegen/NAME."""
     name: MaybeText = None
     """Name of the run's folder (default: the next free number)."""
     overwrite: bool = False
-    """Replace a run of that name."""
+    """Replace an existing run of the same name."""
     resume: MaybeFolder = None
-    """Go on with the run in this folder, with the options it was started with."""
+    """Continue the run in this folder with the options it was started with."""
     conditioning: Literal["film", "concat"] = "film"
-    """film: every block of the decoder is told the style. concat: the embedding is laid beside the code, and only
-    reconstruction is trained: the simple version, as a baseline."""
+    """film: the style conditions every block of the decoder. concat: the simple baseline, which concatenates the style
+    embedding to the code and is trained on reconstruction alone."""
     channels: int = 8
-    """Of the content code: the narrower, the poorer in style, and the less content is kept."""
-    style: int = 64
-    """Numbers of a style embedding."""
+    """Channels of the content code. Fewer channels hold less of the style, and less of the content."""
+    embedding_dim: int = 64
+    """Length of a style embedding."""
     size: int = 96
-    """Side of the pictures, in pixels; a multiple of 8."""
+    """Side of the training images in pixels, a multiple of 8."""
     width: float = 1.0
-    """Times the channels of every stage."""
+    """Multiplier of the channels of every stage."""
     blocks: int = 2
-    """Residual blocks a stage."""
-    grain: bool = False
-    """With film, a style also says how much noise each block gets, for marks that the content code does not place (did
-    not help on the sample set)."""
+    """Residual blocks per stage."""
+    noise: bool = False
+    """With film, add noise inputs to the decoder whose amplitude depends on the style, for marks that the content code
+    does not place. They did not help on the sample set."""
     epochs: MaybeNumber = None
-    """Times through the training pictures (default: 40, on the sample set 10)."""
-    lessons: int = 4
-    """The first epochs, in which only the style network is taught, which then asks the painter for styles."""
-    batch_size: int = 32
-    """Pictures in a step, over all processes."""
+    """Passes over the training images (default: 40; 10 on the sample set)."""
+    warmup_epochs: int = 4
+    """Number of first epochs that train only the style classifier, before the generator."""
+    batch_size: MaybeNumber = None
+    """Images per step over all processes (default: 32, or all training images if they are fewer)."""
     power: float = 0.5
-    """Balance of sampling: 0 as the styles come, 1 every style equally often."""
-    rebuild: float = 10.0
-    """Weight of reconstruction in the picture's own style."""
-    real: float = 0.5
-    """Weight of looking real to the critic, in the wanted style."""
-    named: float = 1.0
-    """Weight of being named as the wanted style by the critic's style head."""
-    statistics: float = 0.5
-    """Weight of having the wanted style's feature statistics."""
-    content: float = 2.0
-    """Weight of keeping the content code."""
-    edges: float = 1.0
-    """Weight of keeping edges where they are."""
-    hidden: float = 0.3
-    """Weight of hiding the style from a probe that reads the content code."""
+    """Balance of the sampler: 0 draws styles as often as they occur, 1 all styles equally often."""
+    reconstruction_weight: float = 10.0
+    """Weight of the reconstruction of an image in its own style."""
+    adversarial_weight: float = 0.5
+    """Weight of the adversarial loss: the patch discriminator takes the repaint for a painting of the target style."""
+    style_weight: float = 1.0
+    """Weight of the style loss: the style classifier recognises the target style."""
+    statistics_weight: float = 0.5
+    """Weight of the distance to the target style's feature statistics."""
+    content_weight: float = 2.0
+    """Weight of the content cycle: the repaint has the content code of the input."""
+    edge_weight: float = 1.0
+    """Weight of the edge loss: edges stay where they are in the input."""
+    confusion_weight: float = 0.3
+    """Weight of the domain confusion loss: a probe cannot read the style from the content code."""
     lr: float = 0.01
-    """Peak learning rate of Muon; AdamW takes 0.15 times that. The critic has Adam at 0.0005."""
+    """Peak learning rate of Muon; AdamW takes 0.15 times that. The discriminator's Adam has a fixed 0.0005."""
     weight_decay: float = 0.01
-    """Pull of the kernels towards 0, per unit of learning rate."""
+    """Weight decay of the convolution kernels, per unit of learning rate."""
     ema: float = 0.995
-    """Decay of the averaged weights that are measured and kept, a step."""
+    """Decay per step of the averaged weights, which are evaluated and saved."""
     seed: int = 0
-    """Of weights, order, augmentation and wanted styles."""
+    """Random seed for initialisation, data order, augmentation and target styles."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto takes bf16 where the hardware is faster with it."""
+    """Floating-point precision; auto uses bf16 where the hardware is faster with it."""
     cache_dir: MaybeFolder = None
-    """Where packed pictures are kept (default: $WIKIART_CACHE, else the user's cache)."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Folder of packed images (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to accept."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant, before anything is started."""
+        """Reject values out of range.
+
+        Raises:
+            InputError: a value is out of range, or --size is no multiple of 8.
+        """
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} {value:g} is not in {low:g}..{high:.10g}.", field=option)
         if self.size % 8:
-            raise InputError(f"--size {self.size}: the code lies at an eighth of it, so it must be a multiple of 8.")
+            raise InputError(
+                f"--size {self.size} is not a multiple of 8: the content code has an eighth of the image's side.",
+                field="--size",
+            )
 
 
-_MOST = float("inf")
+@dataclass(frozen=True)
+class TrainConfig(TrainOptions):
+    """The complete options of a run, as run.json keeps them: no default is left open."""
+
+    epochs: int = EPOCHS
+    """Passes over the training images."""
+    batch_size: int = BATCH_SIZE
+    """Images per step over all processes."""
+
+    def __post_init__(self) -> None:
+        """Reject values out of range, and warm-up epochs that leave none for the generator.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        super().__post_init__()
+        if self.conditioning == "film" and self.warmup_epochs >= self.epochs:
+            raise InputError(
+                f"--warmup-epochs {self.warmup_epochs} must be less than --epochs {self.epochs}: the generator is "
+                "trained in the epochs that follow.",
+                field="--warmup-epochs",
+            )
+
+
+def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
+    """Fill in the defaults that the user left open.
+
+    Args:
+        options: as given on the command line or in Python.
+        root: the data folder.
+
+    Raises:
+        InputError: the warm-up epochs leave none for the generator.
+    """
+    from wikiart_data.sample import is_sample_set
+
+    default_epochs = EPOCHS_ON_SAMPLE if is_sample_set(root) else EPOCHS
+    filled = {"epochs": options.epochs or default_epochs, "batch_size": options.batch_size or BATCH_SIZE}
+    return TrainConfig(**{**vars(options), **filled})
+
+
 _RANGES = (
     ("channels", 1, 512),
-    ("style", 1, 4096),
+    ("embedding_dim", 1, 4096),
     ("size", 32, 1024),
     ("width", 0.05, 20),
     ("blocks", 1, 100),
     ("epochs", 1, 100_000),
-    ("lessons", 0, 100_000),
+    ("warmup_epochs", 0, 100_000),
     ("batch_size", 2, 65_536),
     ("power", 0, 1),
-    *(
-        (name, 0, _MOST)
-        for name in ("rebuild", "real", "named", "statistics", "content", "edges", "hidden", "lr", "weight_decay")
-    ),
+    ("reconstruction_weight", 0, _UNBOUNDED),
+    ("adversarial_weight", 0, _UNBOUNDED),
+    ("style_weight", 0, _UNBOUNDED),
+    ("statistics_weight", 0, _UNBOUNDED),
+    ("content_weight", 0, _UNBOUNDED),
+    ("edge_weight", 0, _UNBOUNDED),
+    ("confusion_weight", 0, _UNBOUNDED),
+    ("lr", 0, _UNBOUNDED),
+    ("weight_decay", 0, _UNBOUNDED),
     ("ema", 0, 1),
     ("seed", 0, 2**32),
-    ("bad_limit", 0, 1),
+    ("max_bad_fraction", 0, 1),
 )
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Does it paint in the styles, and is it still the picture? One table, one JSON, one figure.
+class EvaluateOptions:
+    """Measure whether repaints are in the target style and still show the input: a table, a JSON file and a figure.
 
     Example: wikiart-stylegen evaluate runs/stylegen/001 --judge judge --baseline runs/stylegen/concat
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/stylegen)."""
+    model: tyro.conf.Positional[MaybeRun] = None
+    """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     judge: Path = Path("judge")
-    """A judge of wikiart-classify export, which must not have taken part in training."""
+    """Folder of a judge from wikiart-classify export, which must not have taken part in training."""
     baseline: MaybeFile = None
-    """A run with --conditioning concat, for its row in the table."""
+    """A run with --conditioning concat, to be added to the table."""
     split: Literal["valid", "test"] = "test"
-    """Whose pictures are repainted."""
-    pictures: int = 600
-    """At most so many, drawn by seed."""
-    least: MaybeNumber = None
-    """Training pictures from which on a style is asked for (default: 50, on the sample set 1)."""
+    """Split whose images are repainted."""
+    max_images: int = 600
+    """Largest number of images; more are subsampled by --seed."""
+    min_train_images: MaybeNumber = None
+    """Fewest training images of a style that is used as a target (default: 50; 1 on the sample set)."""
     strength: float = 1.0
-    """How strongly styles are asked for: 0 no style, 1 as trained, up to 1.5. Hits and content at other strengths are
-    measured too: choose on valid."""
+    """Strength of the style: 0 is the null style, 1 the style as trained, at most 1.5. Other strengths are measured
+    too; choose on --split valid."""
     data: MaybeData = None
     """Folder of paintings (default: the one the run was trained on)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked up."""
     seed: int = 0
-    """Of the wanted styles and the pictures."""
+    """Random seed for target styles and the choice of images."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
-    """Where packed pictures are kept."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Folder of packed images (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to accept."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
+        """Reject values out of range.
+
+        Raises:
+            InputError: a value is out of range.
+        """
         check_strength(self.strength)
-        if self.pictures < 1:
-            raise InputError(f"--pictures {self.pictures}: at least one picture is repainted.")
+        if self.max_images < 1:
+            raise InputError(f"--max-images {self.max_images} is not at least 1.", field="--max-images")
 
 
 @dataclass(frozen=True)
-class TransferConfig:
+class RepaintOptions:
     """Repaint a photograph or painting of any size in a style.
 
-    Example: wikiart-stylegen transfer photo.jpg --style Ukiyo_e --to ukiyo.png
+    Example: wikiart-stylegen repaint photo.jpg --style Ukiyo_e --to ukiyo.png
     """
 
     picture: tyro.conf.Positional[Path]
-    """The picture."""
+    """Image file to repaint."""
     style: str
-    """A style, by any of its names."""
+    """Target style, by any of its names."""
     blend: MaybeText = None
-    """A second style, to be mixed with it half and half."""
+    """A second style to average with the first."""
     strength: float = 1.0
-    """0 is the null style, 1 the style, up to 1.5 more than it."""
+    """Strength of the style: 0 is the null style, 1 the style as trained, at most 1.5."""
     side: MaybeNumber = None
-    """Longer side of the result, in pixels (default: as the picture)."""
+    """Longer side of the result in pixels (default: that of the input)."""
     to: Path = Path("repainted.png")
-    """The PNG file to write."""
+    """PNG file to write."""
     model: MaybeFile = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/stylegen)."""
+    """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
+        """Reject values out of range.
+
+        Raises:
+            InputError: a value is out of range.
+        """
         check_strength(self.strength)
         check_side(self.side)
 
 
 @dataclass(frozen=True)
-class WalkConfig:
-    """Walk from one style to another: an animation and a strip.
+class WalkOptions:
+    """Interpolate from one style to another: an animation and a strip of frames.
 
     Example: wikiart-stylegen walk photo.jpg --first Baroque --last Cubism --to walk.gif
     """
 
     picture: tyro.conf.Positional[Path]
-    """The picture."""
+    """Image file to repaint."""
     first: str
-    """The style at the beginning."""
+    """Style of the first frame."""
     last: str
-    """The style at the end."""
+    """Style of the last frame."""
     frames: int = 24
-    """Pictures from one to the other; the animation also walks back."""
+    """Frames from the first style to the last; the animation also runs back."""
     side: MaybeNumber = 256
-    """Longer side of the result, in pixels."""
+    """Longer side of the frames in pixels."""
     to: Path = Path("walk.gif")
-    """The GIF or WebP file to write; a strip is written beside it as PNG."""
+    """GIF or WebP file to write; a PNG with a strip of frames is written next to it."""
     model: MaybeFile = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/stylegen)."""
+    """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
+        """Reject values out of range.
+
+        Raises:
+            InputError: a value is out of range.
+        """
         if not 3 <= self.frames <= 500:
-            raise InputError(f"--frames {self.frames} is not in 3..500.")
+            raise InputError(f"--frames {self.frames} is not in 3..500.", field="--frames")
         check_side(self.side)
+        if self.to.suffix.lower() not in (".gif", ".webp"):
+            raise InputError(f"--to {self.to}: the name of an animation ends in .gif or .webp.", field="--to")
 
 
 @dataclass(frozen=True)
-class GridConfig:
-    """Given pictures in every style; the input and, where the folder tells it, the true style are marked.
+class GridOptions:
+    """Repaint several images in every style; the inputs and their own styles, where the folder names one, are framed.
 
     Example: wikiart-stylegen grid photo.jpg paintings/test/Cubism --to grid.png
     """
 
     pictures: tyro.conf.Positional[tuple[Path, ...]]
-    """Picture files and folders; the first 6 pictures are drawn."""
+    """Image files and folders; the first 6 images are used."""
     to: Path = Path("grid.png")
-    """The PNG file to write."""
+    """PNG file to write."""
     model: MaybeFile = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/stylegen)."""
+    """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked up."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
 
 
 @dataclass(frozen=True)
-class EmbeddingsConfig:
-    """What the trained style embeddings say of the styles: similarities, a map, nearest styles.
+class EmbeddingsOptions:
+    """Compare the learned styles: pairwise similarities, a 2-D map and each style's nearest neighbours.
 
     Example: wikiart-stylegen embeddings runs/stylegen/001 --to embeddings.png
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/stylegen)."""
+    model: tyro.conf.Positional[MaybeRun] = None
+    """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     to: Path = Path("embeddings.png")
-    """The PNG file to write; a CSV of similarities is written beside it."""
+    """PNG file to write; a CSV file of the similarities is written next to it."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked up."""
 
 
 def check_strength(strength: float) -> None:
-    """Refuse what is far from anything trained.
+    """Reject strengths far from anything trained.
 
     Raises:
         InputError: it is not in 0..1.5.
     """
     if not 0 <= strength <= 1.5:
-        raise InputError(f"--strength {strength:g} is not in 0..1.5.")
+        raise InputError(f"--strength {strength:g} is not in 0..1.5.", field="--strength")
 
 
 def check_side(side: int | None) -> None:
-    """Refuse pictures that are too small to hold anything, or too large to be meant.
+    """Reject images that are too small or too large.
 
     Raises:
         InputError: it is not in 16..8192 pixels.
     """
     if side is not None and not 16 <= side <= 8192:
-        raise InputError(f"--side {side} is not in 16..8192.")
+        raise InputError(f"--side {side} is not in 16..8192.", field="--side")

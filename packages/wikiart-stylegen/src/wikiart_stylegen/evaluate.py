@@ -10,7 +10,7 @@ from torch import Tensor
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.evaluation.image_metrics import ssim
 from wikiart_autoencode.evaluation.probes import code_metrics
-from wikiart_data.console import echo, track
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import find_data, scan
@@ -20,57 +20,56 @@ from wikiart_data.results.folder import write_results
 from wikiart_data.results.guessed_tables import bootstrap_mean, guessed_tables, kid, proportion
 from wikiart_data.results.statistics import in_top_k
 from wikiart_data.sample import is_sample_set
-from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.device import use_bf16
 from wikiart_data.training.run import find_model, read_run_record
-from wikiart_stylegen.checkpoint import Trained, load_network
-from wikiart_stylegen.config import EvaluateConfig
+from wikiart_stylegen.config import EvaluateOptions
 from wikiart_stylegen.figures import proof_figure
-from wikiart_stylegen.measures import edge_correlation, found_again, wanted_styles
-from wikiart_stylegen.network import StyleAutoencoder
+from wikiart_stylegen.metrics import assign_target_styles, edge_correlation, retrieval
 from wikiart_stylegen.report import show_proof
+from wikiart_stylegen.transfer import StyleTransfer
 
 LEAST, LEAST_ON_SAMPLE = 50, 1
-"""Where --least does not say."""
+"""Where --min-train-images does not say."""
 STRENGTHS = (0.5, 0.75, 1.0, 1.25, 1.5)
 """At which hits and content are measured, for the choice between them."""
 BATCH = 64
 
 
-def evaluate(config: EvaluateConfig) -> None:
+def evaluate(config: EvaluateOptions) -> None:
     """Write proof/result.json and its figure into the run's folder, and print the table.
 
     Raises:
         InputError: there is no such run or judge, or they know other styles.
     """
     path = find_model(config.model, config.runs, "stylegen")
-    trained = load_network(path)
-    catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
-    device = create_accelerator(config.device).device
+    transfer = StyleTransfer.load(path, config.device)
+    catalog = scan(find_data(config.data or transfer.config.data, config.cache_dir), cache_dir=config.cache_dir)
+    device = transfer.device
     judge = Judge.load(config.judge, device)
-    for name, styles in ((str(path), trained.styles), (f"the judge in {config.judge}", judge.styles)):
+    for name, styles in ((str(path), transfer.styles), (f"the judge in {config.judge}", judge.styles)):
         if styles != catalog.styles:
             raise InputError(f"{name} knows other styles than {catalog.root} has.")
-    packed = pack(catalog, trained.config["size"], cache_dir=config.cache_dir, max_bad_fraction=config.bad_limit)
+    packed = pack(catalog, transfer.config.size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
     rows = packed.rows(config.split)
     if not len(rows):
         raise InputError(f"{catalog.root} has no pictures in {config.split}.")
-    if len(rows) > config.pictures:
-        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.pictures, replace=False))
+    if len(rows) > config.max_images:
+        rows = np.sort(np.random.default_rng(config.seed).choice(rows, config.max_images, replace=False))
     counts = catalog.counts("train")
     on_sample = is_sample_set(catalog.root)
     least = LEAST_ON_SAMPLE if on_sample else LEAST
-    least = least if config.least is None else config.least
+    least = least if config.min_train_images is None else config.min_train_images
     allowed = np.flatnonzero(counts >= least)
     if len(allowed) < 2:
-        if config.least is not None:
-            raise InputError(f"--least {least}: fewer than two styles have so many training pictures.")
+        if config.min_train_images is not None:
+            raise InputError(f"--min-train-images {least}: fewer than two styles have so many training pictures.")
         allowed = np.arange(len(counts))
     labels = catalog.labels[rows]
-    wanted = wanted_styles(labels, allowed.tolist(), config.seed)
+    wanted = assign_target_styles(labels, allowed.tolist(), config.seed)
     images = torch.cat(list(DeviceImages(packed).in_order(rows, 256, packed.size)))
 
-    def painted(one: Trained, styles: np.ndarray, strength: float = 1.0) -> Tensor:
-        return repainted(one, images, torch.from_numpy(styles), device, strength)
+    def painted(model: StyleTransfer, styles: np.ndarray, strength: float = 1.0) -> Tensor:
+        return model.repaint_batch(images, torch.from_numpy(styles), strength)
 
     random = np.random.default_rng(config.seed)
     shuffled = allowed[random.permutation(len(allowed))]
@@ -78,16 +77,16 @@ def evaluate(config: EvaluateConfig) -> None:
         shuffled = allowed[random.permutation(len(allowed))]
     swap = np.arange(len(counts))
     swap[allowed] = shuffled
-    mismatched = painted(trained, wanted, config.strength)
+    mismatched = painted(transfer, wanted, config.strength)
     variants: dict[str, tuple[str, Tensor, np.ndarray]] = {
         "mismatched": ("repainted in another style", mismatched, wanted),
-        "matched": ("repainted in its own style", painted(trained, labels, config.strength), labels),
-        "shuffled": ("told a shuffled style", painted(trained, swap[wanted], config.strength), wanted),
-        "null": ("told no style", painted(trained, wanted, strength=0.0), wanted),
+        "matched": ("repainted in its own style", painted(transfer, labels, config.strength), labels),
+        "shuffled": ("told a shuffled style", painted(transfer, swap[wanted], config.strength), wanted),
+        "null": ("told no style", painted(transfer, wanted, strength=0.0), wanted),
         "unchanged": ("the input itself", images, wanted),
     }
     if config.baseline:
-        simple = load_network(find_model(config.baseline, config.runs, "stylegen"))
+        simple = StyleTransfer.load(config.baseline, config.device)
         variants["concat"] = ("embedding beside the code", painted(simple, wanted), wanted)
     result: dict[str, Any] = {
         "kind": "proof",
@@ -125,15 +124,15 @@ def evaluate(config: EvaluateConfig) -> None:
         "top3": proportion(in_top_k(answers, on_real, 3)[known]),
     }
     result["kid"] = distances(packed, judge, device, allowed, features, wanted, of_real)
-    result["leakage"] = leakage(trained, packed, device)
+    result["leakage"] = leakage(transfer, packed)
     result["strengths"] = []
     for strength in STRENGTHS:
         echo(f"at strength {strength:g} …")
-        pictures = painted(trained, wanted, strength)
+        pictures = painted(transfer, wanted, strength)
         answers, _ = judge.predict_batches(pictures, BATCH)
         row = scored(answers, torch.from_numpy(wanted), pictures, images, config.seed)
         result["strengths"].append({"strength": strength, **row})
-    other = painted(trained, wanted_styles(wanted, allowed.tolist(), config.seed + 1), config.strength)
+    other = painted(transfer, assign_target_styles(wanted, allowed.tolist(), config.seed + 1), config.strength)
     result["sensitivity"] = {
         "style moves": bootstrap_mean((other - mismatched).abs().mean(dim=(1, 2, 3)).numpy()),
         "rebuilt differs from input": bootstrap_mean(
@@ -141,9 +140,9 @@ def evaluate(config: EvaluateConfig) -> None:
         ),
     }
     if on_sample:
-        from wikiart_stylegen.truth import against_truth
+        from wikiart_stylegen.ground_truth import compare_with_truth
 
-        result["truth"] = against_truth(packed, rows, images, wanted, mismatched)
+        result["truth"] = compare_with_truth(packed, rows, images, wanted, mismatched)
     folder = path.parent / "proof"
     write_results(folder, result, guessed_tables(result), {"proof": proof_figure(result)})
     echo()
@@ -166,22 +165,8 @@ def scored(answers: Tensor, wanted: Tensor, pictures: Tensor, images: Tensor, se
         "top3": proportion(in_top_k(answers, wanted, 3)),
         "ssim": bootstrap_mean(ssim(pictures, images).numpy()),
         "edges": bootstrap_mean(edge_correlation(pictures, images)),
-        "found": proportion(found_again(pictures, images, seed=seed)),
+        "found": proportion(retrieval(pictures, images, seed=seed)),
     }
-
-
-@torch.no_grad()
-def repainted(one: Trained, images: Tensor, styles: Tensor, device: torch.device, strength: float = 1.0) -> Tensor:
-    """Images (N, 3, S, S) in the styles (N,) → (N, 3, S, S) float32 in 0..1 on the CPU."""
-    network: StyleAutoencoder = one.network.to(device, memory_format=torch.channels_last).eval()
-    bf16 = use_bf16(device, one.config["precision"])
-    found = []
-    for start in track(range(0, len(images), BATCH), -(-len(images) // BATCH), "painting", "batches"):
-        some, asked = images[start : start + BATCH].to(device), styles[start : start + BATCH].to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            code = network.encoder(some.contiguous(memory_format=torch.channels_last))
-            found.append(network.paint(code, network.style_vector(asked, strength)).float().clamp(0, 1).cpu())
-    return torch.cat(found)
 
 
 def distances(
@@ -213,11 +198,10 @@ def distances(
     return found
 
 
-@torch.no_grad()
-def leakage(one: Trained, packed: PackedImages, device: torch.device) -> dict[str, Any]:
-    """How well style can be read from the content code: neighbours and a linear probe, beside the majority."""
+def leakage(transfer: StyleTransfer, packed: PackedImages) -> dict[str, Any]:
+    """How well the style can be read from content codes: nearest neighbours and a linear probe."""
     from wikiart_autoencode.autoencoder import encode_packed
 
-    encoder = one.network.to(device, memory_format=torch.channels_last).encoder
-    codes: Codes = encode_packed(encoder, packed, device, use_bf16(device, one.config["precision"]))
+    bf16 = use_bf16(transfer.device, transfer.config.precision)
+    codes: Codes = encode_packed(transfer.network.encoder, packed, transfer.device, bf16)
     return asdict(code_metrics(codes, permutations=3))

@@ -1,4 +1,4 @@
-"""Pictures of a style autoencoder: learning curves, and the grid of pictures × styles."""
+"""Figures: learning curves, grids of images × styles, the evaluation, similarities of styles."""
 
 import textwrap
 from collections.abc import Sequence
@@ -12,21 +12,27 @@ from wikiart_data.styles import colour_and_marker, display_name
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.figure import Figure
+    from PIL import Image
 
 _COLUMNS = 14
-"""Styles in a row of the grid; more are laid in further rows."""
+"""Styles per row of the grid; further styles go to further rows."""
 
 
 @styled
-def learning_curve(metrics: list[dict[str, Any]], terms: Sequence[str]) -> "Figure":
-    """Each loss, an epoch at a time, and the PSNR of pictures rebuilt in their own style."""
-    figure, rows = canvas(3.4, rows=2, columns=-(-(len(terms) + 1) // 2))
+def learning_curve(metrics: list[dict[str, Any]], losses: Sequence[str]) -> "Figure":
+    """Mean of each loss per epoch, and the PSNR of validation images reconstructed in their own style.
+
+    Args:
+        metrics: the lines of metrics.jsonl.
+        losses: keys of the losses.
+    """
+    figure, rows = canvas(3.4, rows=2, columns=-(-(len(losses) + 1) // 2))
     epochs = [line["epoch"] + 1 for line in metrics]
-    for axes, key in zip(rows.flat, ("psnr", *terms), strict=False):
-        colour, title = (ACCENT, "rebuilt, dB (valid)") if key == "psnr" else (INK, key)
+    for axes, key in zip(rows.flat, ("psnr", *losses), strict=False):
+        colour, title = (ACCENT, "PSNR, dB (valid)") if key == "psnr" else (INK, f"{key} loss")
         axes.plot(epochs, [line[key] for line in metrics], color=colour)
         axes.set(title=title)
-    for axes in rows.flat[len(terms) + 1 :]:
+    for axes in rows.flat[len(losses) + 1 :]:
         axes.axis("off")
     for axes in rows[-1]:
         axes.set_xlabel("epoch")
@@ -34,35 +40,40 @@ def learning_curve(metrics: list[dict[str, Any]], terms: Sequence[str]) -> "Figu
 
 
 @styled
-def style_grid(images: Tensor, painted: Tensor, labels: Sequence[int], styles: Sequence[str]) -> "Figure":
-    """Each picture and what becomes of it in every style; the true style is framed.
+def style_grid(images: Tensor, repaints: Tensor, labels: Sequence[int], styles: Sequence[str]) -> "Figure":
+    """Images and their repaints in every style; the inputs and their own styles are framed.
 
     Args:
-        images: (N, 3, S, S) float in 0..1.
-        painted: (N, C, 3, S, S) float in 0..1.
-        labels: the true style of each picture.
-        styles: C names.
+        images: (N, 3, S, S) float in [0, 1].
+        repaints: (N, C, 3, S, S) float in [0, 1].
+        labels: the style of each image; −1 where it is not known.
+        styles: names of the C styles.
     """
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     blocks = [range(start, min(start + _COLUMNS, len(styles))) for start in range(0, len(styles), _COLUMNS)]
     columns = 1 + min(_COLUMNS, len(styles))
     number = len(images)
     side = WIDTH / columns
     figure, grid = canvas(side * number * len(blocks) + 0.75 * len(blocks), rows=number * len(blocks), columns=columns)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-    for block, places in enumerate(blocks):
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)  # what `canvas` sets
+    layout.set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    for block, block_labels in enumerate(blocks):
         for row in range(number):
             line = grid[block * number + row]
-            for axes, place in zip(line, [None, *places], strict=False):
-                picture = images[row] if place is None else painted[row, place]
-                axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="lanczos")
+            columns_of_block: list[int | None] = [None, *block_labels]
+            for axes, label in zip(line, columns_of_block, strict=False):
+                image = images[row] if label is None else repaints[row, label]
+                axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="lanczos")
                 axes.set(xticks=[], yticks=[])
-                framed = place is None or place == labels[row]
+                framed = label is None or label == labels[row]
                 axes.spines[:].set_visible(framed)
-                axes.spines[:].set(color=INK if place is None else ACCENT, linewidth=2 if framed else 0)
+                axes.spines[:].set(color=INK if label is None else ACCENT, linewidth=2 if framed else 0)
                 if row == 0:
-                    name = "input" if place is None else textwrap.fill(display_name(styles[place]), 16)
+                    name = "input" if label is None else textwrap.fill(display_name(styles[label]), 16)
                     axes.set_title(name, rotation=90, fontsize=TINY, fontweight="normal", loc="center", pad=2)
-            for axes in line[1 + len(places) :]:
+            for axes in line[1 + len(block_labels) :]:
                 axes.axis("off")
     return figure
 
@@ -94,40 +105,40 @@ def proof_figure(result: dict[str, Any]) -> "Figure":
 
 
 @styled
-def strip_figure(pictures: Tensor, names: Sequence[str]) -> "Figure":
-    """Pictures side by side, each named: (N, 3, H, W) float in 0..1."""
-    number, _, height, width = pictures.shape
+def strip_figure(images: Sequence["Image.Image"], titles: Sequence[str]) -> "Figure":
+    """Images of one size side by side, each with a title."""
+    number, (width, height) = len(images), images[0].size
     figure, (line,) = canvas(WIDTH / number * height / width + 0.3, columns=number)
-    for axes, picture, name in zip(line, pictures, names, strict=True):
-        axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="lanczos")
+    for axes, image, title in zip(line, images, titles, strict=True):
+        axes.imshow(image, interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
-        axes.set_title(name, fontsize=TINY, fontweight="normal", loc="center")
+        axes.set_title(title, fontsize=TINY, fontweight="normal", loc="center")
     return figure
 
 
 @styled
 def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Sequence[str]) -> "Figure":
-    """Cosine similarity of what styles tell the decoder, ordered so that likes stand together, and their 2-D map.
+    """Pairwise similarities of the learned styles, in the order of a hierarchical clustering, and a 2-D map of them.
 
     Args:
-        similarity: (C, C) in −1..1.
+        similarity: (C, C) cosine similarities of the decoder's parameters under each style.
         points: (C, 2).
-        styles: C names.
+        styles: names of the C styles.
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
 
     order = leaves_list(linkage(similarity, "average")).tolist()
     figure, ((left, right),) = canvas(4.2, columns=2)
-    names = [display_name(styles[place]) for place in order]
-    shown = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)
+    names = [display_name(styles[label]) for label in order]
+    matrix = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)
     left.set_xticks(range(len(names)), names, rotation=90, fontsize=TINY)
     left.set_yticks(range(len(names)), names, fontsize=TINY)
     left.set_title("Cosine similarity of styles")
-    figure.colorbar(shown, ax=left, shrink=0.6)
-    for place, (x, y) in enumerate(points):
-        colour, marker = colour_and_marker(styles[place], tuple(styles))
+    figure.colorbar(matrix, ax=left, shrink=0.6)
+    for style, (x, y) in zip(styles, points.tolist(), strict=True):
+        colour, marker = colour_and_marker(style, tuple(styles))
         right.plot(x, y, marker, color=colour, markersize=5, markeredgewidth=0)
-        right.annotate(display_name(styles[place]), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
-    right.set(title="The same, by PCA", xticks=[], yticks=[])
+        right.annotate(display_name(style), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
+    right.set(title="Map of styles (PCA)", xticks=[], yticks=[])
     return figure

@@ -1,6 +1,6 @@
-"""What makes a mismatched pair of picture and style meaningful: be in that style, and be of that picture.
+"""Losses of the generator and of the discriminators.
 
-Shapes throughout: images (B, 3, S, S) float in 0..1, styles (B,) int64.
+Shapes throughout: images (B, 3, S, S) float in [0, 1].
 """
 
 import math
@@ -10,67 +10,61 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def hinge_critic(real: Tensor, fake: Tensor) -> Tensor:
-    """What the critic minimises: real patches above 1, painted ones below −1 (Lim & Ye 2017). Patches (B, h, w)."""
+def hinge_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """Hinge loss of a discriminator: real patches above 1, repainted ones below −1 (Lim & Ye 2017).
+
+    Args:
+        real: (B, h, w) logits of real images.
+        fake: (B, h, w) logits of repaints.
+    """
     return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
 
 
-def hinge_painter(fake: Tensor) -> Tensor:
-    """What the painter minimises: patches that the critic takes for real ones of the wanted style. (B, h, w)."""
+def hinge_generator_loss(fake: Tensor) -> Tensor:
+    """Hinge loss of the generator: minus the mean logit of repainted patches (B, h, w)."""
     return -fake.mean()
 
 
-def statistics_distance(ours: Tensor, wanted: Tensor, spread: Tensor) -> Tensor:
-    """How far feature statistics are from a style's (as in AdaIN, Huang & Belongie 2017, eq. 13).
+def style_statistics_loss(statistics: Tensor, target: Tensor, spread: Tensor) -> Tensor:
+    """Squared distance of feature statistics from those of the target style (AdaIN, Huang & Belongie 2017, eq. 13).
 
     Args:
-        ours: (B, T) of the painted pictures.
-        wanted: (B, T), the mean over real pictures of the wanted styles.
-        spread: (T,) deviation of each statistic over real pictures: distances are counted in these.
+        statistics: (B, T) of the repaints.
+        target: (B, T), the means over real images of the target styles.
+        spread: (T,) standard deviation of each statistic over real images, the unit of distance.
     """
-    return ((ours - wanted) / (spread + 1e-3)).square().clamp(max=25).mean()
+    return ((statistics - target) / (spread + 1e-3)).square().clamp(max=25).mean()
 
 
-def content_cycle(code: Tensor, again: Tensor) -> Tensor:
-    """The painted picture's content code is the input's (Zhu et al. 2017, in code space); codes of variance 1."""
-    return (again - code.detach()).abs().mean()
+def content_cycle_loss(code: Tensor, code_of_repaint: Tensor) -> Tensor:
+    """Mean absolute difference of two content codes (B, K, h, w) (Zhu et al. 2017, in code space).
+
+    `code` is detached: the loss changes the repaint, not the code of the input.
+    """
+    return (code_of_repaint - code.detach()).abs().mean()
 
 
-def edges(images: Tensor) -> Tensor:
-    """Where a picture has edges, not how strong: (B, 3, S, S) → (B, 2, S/2 − 2, S/2 − 2).
+def edge_maps(images: Tensor) -> Tensor:
+    """Edges of an image relative to its mean edge: (B, 3, S, S) → (B, 2, S/2 − 2, S/2 − 2).
 
-    Gradients of the grey picture at half the resolution, divided by the picture's mean gradient: a style may sharpen or
-    soften everything, but not move it.
+    Sobel gradients of the grey image at half the resolution, divided by the image's mean gradient: a style may sharpen
+    or soften everything, but not move it.
     """
     grey = F.avg_pool2d(images.float().mean(dim=1, keepdim=True), 2)
-    kernel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=images.device) / 8
-    found = F.conv2d(grey, torch.stack([kernel, kernel.T])[:, None])
-    size = found.square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
-    return found.abs() / size.mean(dim=(2, 3), keepdim=True)
+    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=images.device) / 8
+    gradients = F.conv2d(grey, torch.stack([sobel, sobel.T])[:, None])
+    magnitude = gradients.square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
+    return gradients.abs() / magnitude.mean(dim=(2, 3), keepdim=True)
 
 
-def edge_distance(ours: Tensor, images: Tensor) -> Tensor:
-    """Mean absolute difference of `edges`."""
-    return (edges(ours) - edges(images)).abs().mean()
+def edge_loss(repaints: Tensor, images: Tensor) -> Tensor:
+    """Mean absolute difference of `edge_maps`."""
+    return (edge_maps(repaints) - edge_maps(images)).abs().mean()
 
 
-def hidden(logits: Tensor) -> Tensor:
-    """How far a probe's answers (B, C) are from knowing nothing: KL divergence of the uniform answer from theirs."""
-    return -logits.log_softmax(dim=1).mean() - math.log(logits.shape[1])
+def domain_confusion_loss(logits: Tensor) -> Tensor:
+    """KL divergence of the uniform distribution from a probe's prediction (B, C): 0 when it knows nothing.
 
-
-def other_styles(styles: Tensor, number: int, generator: torch.Generator, share: slice = slice(None)) -> Tensor:
-    """For each picture another style than its own, all equally likely.
-
-    Args:
-        styles: (b,) int64 in 0..number − 1: of this process's share of the batch.
-        number: of styles.
-        generator: draws for the whole batch.
-        share: which of the whole batch's numbers belong to `styles`.
-
-    Returns:
-        (b,) int64.
+    Minimised by the encoder, so that the style cannot be read from the content code (Tzeng et al. 2015).
     """
-    world = share.step or 1
-    shift = torch.randint(1, number, (len(styles) * world,), generator=generator)[share].to(styles.device)
-    return (styles + shift) % number
+    return -logits.log_softmax(dim=1).mean() - math.log(logits.shape[1])

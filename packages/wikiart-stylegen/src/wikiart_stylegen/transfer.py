@@ -1,7 +1,7 @@
-"""`wikiart-stylegen transfer`, `walk` and `grid`: any picture in any style, at any size."""
+"""`StyleTransfer`: a trained style autoencoder that repaints any image in any of its styles."""
 
-import difflib
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,188 +11,281 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from wikiart_data.console import echo, printable
+from wikiart_data.cli.commands import options_from
+from wikiart_data.console import printable
 from wikiart_data.errors import InputError
-from wikiart_data.files import write_bytes
-from wikiart_data.images.decode import BadPictureError, decode, square
-from wikiart_data.images.manifest import pictures_in
-from wikiart_data.results.folder import write_figure
-from wikiart_data.styles import canonical_name, display_name
+from wikiart_data.images.decode import BadPictureError, decode, square, upright_rgb
+from wikiart_data.results.figures import png
+from wikiart_data.styles import canonical_name, style_index
+from wikiart_data.training.checkpoints import load_weights, read_model
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import find_model
-from wikiart_stylegen.checkpoint import Trained, load_network
-from wikiart_stylegen.config import GridConfig, TransferConfig, WalkConfig
-from wikiart_stylegen.figures import strip_figure, style_grid
+from wikiart_stylegen.config import TrainConfig, TrainOptions, check_side, check_strength
+from wikiart_stylegen.figures import style_grid
+from wikiart_stylegen.network import StyleAutoencoder
 
-GRID = 6
-"""Most pictures of a grid of given pictures."""
+Picture = str | Path | Image.Image
+BATCH_SIZE = 64
+"""Images that `repaint_batch` processes at a time."""
 
 
-def transfer(config: TransferConfig) -> None:
-    """Repaint one picture and save it, at its own size or at --side.
+class StyleTransfer:
+    """A trained style autoencoder.
 
-    Raises:
-        InputError: there is no model or style of that name, or the picture cannot be read or written.
+    Args:
+        network: the trained network.
+        styles: names of its styles.
+        config: the options it was trained with.
+        device: device to run on.
+
+    Example:
+        >>> transfer = StyleTransfer.load("runs/stylegen/001")
+        >>> transfer.repaint("photo.jpg", "Ukiyo_e").save("ukiyo.png")
     """
-    trained, device = opened(config.model, config.runs, config.device)
-    vector = blended(trained, config.style, config.blend, config.strength, device)
-    image = read(config.picture, config.side)
-    painted = repaint(trained, image.to(device), vector)
-    save(config.to, painted)
-    names = " and ".join(display_name(style) for style in (config.style, config.blend) if style)
-    echo(
-        f"{printable(str(config.picture))} in the style {names}: {config.to}, {painted.shape[2]} × {painted.shape[1]}."
+
+    def __init__(
+        self,
+        network: StyleAutoencoder,
+        styles: Sequence[str],
+        config: TrainConfig,
+        device: torch.device | str = "cpu",
+    ):
+        self.device = torch.device(device)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
+        self.styles = tuple(styles)
+        self.config = config
+        self._bf16 = use_bf16(self.device, config.precision)
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "auto") -> "StyleTransfer":
+        """Load a trained network.
+
+        Args:
+            path: a run's folder or its model.safetensors.
+            device: auto, cpu, cuda, cuda:1 or mps.
+
+        Raises:
+            InputError: the file is missing, damaged or holds another kind of model, or there is no such device.
+        """
+        file = find_model(Path(path), Path("runs"), "stylegen")
+        tensors, metadata = read_model(file)
+        record, styles = json.loads(metadata["config"]), tuple(json.loads(metadata["styles"]))
+        if "conditioning" not in record:
+            raise InputError(f"{file} holds no network of wikiart-stylegen.", field=file)
+        try:
+            config: TrainConfig = options_from(TrainConfig, record)
+        except (InputError, TypeError) as error:
+            raise InputError(f"{file} is of another version of wikiart-stylegen: {error}", field=file) from error
+        network = make_network(len(styles), config)
+        load_weights(network, tensors, file)
+        return cls(network, styles, config, create_accelerator(device).device)
+
+    def __repr__(self) -> str:
+        config = self.config
+        return f"StyleTransfer({len(self.styles)} styles, {config.size} px, {config.conditioning}, {self.device})"
+
+    @property
+    def embeddings(self) -> Tensor:
+        """(styles, D) float32 on the CPU: the trained style embeddings, without the null style."""
+        return self.network.embeddings.weight[: len(self.styles)].detach().float().cpu()
+
+    def repaint(
+        self,
+        picture: Picture,
+        style: str,
+        strength: float = 1.0,
+        blend: str | None = None,
+        side: int | None = None,
+    ) -> Image.Image:
+        """Repaint an image of any size in a style.
+
+        Args:
+            picture: an image file or a PIL image.
+            style: target style, by any of its names.
+            strength: 0 is the null style, 1 the style as trained, at most 1.5.
+            blend: a second style to average with the first.
+            side: longer side of the result in pixels (default: that of the input).
+
+        Returns:
+            An RGB image of the input's size, or of the longer side `side`.
+
+        Raises:
+            InputError: the image cannot be read, there is no such style, or a value is out of range.
+        """
+        check_strength(strength)
+        check_side(side)
+        vector = self.style_vector(style, strength)
+        if blend is not None:
+            vector = torch.stack([vector, self.style_vector(blend, strength)]).mean(dim=0)
+        return _to_pil(self._repaint(_read(picture, side), vector))
+
+    def walk(
+        self, picture: Picture, styles: Sequence[str], frames: int = 24, side: int | None = 256
+    ) -> list[Image.Image]:
+        """Repaint an image in styles that lead from the first of `styles` over the others to the last.
+
+        Args:
+            picture: an image file or a PIL image.
+            styles: two or more styles, passed at equal intervals.
+            frames: number of images.
+            side: longer side of the images in pixels (None: that of the input).
+
+        Returns:
+            `frames` RGB images.
+
+        Raises:
+            InputError: the image cannot be read, there is no such style, or there are fewer than two styles or frames.
+        """
+        check_side(side)
+        if len(styles) < 2:
+            raise InputError(f"A walk needs two styles or more, not {len(styles)}.", field="styles")
+        if frames < 2:
+            raise InputError(f"A walk needs two frames or more, not {frames}.", field="frames")
+        vectors = torch.stack([self.style_vector(style) for style in styles])
+        image = _read(picture, side)
+        images = []
+        for position in torch.linspace(0, len(styles) - 1, frames).tolist():
+            start = min(int(position), len(styles) - 2)
+            vector = vectors[start].lerp(vectors[start + 1], position - start)
+            images.append(_to_pil(self._repaint(image, vector)))
+        return images
+
+    def grid(self, pictures: Sequence[Picture]) -> Image.Image:
+        """Repaint several images in every style.
+
+        Args:
+            pictures: image files or PIL images; all are squashed to squares of the trained size. Files in a folder that
+                is named after a style are taken to be of that style, which is framed.
+
+        Returns:
+            A figure with the images as rows and the styles as columns.
+
+        Raises:
+            InputError: an image cannot be read.
+        """
+        images = torch.stack([_read_square(picture, self.config.size) for picture in pictures])
+        vectors = [self.style_vector(style) for style in self.styles]
+        repaints = torch.stack(
+            [torch.stack([self._repaint(image, vector) for image in images]) for vector in vectors], dim=1
+        )
+        labels = [self._label(picture) for picture in pictures]
+        return Image.open(io.BytesIO(png(style_grid(images, repaints, labels, self.styles)))).convert("RGB")
+
+    @torch.no_grad()
+    def style_vector(self, style: str, strength: float = 1.0) -> Tensor:
+        """The style vector of one style: (D,) float32 on the device.
+
+        Raises:
+            InputError: there is no such style.
+        """
+        label = torch.tensor([style_index(style, self.styles, field="style")], device=self.device)
+        return self.network.style_vectors(label, strength)[0]
+
+    @torch.no_grad()
+    def repaint_batch(self, images: Tensor, styles: Tensor, strength: float = 1.0) -> Tensor:
+        """Repaint a batch of images at their own size, without the handling of large images that `repaint` has.
+
+        Args:
+            images: (N, 3, H, W) float in [0, 1], H and W multiples of 8.
+            styles: (N,) int64, labels of the target styles.
+            strength: 0 is the null style, 1 the style as trained.
+
+        Returns:
+            (N, 3, H, W) float32 in [0, 1] on the CPU.
+        """
+        repaints = []
+        for batch, labels in zip(images.split(BATCH_SIZE), styles.split(BATCH_SIZE), strict=True):
+            vectors = self.network.style_vectors(labels.to(self.device), strength)
+            repaints.append(self._forward(batch.to(self.device), vectors).cpu())
+        return torch.cat(repaints)
+
+    @torch.no_grad()
+    def encode(self, images: Tensor) -> Tensor:
+        """Content codes of images: (B, 3, H, W) float in [0, 1] → (B, K, H / 8, W / 8) float32 on the device."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            return self.network.encoder(images.to(self.device).contiguous(memory_format=torch.channels_last)).float()
+
+    @torch.no_grad()
+    def _forward(self, images: Tensor, vectors: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] and (B, D) → (B, 3, H, W) float32 in [0, 1], all on the device."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+            code = self.network.encoder(images.contiguous(memory_format=torch.channels_last))
+            return self.network.decode(code, vectors).float().clamp(0, 1)
+
+    def _repaint(self, image: Tensor, vector: Tensor) -> Tensor:
+        """(3, H, W) in [0, 1] in the style of a vector (D,) → (3, H, W) float32 in [0, 1] on the CPU.
+
+        The network is fully convolutional, but its brush marks have the scale of the images it was trained on. A larger
+        image is repainted at no more than twice the trained size; the difference between the repaint and its input is
+        then added to the image at full size, which keeps fine detail.
+        """
+        image = image.to(self.device)
+        height, width = image.shape[1:]
+        scale = min(1.0, 2 * self.config.size / max(height, width))
+        inner_size = [max(16, 8 * round(scale * side / 8)) for side in (height, width)]
+        small = F.interpolate(image[None], inner_size, mode="bicubic", antialias=True).clamp(0, 1)
+        repaint = F.interpolate(self._forward(small, vector[None]), (height, width), mode="bicubic", antialias=True)
+        if scale < 1:
+            detail = image[None] - F.interpolate(small, (height, width), mode="bicubic", antialias=True)
+            repaint = repaint + detail
+        return repaint[0].clamp(0, 1).cpu()
+
+    def _label(self, picture: Picture) -> int:
+        """The label of an image file by its folder's name, or −1."""
+        name = "" if isinstance(picture, Image.Image) else canonical_name(Path(picture).parent.name)
+        return self.styles.index(name) if name in self.styles else -1
+
+
+load = StyleTransfer.load
+
+
+def make_network(num_styles: int, options: TrainOptions) -> StyleAutoencoder:
+    """A network with fresh weights.
+
+    Args:
+        num_styles: number of styles.
+        options: of training.
+    """
+    return StyleAutoencoder(
+        num_styles,
+        channels=options.channels,
+        embedding_dim=options.embedding_dim,
+        conditioning=options.conditioning,
+        width=options.width,
+        blocks=options.blocks,
+        noise=options.noise,
     )
 
 
-def walk(config: WalkConfig) -> None:
-    """From one style to another: an animation (GIF or WebP) and a strip.
-
-    Raises:
-        InputError: as in `transfer`.
-    """
-    if config.to.suffix.lower() not in (".gif", ".webp"):
-        raise InputError(f"--to {config.to}: an animation ends in .gif or .webp.")
-    trained, device = opened(config.model, config.runs, config.device)
-    ends = [blended(trained, style, None, 1.0, device) for style in (config.first, config.last)]
-    image = read(config.picture, config.side).to(device)
-    shares = torch.linspace(0, 1, config.frames).tolist()
-    frames = [repaint(trained, image, ends[0].lerp(ends[1], share)) for share in shares]
-    pictures = [Image.fromarray(pixels(frame)) for frame in [*frames, *frames[-2:0:-1]]]
-    content = io.BytesIO()
-    kind = config.to.suffix[1:].upper()
-    pictures[0].save(content, kind, save_all=True, append_images=pictures[1:], duration=80, loop=0)
-    write_bytes(config.to, content.getvalue())
-    strip = torch.stack([frames[place] for place in np.linspace(0, len(frames) - 1, 7).round().astype(int)])
-    named = [display_name(config.first), *[""] * 5, display_name(config.last)]
-    target = config.to.with_suffix(".png")
-    write_figure(target, strip_figure(strip, named))
-    echo(f"{len(pictures)} frames written to {config.to}, a strip to {target}.")
-
-
-def grid(config: GridConfig) -> None:
-    """Given pictures × all styles.
-
-    Raises:
-        InputError: as in `transfer`.
-    """
-    trained, device = opened(config.model, config.runs, config.device)
-    files = pictures_in(config.pictures)[:GRID]
-    size = trained.config["size"]
-    images = torch.stack([squared(path, size) for path in files])
-    painted = torch.stack(
-        [
-            torch.stack([repaint(trained, image.to(device), vector) for image in images])
-            for vector in trained.network.embeddings.weight[: len(trained.styles)].detach()
-        ],
-        dim=1,
-    )
-    labels = [_true_style(path, trained.styles) for path in files]
-    write_figure(config.to, style_grid(images, painted, labels, trained.styles))
-    echo(f"Grid written to {config.to}.")
-
-
-def opened(model: Path | None, runs: Path, wanted: str) -> tuple[Trained, torch.device]:
-    """A trained network on a device."""
-    trained = load_network(find_model(model, runs, "stylegen"))
-    device = create_accelerator(wanted).device
-    trained.network.to(device, memory_format=torch.channels_last)
-    return trained, device
-
-
-@torch.no_grad()
-def blended(trained: Trained, style: str, blend: str | None, strength: float, device: torch.device) -> Tensor:
-    """(D,) a style's vector, or the mean of two, at a strength between the null style (0) and beyond (1.5).
-
-    Raises:
-        InputError: there is no style of that name.
-    """
-    places = [place_of(name, trained.styles) for name in (style, blend) if name]
-    return trained.network.style_vector(torch.tensor(places, device=device), strength).mean(dim=0)
-
-
-def place_of(name: str, styles: Sequence[str]) -> int:
-    """The label of a style, by any of its names.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    style = canonical_name(name)
-    if style not in styles:
-        near = difflib.get_close_matches(style, styles, n=1)
-        hint = f" Did you mean {near[0]}?" if near else f" There are {', '.join(styles)}."
-        raise InputError(f"The network knows no style {printable(name)}.{hint}")
-    return list(styles).index(style)
-
-
-def read(path: Path, side: int | None) -> Tensor:
-    """A picture as it is, or with its longer side resized: (3, H, W) float32 in 0..1.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        picture = decode(path)
-    except BadPictureError as error:
-        raise InputError(f"{printable(str(path))}: {error}") from error
+def _read(picture: Picture, side: int | None) -> Tensor:
+    """An image as it is, or resized to a longer side: (3, H, W) float32 in [0, 1]."""
+    image = _decode(picture)
     if side is not None:
-        scale = side / max(picture.size)
-        picture = picture.resize([max(1, round(scale * one)) for one in picture.size], Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(picture).copy()).permute(2, 0, 1).float() / 255
+        scale = side / max(image.size)
+        width, height = (max(1, round(scale * length)) for length in image.size)
+        image = image.resize((width, height), Image.Resampling.LANCZOS)
+    return _to_tensor(np.asarray(image))
 
 
-def squared(path: Path, size: int) -> Tensor:
-    """A picture squashed to a square: (3, size, size) float32 in 0..1.
+def _read_square(picture: Picture, size: int) -> Tensor:
+    """An image squashed to a square: (3, size, size) float32 in [0, 1]."""
+    return _to_tensor(square(_decode(picture, at_least=size), size))
 
-    Raises:
-        InputError: it cannot be read.
-    """
+
+def _decode(picture: Picture, at_least: int | None = None) -> Image.Image:
+    if isinstance(picture, Image.Image):
+        return upright_rgb(picture)
     try:
-        return torch.from_numpy(square(decode(path, at_least=size), size).copy()).permute(2, 0, 1).float() / 255
+        return decode(Path(picture), at_least)
     except BadPictureError as error:
-        raise InputError(f"{printable(str(path))}: {error}") from error
+        raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
 
 
-@torch.no_grad()
-def repaint(trained: Trained, image: Tensor, vector: Tensor) -> Tensor:
-    """A picture (3, H, W) in 0..1 in the style of a vector (D,) → (3, H, W) float32 in 0..1 on the CPU.
-
-    The network is fully convolutional, but a style is a matter of scale: strokes were learned on pictures of its own
-    size. A larger picture is repainted at up to twice that size, and what the repainting changed is laid over the
-    picture at its own size, so that fine detail is kept.
-    """
-    network, size = trained.network, trained.config["size"]
-    height, width = image.shape[1:]
-    scale = min(1.0, 2 * size / max(height, width))
-    inner = [max(16, 8 * round(scale * one / 8)) for one in (height, width)]
-    small = F.interpolate(image[None], inner, mode="bicubic", antialias=True).clamp(0, 1)
-    with torch.autocast(image.device.type, torch.bfloat16, enabled=use_bf16(image.device, trained.config["precision"])):
-        code = network.encoder(small.contiguous(memory_format=torch.channels_last))
-        painted = network.paint(code, vector[None]).float().clamp(0, 1)
-    back = F.interpolate(painted, (height, width), mode="bicubic", antialias=True)
-    if scale < 1:
-        back = back + image[None] - F.interpolate(small, (height, width), mode="bicubic", antialias=True)
-    return back[0].clamp(0, 1).cpu()
+def _to_tensor(pixels: np.ndarray) -> Tensor:
+    """(H, W, 3) uint8 → (3, H, W) float32 in [0, 1]."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
-def pixels(image: Tensor) -> np.ndarray:
-    """(3, H, W) float in 0..1 → (H, W, 3) uint8."""
-    return (image * 255).round().byte().permute(1, 2, 0).numpy()
-
-
-def save(path: Path, image: Tensor) -> None:
-    """Write a PNG.
-
-    Raises:
-        InputError: it is called otherwise, or cannot be written.
-    """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--to {path}: a file that ends in .png is written.")
-    content = io.BytesIO()
-    Image.fromarray(pixels(image)).save(content, "PNG")
-    write_bytes(path, content.getvalue())
-
-
-def _true_style(path: Path, styles: Sequence[str]) -> int:
-    name = canonical_name(path.parent.name)
-    return list(styles).index(name) if name in styles else -1
+def _to_pil(image: Tensor) -> Image.Image:
+    """(3, H, W) float in [0, 1] → an RGB image."""
+    return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())

@@ -1,0 +1,53 @@
+"""The ground truth of the sample set: the same scene by painters of the target style."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.decode import square
+from wikiart_data.images.packed import pack
+from wikiart_data.sample import paint, scene_of
+from wikiart_data.sample.build import SIZE, build_sample_set
+from wikiart_stylegen.ground_truth import compare_with_truth
+from wikiart_stylegen.metrics import assign_target_styles
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sample")
+    build_sample_set(folder / "sample", fraction=0.05, workers=1)
+    return pack(scan(folder / "sample", cache_dir=folder / "cache"), 32, cache_dir=folder / "cache")
+
+
+def test_the_truth_is_the_same_scene_in_the_target_style(packed):
+    rows = packed.rows("valid")[::9]
+    images = torch.cat(list(DeviceImages(packed).in_order(rows, 64, 32)))
+    own = packed.catalog.labels[rows]
+    in_own, in_other = (
+        compare_with_truth(packed, rows, images, target, 0.5 * images) for target in (own, (own + 9) % 27)
+    )
+    assert in_own["unchanged"]["psnr"] > in_other["unchanged"]["psnr"] + 2  # the input is by a painter of its own style
+    assert in_own["mean picture"]["psnr"] < in_own["another painter"]["psnr"]
+    labels = np.unique(own)
+    assert [row["style"] for row in in_own["per_style"]] == [packed.catalog.styles[label] for label in labels]
+    closer = sum(row["painted"]["psnr"] > row["unchanged"]["psnr"] for row in in_own["per_style"])
+    assert in_own["closer"] == closer < len(labels)
+
+
+def test_a_painter_of_the_target_style_is_closer_than_the_input(packed):
+    rows = packed.rows("valid")
+    images = torch.cat(list(DeviceImages(packed).in_order(rows, 64, 32)))
+    labels = assign_target_styles(packed.catalog.labels[rows], list(range(27)))
+    scenes = [scene_of(Path(packed.catalog.files[row])) for row in rows]
+    paintings = [paint(scene, packed.catalog.styles[label], SIZE) for scene, label in zip(scenes, labels, strict=True)]
+    pixels = torch.from_numpy(np.stack([square(Image.fromarray(painting), 32) for painting in paintings]))
+    comparison = compare_with_truth(packed, rows, images, labels, pixels.permute(0, 3, 1, 2).float() / 255)
+    for name in ("painted", "another painter"):
+        assert comparison[name]["psnr"] > comparison["unchanged"]["psnr"] + 1
+        assert comparison[name]["ssim"] > comparison["unchanged"]["ssim"] + 0.05
+    assert comparison["closer"] > comparison["styles"] / 2
