@@ -198,6 +198,16 @@ def test_artgan_by_artist(artgan: Path):
     assert error.value.field == "--label-column"
 
 
+def test_artists_from_file_names_with_the_splits_of_a_style_table(artgan: Path):
+    for name in ("artist_train.csv", "artist_val.csv", "artist_class.txt"):
+        (artgan / "wikiart_csv" / name).unlink()
+    assert labels_of(scan(f"{artgan}:artist")) == {
+        "wikiart/Art_Nouveau_Modern/klimt_d.jpg": ("klimt", "train"),
+        "wikiart/Baroque/rubens_a.jpg": ("rubens", "train"),
+        "wikiart/Baroque/rubens_b.jpg": ("rubens", "train"),
+    }, "nobody can learn titian, whom only valid has"
+
+
 def test_a_table_that_lies_elsewhere(artgan: Path, tmp_path: Path):
     (tmp_path / "elsewhere").mkdir()
     (artgan / "wikiart_csv").rename(tmp_path / "elsewhere" / "tables")
@@ -451,5 +461,7 @@ def test_the_command_line_takes_labels(artgan: Path, capsys: pytest.CaptureFixtu
     assert "Peter Paul Rubens" in out
     assert "artist_train.csv" in out
     table = artgan / "wikiart_csv" / "style_train.csv"
+    assert main(["stats", "--data", f"{artgan}:artist"]) == 0
+    assert "Peter Paul Rubens" in capsys.readouterr().out
     assert main(["stats", "--data", str(artgan), "--labels", str(table)]) == 0
     assert "Art Nouveau Modern" in capsys.readouterr().out

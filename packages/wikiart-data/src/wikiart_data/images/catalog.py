@@ -433,7 +433,8 @@ def find_data(
         return root
     source = DataSource.parse(data)
     echo(f"Data: {data}{origin}")
-    if labels is None and label_column is None:
+    column = source.column if label_column in (None, "style") else label_column  # "style" is the option's default
+    if labels is None and column == source.column:
         return Path(data).expanduser()
     labels = source.labels if labels is None else labels.expanduser().absolute()
-    return Path(str(DataSource(source.root, labels, label_column or source.column)))
+    return Path(str(DataSource(source.root, labels, column)))

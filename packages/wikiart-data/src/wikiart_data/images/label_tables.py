@@ -9,7 +9,7 @@ import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, get_args
@@ -75,7 +75,9 @@ class LabelTable:
     @property
     def names(self) -> str:
         """The names of its files, for a sentence."""
-        return printable(", ".join(path.name for path in self.paths[:3]))
+        distinct = len({path.name for path in self.paths}) == len(self.paths)
+        shown = [path.name if distinct else f"{path.parent.name}/{path.name}" for path in self.paths]
+        return printable(", ".join(shown[:3]))
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,10 @@ def best_table(paths: Sequence[Path], column: LabelColumn) -> LabelTable | None:
     """
     tables = [table for group in _groups(paths) if (table := _read_group(group, column)) is not None]
     useful = [table for table in tables if table.has_splits or table.has_labels]
-    return max(useful, key=lambda table: (table.has_splits, table.has_names and table.has_labels), default=None)
+    best = max(useful, key=lambda table: (table.has_splits, table.has_names and table.has_labels), default=None)
+    if best is None and column == "artist" and (styles := best_table(paths, "style")) is not None:
+        return replace(styles, column=column, has_labels=False)  # its splits, and artists from the file names
+    return best
 
 
 def read_table(path: Path, column: LabelColumn) -> LabelTable:
