@@ -21,12 +21,18 @@ def kept(name: str) -> Any:
     return json.loads((ROOT / "report" / f"{name}.json").read_text(encoding="utf-8"))
 
 
+def code_comparison(result: Any) -> tuple[Any]:
+    from wikiart_autoencode.clustering.compare import CodeComparison
+
+    return (CodeComparison.from_json(result),)
+
+
 SHOWN = [
     ("wikiart_classify.report:show", "classify-realart", lambda runs: (runs[0]["test"], "test")),
     ("wikiart_classify.report:show_comparison", "imbalance-realart", None),
     ("wikiart_classify.report:show_comparison", "models-realart", None),
     ("wikiart_classify.report:show_comparison", "artists-realart", None),
-    ("wikiart_autoencode.comparison:show_comparison", "codes-realart", None),
+    ("wikiart_autoencode.clustering.compare:print_tables", "codes-realart", code_comparison),
     ("wikiart_stylegen.report:show_proof", "stylegen-sample", None),
     ("wikiart_lora.report:show_score", "lora-sample", None),
 ]

@@ -10,23 +10,20 @@ from PIL import Image
 from torch import Tensor, nn
 
 from wikiart_autoencode.codes import Codes
-from wikiart_autoencode.config import TrainOptions
+from wikiart_autoencode.config import TrainConfig
 from wikiart_autoencode.network import AutoencoderNet
 from wikiart_data.cli.commands import options_from
-from wikiart_data.console import printable, track
+from wikiart_data.console import track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.decode import BadPictureError, decode, square
+from wikiart_data.images.load import Picture, load_images
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.styles import canonical_name
 from wikiart_data.training.checkpoints import load_weights, read_model
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import find_model
-
-Pictures = Catalog | Tensor | Sequence[str | Path | Image.Image]
-"""A scanned data folder, images (N, 3, S, S) float in [0, 1], or files and PIL images."""
 
 BATCH_SIZE = 256
 UNKNOWN = "unknown"
@@ -51,10 +48,10 @@ class Autoencoder:
     """
 
     def __init__(
-        self, network: AutoencoderNet, styles: Sequence[str], config: TrainOptions, device: str = "auto"
+        self, network: AutoencoderNet, styles: Sequence[str], config: TrainConfig, device: str = "auto"
     ) -> None:
         self.device = create_accelerator(device).device
-        self.network = network.to(self.device, memory_format=torch.channels_last).eval()
+        self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self.styles = tuple(styles)
         self.config = config
         self.bf16 = use_bf16(self.device, config.precision)
@@ -76,7 +73,7 @@ class Autoencoder:
         values, styles = json.loads(metadata["config"]), json.loads(metadata["styles"])
         if not {"code", "channels", "ssim_weight"} <= values.keys():
             raise InputError(f"{file} is not a model of wikiart-autoencode.", field=file)
-        config: TrainOptions = options_from(TrainOptions, values)
+        config: TrainConfig = options_from(TrainConfig, values)
         network = make_network(config)
         load_weights(network, tensors, file)
         return cls(network, styles, config, device)
@@ -92,14 +89,20 @@ class Autoencoder:
         return (self.config.code,) if self.config.code else (self.config.channels, side, side)
 
     @torch.no_grad()
-    def encode(self, pictures: Pictures, *, cache_dir: Path | None = None, max_bad_fraction: float = 0.01) -> Codes:
+    def encode(
+        self,
+        pictures: Catalog | Tensor | Picture | Sequence[Picture],
+        *,
+        cache_dir: Path | None = None,
+        max_bad_fraction: float = 0.01,
+    ) -> Codes:
         """Encode pictures; each code is one row, a spatial code is flattened.
 
         Labels are indices into the class list of a catalog. Other pictures have the style of the folder that they lie
         in, or "unknown", and belong to the split "test".
 
         Args:
-            pictures: a catalog, a tensor, or files and PIL images.
+            pictures: a catalog, images (N, 3, H, W) float in [0, 1], or files and PIL images.
             cache_dir: for the packed pictures of a catalog (default: $WIKIART_CACHE, else the user's cache).
             max_bad_fraction: of a catalog's files, the largest fraction that may be unreadable; those are left out.
 
@@ -109,14 +112,16 @@ class Autoencoder:
         if isinstance(pictures, Catalog):
             packed = pack(pictures, self.config.size, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
             return encode_packed(self.network.encoder, packed, self.device, self.bf16)
-        images = self.images(pictures)
-        files = [_name(picture, row) for row, picture in enumerate(pictures)]
-        names = [canonical_name(Path(file).parent.name) for file in files]
-        styles = [*self.styles, UNKNOWN] if set(names) - set(self.styles) else list(self.styles)
-        codes = [self.encode_batch(batch).float().flatten(1).cpu() for batch in images.split(BATCH_SIZE)]
+        pictures = [pictures] if isinstance(pictures, str | Path | Image.Image) else pictures
+        files = [
+            str(picture) if isinstance(picture, str | Path) else f"image-{row}" for row, picture in enumerate(pictures)
+        ]
+        folders = [canonical_name(Path(file).parent.name) for file in files]
+        styles = [*self.styles, UNKNOWN] if set(folders) - set(self.styles) else list(self.styles)
+        codes = [self.encode_batch(batch).float().flatten(1).cpu() for batch in self._batches(pictures)]
         return Codes(
             codes=torch.cat(codes).numpy(),
-            labels=np.array([styles.index(name if name in self.styles else UNKNOWN) for name in names]),
+            labels=np.array([styles.index(folder if folder in self.styles else UNKNOWN) for folder in folders]),
             files=np.array(files),
             styles=np.array(styles),
             split=np.full(len(files), "test"),
@@ -130,27 +135,20 @@ class Autoencoder:
         return torch.cat([self.decode_batch(batch.to(self.device)).cpu() for batch in batches])
 
     @torch.no_grad()
-    def reconstruct(self, pictures: Tensor | Sequence[str | Path | Image.Image]) -> Tensor:
+    def reconstruct(self, pictures: Tensor | Picture | Sequence[Picture]) -> Tensor:
         """Encode and decode: images (N, 3, S, S) float in [0, 1], on the CPU.
 
         Raises:
             InputError: a picture cannot be read, or there is none.
         """
-        batches = self.images(pictures).split(BATCH_SIZE)
-        return torch.cat([self.decode_batch(self.encode_batch(batch)).cpu() for batch in batches])
+        return torch.cat([self.decode_batch(self.encode_batch(batch)).cpu() for batch in self._batches(pictures)])
 
-    def images(self, pictures: Tensor | Sequence[str | Path | Image.Image]) -> Tensor:
-        """Pictures as the network takes them: (N, 3, S, S) float in [0, 1].
-
-        Raises:
-            InputError: a picture cannot be read, there is none, or a tensor has another shape.
-        """
-        size = self.config.size
-        if not isinstance(pictures, Tensor):
-            return load_images(pictures, size)
-        if pictures.ndim != 4 or tuple(pictures.shape[1:]) != (3, size, size) or not len(pictures):
-            raise InputError(f"Images of the shape {tuple(pictures.shape)}; expected (N, 3, {size}, {size}).")
-        return pictures.float()
+    def _batches(self, pictures: Tensor | Picture | Sequence[Picture]) -> Sequence[Tensor]:
+        """Images (b, 3, S, S) in [0, 1] at the size of the network."""
+        images = load_images(pictures, self.config.size)
+        if not len(images):
+            raise InputError("There is no picture to encode.", field="pictures")
+        return images.split(BATCH_SIZE)
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in [0, 1] → codes of `code_shape`, on the device; in autograd's graph."""
@@ -166,7 +164,7 @@ class Autoencoder:
 load = Autoencoder.load
 
 
-def make_network(config: TrainOptions) -> AutoencoderNet:
+def make_network(config: TrainConfig) -> AutoencoderNet:
     """An untrained network with the options' code and size."""
     return AutoencoderNet(config.code, config.channels, config.size, config.width, config.blocks)
 
@@ -203,25 +201,3 @@ def codes_of_rows(packed: PackedImages, rows: np.ndarray, codes: np.ndarray) -> 
     catalog = packed.catalog
     files = np.array([catalog.files[row] for row in rows])
     return Codes(codes, catalog.labels[rows], files, np.array(catalog.styles), catalog.splits[rows])
-
-
-def load_images(pictures: Sequence[str | Path | Image.Image], size: int) -> Tensor:
-    """Pictures squashed to squares: (N, 3, size, size) float32 in [0, 1].
-
-    Raises:
-        InputError: one cannot be read.
-    """
-    pixels = []
-    for picture in pictures:
-        if isinstance(picture, Image.Image):
-            pixels.append(square(picture.convert("RGB"), size))
-            continue
-        try:
-            pixels.append(square(decode(Path(picture), at_least=size), size))
-        except BadPictureError as error:
-            raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
-    return torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float().div_(255.0)
-
-
-def _name(picture: object, row: int) -> str:
-    return str(picture) if isinstance(picture, str | Path) else f"image-{row}"

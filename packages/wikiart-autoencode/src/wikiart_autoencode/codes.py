@@ -78,7 +78,7 @@ class Codes:
             # is compared only at a member's end: a flipped bit in an array's shape would truncate it unnoticed.
             with path.open("rb") as file:
                 archive = np.load(file, allow_pickle=False)
-                if not isinstance(archive, np.lib.npyio.NpzFile):
+                if not isinstance(archive, np.lib.npyio.NpzFile) or archive.zip is None:
                     raise InputError(
                         f"{path} is a single array; expected an .npz with {', '.join(ARRAYS)}.", field=path
                     )

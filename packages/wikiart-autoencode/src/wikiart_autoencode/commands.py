@@ -9,6 +9,7 @@ from wikiart_autoencode.figures import interpolation_strip, reconstruction_grid
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.load import load_images
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure
 from wikiart_data.results.page import renew_page
@@ -51,7 +52,7 @@ def reconstruct(options: ReconstructOptions) -> None:
     files = pictures_in(options.pictures)
     if len(files) > GRID_COLUMNS:
         echo(f"The first {GRID_COLUMNS} of {len(files):,} pictures are drawn.")
-    images = model.images(files[:GRID_COLUMNS])
+    images = load_images(files[:GRID_COLUMNS], model.config.size)
     reconstructions = model.reconstruct(images)
     decibels, similarity = psnr(reconstructions, images).tolist(), ssim(reconstructions, images).tolist()
     for file, db, structure in zip(files, decibels, similarity, strict=False):
@@ -67,7 +68,7 @@ def interpolate(options: InterpolateOptions) -> None:
         InputError: there is no model, a picture cannot be read, or the file cannot be written.
     """
     model = Autoencoder.load(options.model, runs=options.runs, device=options.device)
-    ends = model.images([options.first, options.last])
+    ends = load_images([options.first, options.last], model.config.size)
     first, last = torch.from_numpy(model.encode(ends).codes)
     weights = torch.linspace(0, 1, options.steps).view(-1, 1)
     decoded = model.decode(first.lerp(last, weights))

@@ -4,9 +4,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
+from wikiart_data.cli.option_types import (
+    ImageArgument,
+    ImagesArgument,
+    MaybeData,
+    MaybeFile,
+    MaybeFolder,
+    MaybeNumber,
+    MaybeText,
+    RunArgument,
+    RunsArgument,
+)
 from wikiart_data.errors import InputError
 
 
@@ -30,8 +38,8 @@ class TrainOptions:
     resume: MaybeFolder = None
     """Continue the run in this folder, with the options it was started with."""
     code: MaybeNumber = None
-    """Size of a vector code for the whole picture (default: a spatial code, a feature map at 1/8 of the size, with 48
-    times fewer numbers than the picture)."""
+    """Size of a vector code for the whole picture (default: 0, a spatial code: a feature map at 1/8 of the size, with
+    48 times fewer numbers than the picture)."""
     channels: int = 4
     """Channels of a spatial code."""
     objective: Literal["none", "denoise", "vicreg", "texture", "vicreg+texture"] = "none"
@@ -88,8 +96,22 @@ class TrainOptions:
             raise InputError(f"--size {self.size}: a {kind} code needs a multiple of {multiple}.", field="--size")
 
 
+@dataclass(frozen=True)
+class TrainConfig(TrainOptions):
+    """The complete options of a run, as run.json keeps them: `TrainOptions` with every default filled in."""
+
+    data: str = ""
+    """Folder with train/, valid/ and test/."""
+    code: int = 0
+    """Size of a vector code; 0 means a spatial code."""
+    epochs: int = 30
+    """Passes over the training pictures."""
+    batch_size: int = 32
+    """Pictures per step, over all processes."""
+
+
 _RANGES = (
-    ("code", 1, 65_536),
+    ("code", 0, 65_536),
     ("channels", 1, 512),
     ("objective_weight", 0, float("inf")),
     ("ssim_weight", 0, float("inf")),
@@ -113,7 +135,7 @@ class EncodeOptions:
     Example: wikiart-autoencode encode runs/autoencode/001 --to codes.npz
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
+    model: RunArgument = None
     """Run folder or model.safetensors (default: the newest run in RUNS/autoencode)."""
     to: MaybeFile = None
     """File to write (default: codes.npz in the run folder)."""
@@ -136,7 +158,7 @@ class EvaluateOptions:
     Example: wikiart-autoencode evaluate runs/autoencode/spatial runs/autoencode/vector --split test
     """
 
-    models: tyro.conf.Positional[tuple[Path, ...]] = ()
+    models: RunsArgument = ()
     """Run folders (default: the newest run in RUNS/autoencode)."""
     split: Literal["valid", "test"] = "valid"
     """Split to evaluate on. Make choices on valid; read test once."""
@@ -161,7 +183,7 @@ class ReconstructOptions:
     Example: wikiart-autoencode reconstruct photo.jpg paintings/test/Cubism --to grid.png
     """
 
-    pictures: tyro.conf.Positional[tuple[Path, ...]]
+    pictures: ImagesArgument
     """Picture files, and folders searched with their subfolders; the first 16 pictures are drawn."""
     model: MaybeFile = None
     """Run folder or model.safetensors (default: the newest run in RUNS/autoencode)."""
@@ -180,9 +202,9 @@ class InterpolateOptions:
     Example: wikiart-autoencode interpolate a.jpg b.jpg --to strip.png
     """
 
-    first: tyro.conf.Positional[Path]
+    first: ImageArgument
     """Picture at the left end."""
-    last: tyro.conf.Positional[Path]
+    last: ImageArgument
     """Picture at the right end."""
     steps: int = 8
     """Number of interpolated pictures, both ends included."""

@@ -41,6 +41,7 @@ class Block(nn.Module):
         self.norm = ChannelNorm(channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        assert self.conv2.bias is not None
         nn.init.zeros_(self.conv2.bias)
         # Near zero: every block starts as nearly the identity, which keeps deep stacks stable.
         nn.init.normal_(self.conv2.weight, std=1e-3)

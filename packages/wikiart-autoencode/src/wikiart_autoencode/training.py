@@ -1,238 +1,266 @@
-"""`wikiart-autoencode train`: the loop, readable from top to bottom."""
+"""`wikiart-autoencode train`: the training loop."""
 
 import copy
-import time
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from wikiart_autoencode.autoencoder import make_network
-from wikiart_autoencode.config import TrainOptions
+from wikiart_autoencode.config import TrainConfig, TrainOptions
 from wikiart_autoencode.evaluation.evaluate import evaluate_split, reconstruct_batch
+from wikiart_autoencode.evaluation.image_metrics import ReconstructionScores
 from wikiart_autoencode.figures import learning_curve, reconstruction_grid
 from wikiart_autoencode.losses import reconstruction_loss
 from wikiart_autoencode.objectives import TWO_VIEWS, AuxiliaryObjective, add_noise
-from wikiart_data.console import echo, track
-from wikiart_data.errors import InputError
+from wikiart_data.console import echo
 from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.sample import is_sample_set
-from wikiart_data.training.device import create_accelerator, use_bf16
-from wikiart_data.training.legacy_run import Run
-from wikiart_data.training.loop import check_finite, check_training_data, options_for_resume, update_ema, warmup_cosine
 from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.run import Part
+from wikiart_data.training.schedule import update_ema, warmup_cosine
+from wikiart_data.training.training_run import TrainingRun
 
-EPOCHS, EPOCHS_ON_SAMPLE = 30, 12
-"""Where --epochs does not say."""
-CROPS = Augment(crop=(0.64, 1.0), brightness=0.0, contrast=0.0)
-"""How training pictures change: what is reconstructed must stay a picture as it is."""
-VIEWS = Augment(crop=(0.15, 1.0))
-"""How they change where two crops shall get the same code: so much that often only the manner is left in common."""
-BATCH, BATCH_OF_VIEWS = 32, 128
-"""Where --batch-size does not say. VICReg measures the codes' variances and covariances over the batch."""
-LARGER = 1.25
-"""Training pictures are packed so many times larger than they are seen: no crop is then ever enlarged. Enlarged ones
-are softer than the pictures that the autoencoder is measured on, and easier."""
-SHOWN, GRID_EVERY = 8, 5
-"""Pictures of the grid that is drawn every so many epochs, always the same ones of valid."""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-
-def train(config: TrainOptions) -> None:
-    """Train, measure, write the run's folder, and print how good the autoencoder is.
-
-    Raises:
-        InputError: the data, the options or the run folder cannot be used.
-    """
-    run, result = fit(config)
-    if result is None:
-        return
-    last = "test" if "test" in result else "valid"
-    echo()
-    for split in ("valid", "test"):
-        if split in result:
-            found = result[split]
-            echo(
-                f"{split}: PSNR {found['psnr']:.2f} dB, SSIM {found['ssim']:.3f}, MSE {found['mse']:.5f} "
-                f"(mean over {found['n']:,} pictures)"
-            )
-    low, high = result[last]["psnr_interval"]
-    echo(f"95 % interval of the PSNR on {last}: {low:.2f} to {high:.2f} dB.")
-    echo(f"\nTrained for {result['train_seconds']:.0f} s. Everything is in {run.folder}/ (open index.html).")
-    echo(f"Save the codes of all pictures: wikiart-autoencode encode {run.folder}")
+PART = Part(
+    name="autoencode",
+    title="An autoencoder of paintings",
+    command="wikiart-autoencode",
+    next_commands=(
+        "wikiart-autoencode encode RUN",
+        "wikiart-cluster --codes RUN/codes.npz",
+        "wikiart-autoencode evaluate RUN --split test",
+        "wikiart-autoencode reconstruct picture.jpg --model RUN",
+    ),
+)
+EPOCHS, EPOCHS_ON_SAMPLE_SET = 30, 12
+BATCH_SIZE, BATCH_SIZE_TWO_VIEWS = 32, 128
+"""VICReg estimates variances and covariances of the codes over the batch, so it needs a larger one."""
+AUGMENTATION = Augment(crop=(0.64, 1.0), brightness=0.0, contrast=0.0)
+"""Mild crops only: what is reconstructed should look like the pictures that are evaluated."""
+TWO_VIEWS_AUGMENTATION = Augment(crop=(0.15, 1.0))
+"""Crops for VICReg, so different that often only the style is common to both."""
+PACK_SCALE = 1.25
+"""Training pictures are packed this much larger than they are used, so that no crop is ever enlarged. Enlarged crops
+are softer than the pictures that are evaluated, and easier to reconstruct."""
+GRID_COLUMNS, GRID_INTERVAL = 8, 5
+"""Pictures of the reconstruction grid, always the same ones of valid, and the epochs between two grids."""
 
 
-def fit(config: TrainOptions) -> tuple[Run, dict[str, Any] | None]:
-    """Train, measure and write the run's folder.
+@dataclass(frozen=True)
+class TrainResult:
+    """What result.json of a training run holds."""
+
+    valid: ReconstructionScores
+    test: ReconstructionScores | None
+    """None if the data has no test split."""
+    train_seconds: float
+    parameters: int
+    epochs: int
+    numbers: int
+    """Numbers in a code."""
+
+    def __repr__(self) -> str:
+        return f"TrainResult(valid={self.valid}, test={self.test}, {self.train_seconds:.0f} s)"
+
+
+def train(options: TrainOptions) -> TrainResult | None:
+    """Train, evaluate, write the run folder, and print the scores.
 
     Returns:
-        The run and what its result.json holds; None in processes other than the main one.
+        The result; None in processes other than the main one.
 
     Raises:
         InputError: the data, the options or the run folder cannot be used.
     """
-    accelerator = create_accelerator(config.device)
-    run = None
-    if config.resume:
-        run = Run.resume(config.resume, "autoencode", accelerator=accelerator)
-        config = options_for_resume(config, run.record)
-    root = find_data(config.data, config.cache_dir)
-    epochs = config.epochs or (EPOCHS_ON_SAMPLE if is_sample_set(root) else EPOCHS)
-    # Where the data lies and how long to train are settled here, so that run.json tells it to `encode` and --resume.
-    batch_size = config.batch_size or (BATCH_OF_VIEWS if config.objective in TWO_VIEWS else BATCH)
-    config = replace(config, epochs=epochs, batch_size=batch_size, data=str(root))
-    catalog = scan(root, cache_dir=config.cache_dir)
-    packed = pack(catalog, config.size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
-    larger = pack(
-        catalog, round(LARGER * config.size), cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction
-    )
-    check_training_data(packed, batch_size, accelerator.num_processes)
-    if run is None:
-        run = Run.start("autoencode", config, catalog, accelerator=accelerator)
-    elif run.record["data"]["fingerprint"] != catalog.fingerprint:
-        raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
-
-    device, bf16 = accelerator.device, use_bf16(accelerator.device, config.precision)
-    torch.manual_seed(config.seed)
-    pictures = DeviceImages(packed, device)
-    batches = Batches(
-        larger,
-        larger.rows("train"),
-        batch_size,
-        device,
-        augment=VIEWS if config.objective in TWO_VIEWS else CROPS,
-        bf16=bf16,
-        seed=config.seed,
-        rank=accelerator.process_index,
-        world=accelerator.num_processes,
-    )
-    network = make_network(config).to(device, memory_format=torch.channels_last)
-    average = copy.deepcopy(network).eval()
-    objective = AuxiliaryObjective(config.objective, config.code, config.channels).to(device)
-    learned = nn.ModuleDict({"network": network, "objective": objective})
-    optimizer = Muon(muon_groups(learned, config.lr, config.weight_decay))
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    model = accelerator.prepare(network)
-    if config.objective not in ("none", "denoise"):  # what learns nothing cannot be wrapped for several processes
-        objective = accelerator.prepare(objective)
-    if accelerator.is_main_process:
-        describe(config, catalog, network, device, bf16, accelerator.num_processes)
-
-    progress = run.resumed({"learned": learned, "average": average}, optimizer) if config.resume else None
-    progress = progress or {"epoch": 0, "step": 0, "loss": 0.0, "seconds": 0.0}
-    seconds, first_step, loss_sum = (progress[key] for key in ("seconds", "step", "loss"))
-    run.listen()
-    for epoch in range(progress["epoch"], config.epochs):
-        model.train()
-        began = time.monotonic()
-        views = batches.epoch(epoch, config.size, first_step, stream=2) if config.objective in TWO_VIEWS else None
-        steps = batches.epoch(epoch, config.size, first_step)
-        label = f"epoch {epoch + 1}/{config.epochs}"
-        for step, (images, _) in enumerate(track(steps, len(batches) - first_step, label, "steps"), first_step):
-            seen = images
-            if config.objective == "denoise":
-                seen = add_noise(images, step_seed(config.seed, epoch, step, stream=1), batches.shard)
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                ours, code = model(seen)
-                loss = reconstruction_loss(ours.float(), images, config.ssim_weight, config.loss)
-                other = None if views is None else network.encoder(next(views)[0])
-                loss = loss + config.objective_weight * objective(code, other, images)
-            run.check(value := loss.item(), epoch, step)
-            optimizer.zero_grad(set_to_none=True)
-            accelerator.backward(loss)
-            done = (epoch * len(batches) + step + 1) / (config.epochs * len(batches))
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * warmup_cosine(done)
-            optimizer.step()
-            update_ema(average, network, config.ema, epoch * len(batches) + step)
-            loss_sum += value
-            if run.should_stop():
-                check_finite(run.folder, epoch, learned, average)
-                progress = {"epoch": epoch, "step": step + 1, "loss": loss_sum}
-                progress["seconds"] = seconds + time.monotonic() - began
-                run.save({"learned": learned, "average": average}, optimizer, **progress)
-                accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
-                raise run.stop("wikiart-autoencode")
-        seconds += time.monotonic() - began
-        check_finite(run.folder, epoch, learned, average)
-        valid = evaluate_split(average, pictures, "valid", config.size, bf16)
-        mean_loss = accelerator.reduce(torch.tensor(loss_sum / len(batches), device=device), "mean").item()
-        run.keep(average)
-        if run.is_main and (epoch % GRID_EVERY == GRID_EVERY - 1 or epoch + 1 == config.epochs):
-            run.write_figures({f"epoch-{epoch + 1:03d}": grid(average, pictures, config.size, bf16)})
-        left = seconds / (epoch + 1) * (config.epochs - epoch - 1)
-        line = f"epoch {epoch + 1:3}/{config.epochs}  loss {mean_loss:.4f}  valid PSNR {valid.psnr:.2f} dB"
-        run.log(
-            epoch,
-            f"{line} · SSIM {valid.ssim:.3f}  {seconds:.0f} s, {left:.0f} s left",
-            loss=mean_loss,
-            seconds=round(seconds, 2),
-            mse=valid.mse,
-            psnr=valid.psnr,
-            ssim=valid.ssim,
-        )
-        first_step, loss_sum = 0, 0.0
-        progress = {"epoch": epoch + 1, "step": 0, "loss": 0.0, "seconds": seconds}
-        run.save({"learned": learned, "average": average}, optimizer, **progress)
-
-    accelerator.wait_for_everyone()
-    result = finish(run, config, average, packed, device, bf16, seconds) if accelerator.is_main_process else None
-    accelerator.end_training()
-    return run, result
-
-
-def finish(
-    run: Run,
-    config: TrainOptions,
-    network: nn.Module,
-    packed: PackedImages,
-    device: torch.device,
-    bf16: bool,
-    seconds: float,
-) -> dict[str, Any]:
-    """Measure on valid and test, write the weights, result.json and the learning curve."""
-    run.keep(network)
-    pictures = DeviceImages(packed, device)
-    splits = [split for split in ("valid", "test") if len(packed.rows(split))]
-    result: dict[str, Any] = {
-        split: asdict(evaluate_split(network, pictures, split, config.size, bf16)) for split in splits
-    }
-    result |= {
-        "train_seconds": round(seconds, 1),
-        "parameters": sum(p.numel() for p in network.parameters()),
-        "epochs": config.epochs,
-        "numbers": config.code or config.channels * (config.size // 8) ** 2,
-    }
-    run.finish(result, {"learning": learning_curve(run.metrics())})
+    folder, result = fit(options)
+    if result is not None:
+        echo()
+        for table in tables(result):
+            print_table(table)
+        echo(f"\nTrained for {result.train_seconds:.0f} s. Everything is in {folder}/ (open index.html).")
+        echo(f"Save the codes of all pictures: wikiart-autoencode encode {folder}")
     return result
 
 
+def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
+    """Fill in the options that were left open.
+
+    Args:
+        options: as given by the user.
+        root: the data folder.
+    """
+    two_views = options.objective in TWO_VIEWS
+    values = {
+        "data": str(root),
+        "code": options.code or 0,
+        "epochs": options.epochs or (EPOCHS_ON_SAMPLE_SET if is_sample_set(root) else EPOCHS),
+        "batch_size": options.batch_size or (BATCH_SIZE_TWO_VIEWS if two_views else BATCH_SIZE),
+    }
+    return TrainConfig(**{**vars(options), **values})
+
+
+def load_packed(config: TrainConfig) -> PackedImages:
+    """Pack the pictures at the size of the network, and once more, larger, for training crops.
+
+    Raises:
+        InputError: the data cannot be read, or the cache cannot be written.
+    """
+    catalog = scan(config.data, cache_dir=config.cache_dir)
+    packed = pack(catalog, config.size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
+    pack_for_crops(packed, config)
+    return packed
+
+
+def pack_for_crops(packed: PackedImages, config: TrainConfig) -> PackedImages:
+    """The same pictures, PACK_SCALE times larger."""
+    size = round(PACK_SCALE * config.size)
+    return pack(packed.catalog, size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
+
+
+def fit(options: TrainOptions) -> tuple[Path, TrainResult | None]:
+    """Train, evaluate and write the run folder.
+
+    Returns:
+        The run folder and the result; no result in processes other than the main one.
+
+    Raises:
+        InputError: the data, the options or the run folder cannot be used.
+    """
+    run = TrainingRun.open(PART, options, resolve_config, load_packed)
+    config = run.config
+    two_views, denoise = config.objective in TWO_VIEWS, config.objective == "denoise"
+    valid_images = DeviceImages(run.packed, run.device)
+    batches = Batches(
+        pack_for_crops(run.packed, config),
+        batch_size=config.batch_size,
+        device=run.device,
+        augment=TWO_VIEWS_AUGMENTATION if two_views else AUGMENTATION,
+        bf16=run.bf16,
+        seed=config.seed,
+        rank=run.rank,
+        world=run.world,
+    )
+    network = make_network(config).to(run.device).to(memory_format=torch.channels_last)
+    ema = copy.deepcopy(network).eval()
+    objective = AuxiliaryObjective(config.objective, config.code, config.channels).to(run.device)
+    trained = nn.ModuleDict({"network": network, "objective": objective})
+    optimizer = Muon(muon_groups(trained, config.lr, config.weight_decay))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(config.epochs * len(batches)))
+    model = run.accelerator.prepare(network)
+    if any(True for _ in objective.parameters()):  # accelerate cannot distribute a module without parameters
+        objective = run.accelerator.prepare(objective)
+    print_setup(run, network)
+
+    run.attach(trained=trained, ema=ema, optimizer=optimizer, scheduler=scheduler)
+    for epoch in run.epochs(config.epochs):
+        model.train()
+        second_views = batches.epoch(epoch, config.size, run.first_step, stream=2)
+        for step, (images, _) in run.steps(batches.epoch(epoch, config.size, run.first_step), len(batches)):
+            noise_seed = step_seed(config.seed, epoch, step, stream=1)
+            inputs = add_noise(images, noise_seed, batches.shard) if denoise else images
+            with torch.autocast(run.device.type, torch.bfloat16, enabled=run.bf16):
+                reconstruction, code = model(inputs)
+                loss = reconstruction_loss(reconstruction.float(), images, config.ssim_weight, config.loss)
+                other_code = network.encoder(next(second_views)[0]) if two_views else None
+                loss = loss + config.objective_weight * objective(code, other_code, images)
+            optimizer.zero_grad(set_to_none=True)
+            run.accelerator.backward(loss)
+            optimizer.step()
+            scheduler.step()
+            update_ema(ema, network, config.ema, epoch * len(batches) + step)
+            run.record_losses(loss=loss)
+        if run.is_main:
+            valid = evaluate_split(ema, valid_images, "valid", config.size, run.bf16)
+            run.save_model(ema)
+            if (epoch + 1) % GRID_INTERVAL == 0 or epoch + 1 == config.epochs:
+                run.save_figures({f"epoch-{epoch + 1:03d}": valid_grid(ema, valid_images, config.size, run.bf16)})
+            run.log(
+                f"epoch {epoch + 1:3}/{config.epochs}  loss {run.losses['loss']:.4f}  "
+                f"valid PSNR {valid.psnr:.2f} dB · SSIM {valid.ssim:.3f}",
+                loss=run.losses["loss"],
+                mse=valid.mse,
+                psnr=valid.psnr,
+                ssim=valid.ssim,
+            )
+
+    result = finish(run, ema) if run.is_main else None
+    run.close()
+    return run.folder, result
+
+
+def finish(run: TrainingRun[TrainConfig, PackedImages], network: nn.Module) -> TrainResult:
+    """Evaluate the final weights on valid and test; write them, result.json and the learning curve."""
+    config, images = run.config, DeviceImages(run.packed, run.device)
+    run.save_model(network)
+
+    def scores(split: str) -> ReconstructionScores:
+        return evaluate_split(network, images, split, config.size, run.bf16)
+
+    result = TrainResult(
+        valid=scores("valid"),
+        test=scores("test") if len(run.packed.rows("test")) else None,
+        train_seconds=round(run.seconds, 1),
+        parameters=sum(p.numel() for p in network.parameters()),
+        epochs=config.epochs,
+        numbers=config.code or config.channels * (config.size // 8) ** 2,
+    )
+    run.finish(result, tables(result), {"learning": learning_curve(run.metrics())})
+    return result
+
+
+def tables(result: TrainResult) -> list[Table]:
+    """The scores as a table: one row per metric, one column per split."""
+    splits = {name: scores for name, scores in (("test", result.test), ("valid", result.valid)) if scores}
+    columns = ("", *(f"{name}, {scores.n:,} images" for name, scores in splits.items()))
+    rows: list[tuple[str | Number, ...]] = []
+    for name, metric, unit, digits in (("PSNR", "psnr", "dB", 2), ("SSIM", "ssim", "", 3), ("MSE", "mse", "", 5)):
+        rows.append(
+            (
+                name,
+                *(
+                    Number(getattr(scores, metric), unit, digits, interval=getattr(scores, f"{metric}_interval"))
+                    for scores in splits.values()
+                ),
+            )
+        )
+    return [Table("Reconstruction, mean over images", columns, tuple(rows), note="In brackets: 95 % intervals.")]
+
+
 @torch.no_grad()
-def grid(network: nn.Module, pictures: DeviceImages, size: int, bf16: bool) -> Any:
-    """The figure original | reconstruction | error, for pictures spread evenly over valid."""
-    rows = pictures.packed.rows("valid")
-    chosen = rows[torch.linspace(0, len(rows) - 1, min(SHOWN, len(rows))).long().numpy()]
-    images = next(pictures.in_order(chosen, SHOWN, size))
+def valid_grid(network: nn.Module, images: DeviceImages, size: int, bf16: bool) -> "Figure":
+    """A grid of originals, reconstructions and errors, for pictures spread evenly over valid."""
+    rows = images.packed.rows("valid")
+    chosen = rows[torch.linspace(0, len(rows) - 1, min(GRID_COLUMNS, len(rows))).long().numpy()]
+    originals = next(images.in_order(chosen, GRID_COLUMNS, size))
     network.eval()
-    return reconstruction_grid(images.cpu(), reconstruct_batch(network, images, bf16).cpu())
+    return reconstruction_grid(originals.cpu(), reconstruct_batch(network, originals, bf16).cpu())
 
 
-def describe(
-    config: TrainOptions, catalog: Catalog, network: nn.Module, device: torch.device, bf16: bool, processes: int
-) -> None:
-    """Say what is about to happen."""
+def print_setup(run: TrainingRun[TrainConfig, PackedImages], network: nn.Module) -> None:
+    """Print the data, the code and the device, before training."""
+    config, catalog = run.config, run.packed.catalog
     numbers = {split: int(catalog.counts(split).sum()) for split in ("train", "valid", "test")}
     echo(f"{numbers['train']:,} train, {numbers['valid']:,} valid, {numbers['test']:,} test pictures.")
     if catalog.valid_was_cut:
         echo("There is no valid split: a tenth of train was taken for it, variants of one artwork together.")
     side = config.size // 8
     code = f"{config.code} numbers" if config.code else f"{side} × {side} × {config.channels} numbers"
-    fewer = 3 * config.size**2 / (config.code or config.channels * side**2)
+    reduction = 3 * config.size**2 / (config.code or config.channels * side**2)
+    objective = "" if config.objective == "none" else f"; auxiliary objective: {config.objective}"
+    echo(f"A code of {code}, {reduction:.0f} times fewer than the picture has{objective}.")
     weights = sum(p.numel() for p in network.parameters())
-    where = f"{device}, {'bf16' if bf16 else 'fp32'}" + (f", {processes} processes" if processes > 1 else "")
-    beside = "" if config.objective == "none" else f", beside it {config.objective}"
-    echo(f"A code of {code}, {fewer:.0f} times fewer than the picture's{beside}.")
-    echo(f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {where}.")
+    processes = f", {run.world} processes" if run.world > 1 else ""
+    precision = "bf16" if run.bf16 else "fp32"
+    echo(
+        f"{weights / 1e6:.1f} M parameters, {config.epochs} epochs at {config.size} px, on {run.device}, {precision}"
+        f"{processes}."
+    )

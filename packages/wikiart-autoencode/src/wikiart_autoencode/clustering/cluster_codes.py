@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +13,27 @@ from wikiart_autoencode.clustering.config import ClusterOptions, Method
 from wikiart_autoencode.clustering.density import Parameters
 from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
 from wikiart_autoencode.clustering.methods import MUCH_NOISE, Clustering, cluster
-from wikiart_autoencode.clustering.scores import ClusteringScores
+from wikiart_autoencode.clustering.scores import ClusteringScores, scores_table
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.commands import encode
 from wikiart_autoencode.config import EncodeOptions, TrainOptions
 from wikiart_autoencode.map.figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
 from wikiart_autoencode.map.page import write_map
 from wikiart_autoencode.training import fit
-from wikiart_data.console import echo
+from wikiart_data.console import echo, echo_wrapped
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.packed import pack
-from wikiart_data.training.legacy_run import Run
-from wikiart_data.training.run import read_run_record
+from wikiart_data.results.tables import Table, print_table
+from wikiart_data.training.run import Part, Run, read_run_record
 
+PART = Part(
+    name="cluster",
+    title="Clusters of paintings, and their map",
+    command="wikiart-cluster",
+    next_commands=("wikiart-cluster compare",),
+)
 FIRST_TRAINING = TrainOptions(code=256)
 """Options of the autoencoder that is trained if there is none."""
 THUMBNAIL = 128
@@ -52,7 +58,7 @@ class ClusterResult:
     kind: str = "clusters"
 
 
-def cluster_codes(options: ClusterOptions) -> None:
+def cluster_codes(options: ClusterOptions) -> ClusterResult:
     """Cluster, measure, draw, and write RUNS/cluster/<name>/.
 
     Raises:
@@ -67,17 +73,16 @@ def cluster_codes(options: ClusterOptions) -> None:
             f"{path} has {len(rows)} codes in {options.split}: too few for {options.clusters} clusters.",
             field="--clusters",
         )
-    run = Run.start("cluster", options, catalog, codes=codes.fingerprint)
+    run = Run.start(PART, options, catalog, codes=codes.fingerprint)
     selected = codes.select(rows)
     number, dimensions = selected.codes.shape
     echo(f"{number:,} codes of {dimensions:,} numbers, {options.method} …")
     clustering = cluster(selected, options.method, options.clusters, options.seed)
-    print_summary(options.method, clustering)
+    print_summary(clustering)
     kmeans = None
     if clustering.noise_fraction > MUCH_NOISE:
-        comparison = cluster(selected, "kmeans", options.clusters, options.seed)
-        print_summary(f"For comparison, kmeans with {options.clusters}", comparison)
-        kmeans = comparison.scores
+        kmeans = cluster(selected, "kmeans", options.clusters, options.seed)
+        print_summary(kmeans, comparison=True)
 
     echo(f"The map, by {options.reduce} …")
     points = reduce_dimensions(selected.codes, options.reduce, 2, options.seed, options.cache_dir)
@@ -105,11 +110,12 @@ def cluster_codes(options: ClusterOptions) -> None:
         parameters=clustering.parameters,
         note=clustering.note,
         measures=clustering.scores,
-        kmeans=kmeans,
+        kmeans=None if kmeans is None else kmeans.scores,
     )
-    run.finish(asdict(result), {})
+    run.finish(result, tables(result), {})
     echo(f"\nEverything is in {run.folder}/ (open index.html; clusters.csv, figures/).")
     echo(f"Interactive map, with pictures of {side} pixels: open {run.folder / 'map.html'} in a browser.")
+    return result
 
 
 def find_codes(options: ClusterOptions) -> Path:
@@ -133,7 +139,7 @@ def find_codes(options: ClusterOptions) -> Path:
             f"There is no trained autoencoder in {options.runs} yet: training one first (a vector code of "
             f"{FIRST_TRAINING.code} numbers)."
         )
-        run, _ = fit(
+        folder, _ = fit(
             replace(
                 FIRST_TRAINING,
                 data=options.data,
@@ -143,7 +149,6 @@ def find_codes(options: ClusterOptions) -> Path:
                 max_bad_fraction=options.max_bad_fraction,
             )
         )
-        folder = run.folder
     if not (folder / "codes.npz").exists():
         encode(
             EncodeOptions(
@@ -197,25 +202,18 @@ def clusters_csv(files: Sequence[str], styles: Sequence[str], clusters: np.ndarr
     return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
 
 
-def print_summary(name: str, clustering: Clustering) -> None:
-    """Print the scores of a clustering together with those of permuted labels."""
+def print_summary(clustering: Clustering, comparison: bool = False) -> None:
+    """Print what a method found and its scores."""
     noise = 100 * clustering.noise_fraction
-    echo(f"{name}: {clustering.n_clusters} clusters, {noise:.0f} % noise, {json.dumps(clustering.parameters)}")
+    label = f"For comparison, {clustering.method}" if comparison else clustering.method
+    echo(f"{label}: {clustering.n_clusters} clusters, {noise:.0f} % noise, {json.dumps(clustering.parameters)}")
     if clustering.note:
-        echo(clustering.note)
-    scores = asdict(clustering.scores)
-    for key, label in SCORES:
-        if scores[key] is not None:
-            mean, std = scores[f"{key}_permuted"]
-            echo(f"  {label:<26} {scores[key]:6.3f}   permuted labels {mean:.3f} ± {std:.3f}")
+        echo_wrapped(clustering.note)
+    print_table(scores_table("", clustering.scores))
+    echo()
 
 
-SCORES = (
-    ("ami", "AMI"),
-    ("nmi", "NMI"),
-    ("ari", "ARI"),
-    ("homogeneity", "homogeneity"),
-    ("completeness", "completeness"),
-    ("purity", "purity"),
-    ("silhouette", "silhouette in code space"),
-)
+def tables(result: ClusterResult) -> list[Table]:
+    """The scores of the clustering, and of KMeans if it was computed."""
+    shown = [scores_table(f"Clusters by {result.method} and styles", result.measures)]
+    return shown + ([scores_table("For comparison: kmeans", result.kmeans)] if result.kmeans else [])

@@ -1,8 +1,9 @@
 """`wikiart-cluster compare`: style in codes, in pixels, in colours, in an untrained encoder, and chance."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wikiart_autoencode.clustering.cluster_codes import catalog_of, find_codes
 from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions, Method
@@ -10,14 +11,14 @@ from wikiart_autoencode.clustering.density import Parameters
 from wikiart_autoencode.clustering.methods import cluster
 from wikiart_autoencode.clustering.scores import ClusteringScores
 from wikiart_autoencode.codes import Codes
-from wikiart_autoencode.comparison import show_comparison
 from wikiart_autoencode.evaluation.baseline_codes import baseline_codes, judge_codes
 from wikiart_autoencode.evaluation.probes import CodeMetrics, code_metrics
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.packed import pack
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.guessed_tables import guessed_tables
+from wikiart_data.results.serialization import from_plain
+from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.training.device import create_accelerator
 from wikiart_data.training.run import read_run_record
 
@@ -52,7 +53,13 @@ class CodeComparison:
     data_fingerprint: str
     rows: tuple[CodeRow, ...]
     kind: str = "codes"
+    title: str = "Clusters and style in different codes"
     command: str = "wikiart-cluster compare"
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "CodeComparison":
+        """Read the content of a result.json."""
+        return from_plain(cls, {"title": cls.title, **content})
 
 
 def compare(options: CompareOptions) -> CodeComparison:
@@ -92,7 +99,7 @@ def compare(options: CompareOptions) -> CodeComparison:
     for name, codes in kinds_of_codes():
         echo(f"{name} …")
         # Test is clustered separately from train: a judge, and only a judge, has memorised the labels of train.
-        clusters = {
+        clusters: dict[str, dict[Method, MethodScores]] = {
             split: {method: method_scores(codes, split, method, options) for method in options.methods}
             for split in ("train", "test")
         }
@@ -100,11 +107,52 @@ def compare(options: CompareOptions) -> CodeComparison:
     counts = {split: len(first.rows(split)) for split in ("train", "valid", "test")}
     result = CodeComparison(options.seed, counts, catalog.fingerprint, tuple(rows))
     folder = options.runs / "compare-codes"
-    write_results(folder, asdict(result), guessed_tables(asdict(result)), {})
+    write_results(folder, result, tables(result), {})
     echo()
-    show_comparison(asdict(result))
-    echo(f"\nEverything is in {folder}/ (open index.html).")
+    print_tables(result)
+    echo(f"Everything is in {folder}/ (open index.html).")
     return result
+
+
+def print_tables(result: CodeComparison) -> None:
+    """Print the tables of a comparison, separated by empty lines."""
+    for table in tables(result):
+        print_table(table)
+        echo()
+
+
+def tables(result: CodeComparison) -> list[Table]:
+    """For each method the agreement of clusters and styles; then how well style is classified from each code."""
+    found = []
+    for method in result.rows[0].clusters["train"]:
+        rows: list[tuple[str | Number | None, ...]] = []
+        for row in result.rows:
+            train, test = row.clusters["train"][method], row.clusters["test"][method]
+            mean, std = train.ami_permuted
+            values = (train.ami, test.ami, train.ari, train.purity, train.silhouette)
+            ami, *others = (Number(value, digits=3) for value in values)
+            rows.append((row.space, ami, Number(mean, digits=3, std=std), *others))
+        columns = ("codes", "AMI", "AMI, permuted labels", "AMI on test", "ARI", "purity", "silhouette")
+        title = f"Clusters by {method}, {result.n['train']:,} training images"
+        found.append(Table(title, columns, tuple(rows)))
+    accuracies: list[tuple[str | Number | None, ...]] = []
+    for row in result.rows:
+        m = row.space_measures
+        accuracies.append(
+            (
+                row.space,
+                Number(m.knn_top1, "%", interval=m.knn_top1_interval),
+                Number(m.knn_balanced, "%", interval=m.knn_balanced_interval),
+                Number(m.probe_top1, "%", interval=m.probe_top1_interval),
+                Number(m.probe_balanced, "%", interval=m.probe_balanced_interval),
+            )
+        )
+    first = result.rows[0].space_measures
+    majority, chance = Number(first.majority, "%"), Number(first.chance, "%")
+    accuracies.append(("majority style", majority, chance, majority, chance))
+    columns = ("codes", "20-NN", "20-NN, balanced", "linear probe", "linear probe, balanced")
+    found.append(Table(f"Style classified from codes, {result.n['test']:,} test images", columns, tuple(accuracies)))
+    return found
 
 
 def method_scores(codes: Codes, split: str, method: Method, options: CompareOptions) -> MethodScores:

@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeText
+from wikiart_data.cli.option_types import FilesArgument, MaybeData, MaybeFile, MaybeFolder, MaybeText
 from wikiart_data.errors import InputError
 
 Method = Literal["kmeans", "minibatch", "agglomerative", "gmm", "birch", "spectral", "dbscan", "optics", "hdbscan"]
@@ -67,7 +65,7 @@ class CompareOptions:
     Example: wikiart-cluster compare runs/autoencode/plain/codes.npz runs/autoencode/texture/codes.npz --judge judge
     """
 
-    codes: tyro.conf.Positional[tuple[Path, ...]] = ()
+    codes: FilesArgument = ()
     """Files of codes, or run folders (default: the newest run in RUNS/autoencode)."""
     methods: tuple[Method, ...] = ("kmeans",)
     """Clustering methods, each applied to every kind of code."""

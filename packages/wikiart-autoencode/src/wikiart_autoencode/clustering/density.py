@@ -28,7 +28,7 @@ MAX_PAIRS = 100_000_000
 Parameters = dict[str, int | float | str]
 
 
-def min_samples(codes: np.ndarray) -> int:
+def default_min_samples(codes: np.ndarray) -> int:
     """DBSCAN's min_samples: twice the dimensions (Sander et al. 1998), fewer for few codes."""
     number, dimensions = codes.shape
     return max(3, min(2 * dimensions, number // 20))
@@ -45,7 +45,7 @@ def dbscan(codes: np.ndarray) -> tuple[np.ndarray, Parameters]:
     from sklearn.cluster import DBSCAN
     from sklearn.neighbors import NearestNeighbors
 
-    neighbours = min(min_samples(codes), len(codes))
+    neighbours = min(default_min_samples(codes), len(codes))
     nearest = NearestNeighbors(n_neighbors=neighbours).fit(codes)
     distances = np.sort(nearest.kneighbors(codes)[0][:, -1])  # DBSCAN too counts a code as its own neighbour
     eps = max(float(distances[knee(distances)]), 1e-9)
@@ -74,7 +74,7 @@ def optics(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, Parameters]:
     """
     from sklearn.cluster import OPTICS, cluster_optics_xi
 
-    neighbours = min(min_samples(codes), len(codes))
+    neighbours = min(default_min_samples(codes), len(codes))
     with np.errstate(divide="ignore", invalid="ignore"):  # equal codes: 0 / 0 of reachabilities
         model = OPTICS(min_samples=neighbours, xi=XIS[0], n_jobs=1).fit(codes)
         candidates = []
@@ -112,16 +112,17 @@ def hdbscan(codes: np.ndarray, max_noise: float) -> tuple[np.ndarray, Parameters
         memory = Memory(folder, verbose=0)  # the tree depends only on min_samples and is most of the work
         for samples in SAMPLES:
             for size in sorted({max(5, round(fraction * len(codes))) for fraction in SIZES}):
+                min_samples = min(samples, len(codes) - 1)
                 model = HDBSCAN(
                     min_cluster_size=size,
-                    min_samples=min(samples, len(codes) - 1),
+                    min_samples=min_samples,
                     gen_min_span_tree=True,
                     core_dist_n_jobs=available_cores(),
                     memory=memory,
                 ).fit(codes)
                 with np.errstate(divide="ignore", invalid="ignore"):  # equal codes: 0 / 0 of distances
                     validity = float(np.nan_to_num(model.relative_validity_, nan=-1.0))
-                candidates.append(_Candidate(model.labels_, validity, size, int(model.min_samples)))
+                candidates.append(_Candidate(model.labels_, validity, size, min_samples))
     several = [candidate for candidate in candidates if candidate.labels.max() >= 1]
     quiet = [candidate for candidate in several if candidate.noise <= max_noise]
     if quiet:

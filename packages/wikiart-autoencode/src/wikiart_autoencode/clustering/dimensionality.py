@@ -109,8 +109,9 @@ def _tsne(codes: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
     # The gradient of each code is summed by one thread in a fixed order: the number of threads changes no result.
     tsne = TSNE(
         n_components=dimensions,
-        perplexity=min(PERPLEXITY, (len(codes) - 1) / 3),
-        initialization=rescale(components[:, :dimensions]),
+        # openTSNE's annotations are narrower than what it takes.
+        perplexity=min(PERPLEXITY, (len(codes) - 1) / 3),  # pyright: ignore[reportArgumentType]
+        initialization=rescale(components[:, :dimensions]),  # pyright: ignore[reportArgumentType]
         neighbors="exact" if len(codes) <= EXACT_UP_TO else "approx",
         n_jobs=available_cores() if len(codes) > ONE_THREAD_UP_TO else 1,
         random_state=seed,

@@ -160,15 +160,21 @@ def _components(codes: np.ndarray, dimensions: int, seed: int) -> np.ndarray:
 def _kmeans(codes: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, Parameters]:
     from sklearn.cluster import KMeans
 
-    return KMeans(clusters, n_init=4, random_state=seed).fit_predict(codes), {"clusters": clusters, "starts": 4}
+    kmeans = KMeans(clusters, n_init=4, random_state=seed)  # pyright: ignore[reportArgumentType]  (default: "auto")
+    return kmeans.fit_predict(codes), {"clusters": clusters, "starts": 4}
 
 
 def _minibatch(codes: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, Parameters]:
     from sklearn.cluster import MiniBatchKMeans
 
     batch = min(2_048, len(codes))
-    labels = MiniBatchKMeans(clusters, batch_size=batch, n_init=4, random_state=seed).fit_predict(codes)
-    return labels, {"clusters": clusters, "starts": 4, "batch": batch}
+    kmeans = MiniBatchKMeans(
+        clusters,
+        batch_size=batch,
+        n_init=4,  # pyright: ignore[reportArgumentType]  (scikit-learn's default is "auto")
+        random_state=seed,
+    )
+    return kmeans.fit_predict(codes), {"clusters": clusters, "starts": 4, "batch": batch}
 
 
 def _gmm(codes: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, Parameters]:
@@ -197,7 +203,8 @@ def _birch(codes: np.ndarray, clusters: int, seed: int) -> tuple[np.ndarray, Par
     enough = min(10 * clusters, max(clusters, len(sample) // 2))
     threshold = float(np.sqrt((codes.astype(np.float64) ** 2).sum(axis=1).mean()))  # the radius of all codes
     while threshold > 1e-4:
-        if len(Birch(threshold=threshold, n_clusters=None).fit(sample).subcluster_centers_) >= enough:
+        tree = Birch(threshold=threshold, n_clusters=None)  # pyright: ignore[reportArgumentType]  (None: no last step)
+        if len(tree.fit(sample).subcluster_centers_) >= enough:
             break
         threshold *= 0.8
     labels = Birch(threshold=threshold, n_clusters=clusters).fit_predict(codes)

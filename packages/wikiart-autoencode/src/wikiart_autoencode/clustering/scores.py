@@ -10,9 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wikiart_data.results.tables import Number, Table
+
 PERMUTATIONS = 20
 SILHOUETTE_SAMPLE = 5_000
 """A silhouette needs the distances of all pairs: of more codes a random sample is taken."""
+
+SCORE_NAMES = {
+    "AMI": "ami",
+    "NMI": "nmi",
+    "ARI": "ari",
+    "homogeneity": "homogeneity",
+    "completeness": "completeness",
+    "purity": "purity",
+    "silhouette in code space": "silhouette",
+}
 
 MeanStd = tuple[float, float]
 """Mean and sample standard deviation over permutations."""
@@ -81,21 +93,46 @@ def clustering_scores(
     random = np.random.default_rng(seed)
     measured = agreement(clusters, labels)
     by_chance = [agreement(clusters, random.permutation(labels)) for _ in range(permutations)]
-    permuted = {f"{name}_permuted": mean_and_std([chance[name] for chance in by_chance]) for name in measured}
+
+    def permuted(name: str) -> MeanStd:
+        return mean_and_std([getattr(chance, name) for chance in by_chance])
+
     silhouettes = silhouette_permuted(codes, clusters, permutations, seed)
     return ClusteringScores(
         n=len(labels),
         clusters=len(np.unique(clusters[clusters >= 0])),
         noise=float((clusters < 0).mean()),
-        **measured,
+        ami=measured.ami,
+        nmi=measured.nmi,
+        ari=measured.ari,
+        homogeneity=measured.homogeneity,
+        completeness=measured.completeness,
+        purity=measured.purity,
         silhouette=silhouette(codes, clusters, seed),
-        **permuted,
+        ami_permuted=permuted("ami"),
+        nmi_permuted=permuted("nmi"),
+        ari_permuted=permuted("ari"),
+        homogeneity_permuted=permuted("homogeneity"),
+        completeness_permuted=permuted("completeness"),
+        purity_permuted=permuted("purity"),
         silhouette_permuted=mean_and_std(silhouettes) if silhouettes else None,
     )
 
 
-def agreement(clusters: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """AMI, NMI, ARI, homogeneity, completeness and purity, as the fields of `ClusteringScores`.
+@dataclass(frozen=True)
+class Agreement:
+    """Six measures of agreement; `ClusteringScores` describes them."""
+
+    ami: float
+    nmi: float
+    ari: float
+    homogeneity: float
+    completeness: float
+    purity: float
+
+
+def agreement(clusters: np.ndarray, labels: np.ndarray) -> Agreement:
+    """Compare clusters with labels by scikit-learn's measures.
 
     Args:
         clusters: (N,) int; −1, noise, counts as one cluster.
@@ -114,14 +151,15 @@ def agreement(clusters: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     if len(clusters) != len(labels) or len(labels) == 0:
         raise ValueError(f"{len(clusters)} clusters and {len(labels)} labels: both are needed for each image")
     homogeneity, completeness, v_measure = homogeneity_completeness_v_measure(labels, clusters)
-    return {
-        "ami": float(adjusted_mutual_info_score(labels, clusters)),
-        "nmi": float(v_measure),  # with β = 1 it is the arithmetically normalised mutual information
-        "ari": float(adjusted_rand_score(labels, clusters)),
-        "homogeneity": float(homogeneity),
-        "completeness": float(completeness),
-        "purity": float(contingency_matrix(labels, clusters).max(axis=0).sum() / len(labels)),
-    }
+    counts = np.asarray(contingency_matrix(labels, clusters))  # (styles, clusters)
+    return Agreement(
+        ami=float(adjusted_mutual_info_score(labels, clusters)),
+        nmi=float(v_measure),  # with β = 1 it is the arithmetically normalised mutual information
+        ari=float(adjusted_rand_score(labels, clusters)),
+        homogeneity=float(homogeneity),
+        completeness=float(completeness),
+        purity=float(counts.max(axis=0).sum() / len(labels)),
+    )
 
 
 def silhouette(codes: np.ndarray, clusters: np.ndarray, seed: int = 0) -> float | None:
@@ -172,3 +210,14 @@ def _silhouettes(codes: np.ndarray, clusterings: list[np.ndarray]) -> list[float
     # Centred in double precision: the differences of codes far from the origin are small.
     distances = pairwise_distances(codes - codes.mean(axis=0, dtype=np.float64)).astype(np.float32)
     return [float(silhouette_score(distances, clusters, metric="precomputed")) for clusters in clusterings]
+
+
+def scores_table(title: str, scores: ClusteringScores) -> Table:
+    """One row per score, with the same for permuted labels."""
+    rows: list[tuple[str | Number | None, ...]] = []
+    for name, key in SCORE_NAMES.items():
+        permuted = getattr(scores, f"{key}_permuted")
+        mean, std = permuted or (None, None)
+        rows.append((name, Number(getattr(scores, key), digits=3), Number(mean, digits=3, std=std)))
+    note = f"{scores.n:,} images in {scores.clusters} clusters, {scores.noise:.0%} noise."
+    return Table(title, ("score", "value", "permuted labels"), tuple(rows), note)

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.guessed_tables import guessed_tables
+from wikiart_data.results.serialization import from_plain
+from wikiart_data.results.tables import Number, Table
 from wikiart_data.training.run import find_model, read_run_record
 
 COMPONENTS = (16, 32, 64, 128, 256, 512, 1024)
@@ -58,11 +59,6 @@ class CodeRate(ReconstructionScores):
         """`vector, 256` or `spatial code`."""
         return f"vector, {self.code}" if self.code else "spatial code"
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "CodeRate":
-        """What `dataclasses.asdict` wrote."""
-        return cls(**{**values, "exact": ReconstructionScores(**values["exact"])})
-
 
 @dataclass(frozen=True)
 class RateComparison:
@@ -80,20 +76,27 @@ class RateComparison:
     curves: dict[str, tuple[RatePoint, ...]]
     """Of PCA, JPEG and WebP."""
     kind: str = "rates"
+    title: str = "Reconstruction quality against bytes"
     command: str = "wikiart-autoencode evaluate"
 
     def __repr__(self) -> str:
         return f"RateComparison({len(self.codes)} autoencoders, {', '.join(self.curves)}, {self.split}, n={self.n})"
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "RateComparison":
-        """What `dataclasses.asdict` wrote, such as a result.json."""
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
-        known["codes"] = tuple(CodeRate.from_json(code) for code in values["codes"])
-        known["curves"] = {
-            name: tuple(RatePoint(**point) for point in curve) for name, curve in values["curves"].items()
-        }
-        return cls(**known)
+    def from_json(cls, content: Mapping[str, Any]) -> "RateComparison":
+        """Read the content of a result.json."""
+        return cls(
+            split=content["split"],
+            n=content["n"],
+            n_files=content["n_files"],
+            size=content["size"],
+            data_fingerprint=content["data_fingerprint"],
+            codes=tuple(from_plain(CodeRate, code) for code in content["codes"]),
+            curves={
+                name: tuple(from_plain(RatePoint, point) for point in curve)
+                for name, curve in content["curves"].items()
+            },
+        )
 
 
 def evaluate(options: EvaluateOptions) -> RateComparison:
@@ -129,9 +132,33 @@ def evaluate(options: EvaluateOptions) -> RateComparison:
         echo(f"{file_format} …")
         curves[file_format] = tuple(rate_curve(images, file_format))
     result = RateComparison(options.split, len(rows), len(sample), size, catalog.fingerprint, tuple(codes), curves)
-    write_results(options.to, asdict(result), guessed_tables(asdict(result)), {"rates": rate_figure(result)})
+    write_results(options.to, result, tables(result), {"rates": rate_figure(result)})
     echo(f"Everything is in {options.to}/ (open index.html).")
     return result
+
+
+def tables(result: RateComparison) -> list[Table]:
+    """One row per autoencoder, then the point of each curve with the number of bytes nearest to the first."""
+    points: list[tuple[str, CodeRate | RatePoint]] = [(code.label, code) for code in result.codes]
+    first = result.codes[0].bytes
+    for name, curve in result.curves.items():
+        points.append((name, min(curve, key=lambda point: abs(math.log(point.bytes / first)))))
+    rows: list[tuple[str | Number | None, ...]] = []
+    for name, point in points:
+        psnr_interval = point.psnr_interval if isinstance(point, CodeRate) else None
+        ssim_interval = point.ssim_interval if isinstance(point, CodeRate) else None
+        rows.append(
+            (
+                name,
+                Number(round(point.bytes)),
+                Number(point.psnr, "dB", 2, interval=psnr_interval),
+                Number(point.ssim, digits=3, interval=ssim_interval),
+                Number(point.mse, digits=5),
+            )
+        )
+    title = f"Reconstruction of {result.n:,} images of {result.split}, codes in 8 bits per number"
+    note = f"PCA, JPEG and WebP: at the number of bytes nearest to {first:,}. JPEG and WebP: {result.n_files:,} images."
+    return [Table(title, ("code", "bytes", "PSNR", "SSIM", "MSE"), tuple(rows), note)]
 
 
 @torch.no_grad()

@@ -29,6 +29,8 @@ PROBE_PERMUTATIONS = 3
 """Each permutation of the labels trains the probe again, so there are fewer of them; chance varies little."""
 BOOTSTRAP_SAMPLES = 2_000
 
+Metric = Literal["euclidean", "cosine"]
+
 _CHUNK = 1_000
 
 
@@ -48,7 +50,7 @@ class CodeMetrics:
     """Top-1 accuracy of always predicting the largest style of train."""
     chance: float
     """Balanced accuracy of doing so."""
-    knn_metric: Literal["euclidean", "cosine"]
+    knn_metric: Metric
     """Distance of the nearest neighbours, selected on valid."""
     knn_top1: float
     """Accuracy of the majority vote among the 20 nearest training codes, in [0, 1]."""
@@ -99,19 +101,13 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
     majority = np.full(len(y_test), np.bincount(y_train).argmax())
     random = np.random.default_rng(seed)
 
-    spaces: dict[Literal["euclidean", "cosine"], tuple[np.ndarray, np.ndarray, np.ndarray]] = {
-        "euclidean": (train, valid, test),
-        "cosine": (_normalize(train), _normalize(valid), _normalize(test)),
-    }
-    correct = {name: (vote(y_train[neighbours(a, b)]) == y_valid).sum() for name, (a, b, _) in spaces.items()}
-    metric = max(correct, key=correct.__getitem__)  # of equally good ones the first, Euclidean
-    nearest = neighbours(spaces[metric][0], spaces[metric][2])
+    metric, nearest = _neighbours_by_best_metric(train, y_train, valid, y_valid, test)
     knn = _accuracies(vote(y_train[nearest]), y_test, seed)
     knn_permuted = _permuted([vote(random.permutation(y_train)[nearest]) for _ in range(permutations)], y_test)
 
     c, predicted = probe(train, y_train, valid, y_valid, test)
     linear = _accuracies(predicted, y_test, seed)
-    predictions = [_fit(train, random.permutation(y_train), [c])[0].predict(test) for _ in range(PROBE_PERMUTATIONS)]
+    predictions = [_predict(_fit(train, random.permutation(y_train), [c])[0], test) for _ in range(PROBE_PERMUTATIONS)]
     linear_permuted = _permuted(predictions, y_test)
 
     silhouettes = silhouette_permuted(train, y_train, permutations, seed)
@@ -137,6 +133,19 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
         silhouette=silhouette(train, y_train, seed),
         silhouette_permuted=mean_and_std(silhouettes) if silhouettes else None,
     )
+
+
+def _neighbours_by_best_metric(
+    train: np.ndarray, y_train: np.ndarray, valid: np.ndarray, y_valid: np.ndarray, test: np.ndarray
+) -> tuple[Metric, np.ndarray]:
+    """The metric that classifies more of valid correctly, and the neighbours of test by it."""
+    on_sphere = (_normalize(train), _normalize(valid), _normalize(test))
+    euclidean, cosine = (
+        int((vote(y_train[neighbours(a, b)]) == y_valid).sum()) for a, b in ((train, valid), on_sphere[:2])
+    )
+    if cosine > euclidean:
+        return "cosine", neighbours(on_sphere[0], on_sphere[2])
+    return "euclidean", neighbours(train, test)
 
 
 def neighbours(train: np.ndarray, test: np.ndarray, number: int = NEIGHBOURS) -> np.ndarray:
@@ -176,9 +185,13 @@ def probe(
         C, and the styles predicted for test, (m,) int.
     """
     probes = _fit(train, y_train, PENALTIES)
-    correct = [int((probe.predict(valid) == y_valid).sum()) for probe in probes]
+    correct = [int((_predict(probe, valid) == y_valid).sum()) for probe in probes]
     best = int(np.argmax(correct))
-    return PENALTIES[best], probes[best].predict(test)
+    return PENALTIES[best], _predict(probes[best], test)
+
+
+def _predict(probe: "LogisticRegression", codes: np.ndarray) -> np.ndarray:
+    return np.asarray(probe.predict(codes))
 
 
 def _fit(train: np.ndarray, labels: np.ndarray, penalties: Sequence[float]) -> "list[LogisticRegression]":

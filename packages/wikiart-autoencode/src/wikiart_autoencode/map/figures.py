@@ -40,7 +40,7 @@ def map_figure(
     """
     from matplotlib.lines import Line2D
 
-    names = {label: display_name(styles[label]) for label in np.unique(labels).tolist()}
+    names: dict[int, str] = {int(label): display_name(styles[int(label)]) for label in np.unique(labels)}
     looks = {label: colour_and_marker(styles[label], tuple(styles)) for label in names}
     panels = 1 if clusters is None else 2
     legend_rows = -(-len(names) // _LEGEND_COLUMNS)
@@ -227,7 +227,8 @@ def _dark(colour: str) -> str:
     """The colour, darkened to be legible as text on white."""
     from matplotlib.colors import to_hex, to_rgb
 
-    return to_hex(np.array(to_rgb(colour)) * 0.72)
+    red, green, blue = to_rgb(colour)
+    return to_hex((0.72 * red, 0.72 * green, 0.72 * blue))
 
 
 def trimmed_centre(points: np.ndarray) -> np.ndarray:

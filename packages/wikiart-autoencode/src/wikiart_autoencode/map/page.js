@@ -1,28 +1,28 @@
 "use strict";
-// Points are drawn by bokeh; this file decides which are shown and builds all else. Names come from files that anyone
-// may have named: they enter the page as textContent only.
+// Bokeh draws the points; this file decides which are shown and builds everything else. Names come from untrusted file
+// names: they enter the page as textContent only.
 (async () => {
   const $ = (id) => document.getElementById(id);
   const data = JSON.parse($("data").textContent);
   const thumbnails = $("thumbnails").textContent.split("\n");
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer;
   const xy = new Float32Array(bytes(data.points));
-  const order = new Int32Array(bytes(data.order)); // rows as they are drawn, small styles last and so on top
+  const order = new Int32Array(bytes(data.order)); // rows in drawing order, small styles last and so on top
   const total = order.length;
   for (const colouring of data.colourings) colouring.of = new Int32Array(bytes(colouring.of));
   const [styles, clusters] = data.colourings;
   const plain = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
   const sought = data.titles.map((title, row) => plain(data.artists[data.artist[row]] + " " + title));
   const LISTED = 200;
-  const NEAR = 14; // pixels within which the pointer finds a painting
+  const REACH = 14; // distance in pixels within which the pointer selects a painting
   const state = { colouring: styles, isolated: null, words: [], selected: null };
 
-  // Bokeh takes a button held still for 0.3 s for a press, and what follows is no drag: a lasso begun with care, or on
-  // a slow machine, would draw nothing. We use no presses.
+  // Bokeh treats a button held still for 0.3 s as a press, which then cannot become a drag: a lasso started slowly would
+  // draw nothing. Presses are not used here.
   try {
     Bokeh.require("core/ui_gestures").UIGestures.press_threshold = 2 ** 31 - 1;
   } catch {
-    // another version of bokeh keeps it elsewhere; all else works
+    // another version of Bokeh keeps it elsewhere; everything else works
   }
   const manager = await Bokeh.embed.embed_item(PLOT, "plot");
   const plot = manager.roots[0].model;
@@ -33,10 +33,10 @@
   const number = (n) => n.toLocaleString("en");
 
   function element(tag, text, attributes = {}) {
-    const made = document.createElement(tag);
-    if (text) made.textContent = text;
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    return made;
+    const node = document.createElement(tag);
+    if (text) node.textContent = text;
+    for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+    return node;
   }
 
   function mark({ colour, marker }) {
@@ -56,10 +56,10 @@
 
   const picture = (row) => "data:image/jpeg;base64," + data.head + thumbnails[row];
   const group = (row) => state.colouring.of[row];
-  const artist = (row) => data.artists[data.artist[row]] || "artist not known";
+  const artist = (row) => data.artists[data.artist[row]] || "artist unknown";
   const matches = (row) => state.words.every((word) => sought[row].includes(word));
 
-  // ---- which points are shown, and which are faded behind them
+  // ---- points: shown, and faded behind them
 
   function draw() {
     rows.faded = [];
@@ -76,21 +76,21 @@
       layer.data = {
         x: Float32Array.from(own, (row) => xy[2 * row]),
         y: Float32Array.from(own, (row) => xy[2 * row + 1]),
-        colour: groups.map((one) => (name === "faded" ? faded : one.colour)),
-        marker: groups.map((one) => one.marker),
-        angle: Float32Array.from(groups, (one) => (one.marker === "plus" ? Math.PI / 4 : 0)),
+        colour: groups.map((info) => (name === "faded" ? faded : info.colour)),
+        marker: groups.map((info) => info.marker),
+        angle: Float32Array.from(groups, (info) => (info.marker === "plus" ? Math.PI / 4 : 0)),
       };
     }
     state.selected = null;
     hide();
-    tell();
+    updatePanel();
     placeNames();
   }
 
-  function tell() {
-    const found = state.words.length ? rows.shown.length : 0;
+  function updatePanel() {
+    const matched = state.words.length ? rows.shown.length : 0;
     $("count").textContent = state.words.length
-      ? `${number(found)} of ${number(total)} paintings match` : `${number(total)} paintings by ${artistsKnown} artists`;
+      ? `${number(matched)} of ${number(total)} paintings match` : `${number(total)} paintings by ${artistsKnown} artists`;
     $("legend").classList.toggle("isolated", state.isolated !== null);
     for (const button of $("legend").querySelectorAll("button"))
       button.setAttribute("aria-pressed", String(Number(button.dataset.group) === state.isolated));
@@ -101,8 +101,8 @@
     const idle = !state.selected && !state.words.length && state.isolated === null;
     $("list-title").textContent = heading;
     $("clear").hidden = idle;
-    $("summary").textContent = idle ? `The one nearest the middle of each ${state.colouring.kind}. `
-      + "Lasso some, search, or choose from the legend to list others." : listed.length ? counted(listed) : "None.";
+    $("summary").textContent = idle ? `The one nearest the centre of each ${state.colouring.kind}. `
+      + "Use the lasso, the search or the legend to list others." : listed.length ? counted(listed) : "None.";
     $("list").replaceChildren(...listed.slice(0, LISTED).map(entry));
     $("list").scrollTop = 0;
     if (listed.length > LISTED)
@@ -110,15 +110,15 @@
   }
   const artistsKnown = number(data.artists.filter(Boolean).length);
 
-  // The painting nearest the middle of each group.
+  // The painting nearest the centre of each group.
   function typical() {
     const { groups, of } = state.colouring;
     const best = groups.map(() => [null, Infinity]);
     for (let row = 0; row < total; row++) {
-      const middle = groups[of[row]].middle;
-      if (!middle) continue;
-      const far = (xy[2 * row] - middle[0]) ** 2 + (xy[2 * row + 1] - middle[1]) ** 2;
-      if (far < best[of[row]][1]) best[of[row]] = [row, far];
+      const { centre } = groups[of[row]];
+      if (!centre) continue;
+      const distance = (xy[2 * row] - centre[0]) ** 2 + (xy[2 * row + 1] - centre[1]) ** 2;
+      if (distance < best[of[row]][1]) best[of[row]] = [row, distance];
     }
     return best.flatMap(([row]) => (row === null ? [] : [row]));
   }
@@ -128,7 +128,7 @@
     const kind = state.isolated !== null && state.colouring === styles && clusters ? clusters : styles;
     for (const row of listed) counts.set(kind.of[row], (counts.get(kind.of[row]) || 0) + 1);
     const most = [...counts].sort((a, b) => b[1] - a[1]);
-    const named = most.slice(0, 4).map(([one, n]) => `${kind.groups[one].name} ${number(n)}`).join(", ");
+    const named = most.slice(0, 4).map(([info, n]) => `${kind.groups[info].name} ${number(n)}`).join(", ");
     const rest = most.length - 4;
     const more = rest > 0 ? `, ${rest} other ${kind.kind}${rest > 1 ? "s" : ""}` : "";
     return `${number(listed.length)} painting${listed.length > 1 ? "s" : ""}: ${named}${more}`;
@@ -159,18 +159,18 @@
     $("legend-title").textContent = colouring === styles ? "Styles" : "Clusters";
     for (const button of $("colouring").children)
       button.setAttribute("aria-pressed", String(button.dataset.kind === colouring.kind));
-    $("legend").replaceChildren(...colouring.groups.flatMap((one, place) => (one.n ? [legendEntry(one, place)] : [])));
+    $("legend").replaceChildren(...colouring.groups.flatMap((info, index) => (info.n ? [legendEntry(info, index)] : [])));
     $("legend").style.gridTemplateRows = `repeat(${Math.ceil($("legend").children.length / 2)}, auto)`;
-    $("names").replaceChildren(...colouring.groups.map((one) => element("span", one.middle ? one.name : "")));
+    $("names").replaceChildren(...colouring.groups.map((info) => element("span", info.centre ? info.name : "")));
     draw();
   }
 
-  function legendEntry(one, place) {
-    const button = element("button", "", { type: "button", "aria-pressed": "false", title: one.name });
-    button.dataset.group = place;
-    button.append(mark(one), element("span", one.name), element("small", number(one.n)));
+  function legendEntry(info, index) {
+    const button = element("button", "", { type: "button", "aria-pressed": "false", title: info.name });
+    button.dataset.group = index;
+    button.append(mark(info), element("span", info.name), element("small", number(info.n)));
     button.addEventListener("click", () => {
-      state.isolated = state.isolated === place ? null : place;
+      state.isolated = state.isolated === index ? null : index;
       draw();
     });
     const item = element("li");
@@ -178,7 +178,7 @@
     return item;
   }
 
-  // ---- places: the plot has no border, so the ranges span the whole element
+  // ---- coordinates: the plot has no border, so the ranges span the whole element
 
   const size = () => [$("map").clientWidth, $("map").clientHeight];
 
@@ -207,7 +207,7 @@
   }
 
   const perPixel = () => (plot.x_range.end - plot.x_range.start) / size()[0];
-  const middle = () => [(plot.x_range.start + plot.x_range.end) / 2, (plot.y_range.start + plot.y_range.end) / 2];
+  const viewCentre = () => [(plot.x_range.start + plot.x_range.end) / 2, (plot.y_range.start + plot.y_range.end) / 2];
 
   function centreOn(row) {
     const [x, y] = toPixels(at(row));
@@ -215,17 +215,17 @@
     if (x < 20 || y < 20 || x > width - 20 || y > height - 20) look(at(row), perPixel());
   }
 
-  // Large groups are named first; a name that would run into another waits until one zooms in.
+  // Large groups are labelled first; a label that would overlap another is hidden until the map is zoomed in.
   function placeNames() {
     const taken = [];
     const [width, height] = size();
-    const ranked = state.colouring.groups.map((one, place) => [one, place]).sort((a, b) => b[0].n - a[0].n);
-    for (const [one, place] of ranked) {
-      const name = $("names").children[place];
-      name.hidden = !one.middle || state.words.length > 0 || state.isolated !== null; // or it hides the few left
+    const ranked = state.colouring.groups.map((info, index) => [info, index]).sort((a, b) => b[0].n - a[0].n);
+    for (const [info, index] of ranked) {
+      const name = $("names").children[index];
+      name.hidden = !info.centre || state.words.length > 0 || state.isolated !== null; // labels would hide the few points left
       if (name.hidden) continue;
-      const [x, y] = toPixels(one.middle);
-      const half = one.name.length * 3.4 + 5;
+      const [x, y] = toPixels(info.centre);
+      const half = info.name.length * 3.4 + 5;
       const box = [x - half, y - 9, x + half, y + 9];
       const clear = taken.every(([l, t, r, b]) => box[0] > r || box[2] < l || box[1] > b || box[3] < t);
       name.hidden = !clear || x < 0 || y < 0 || x > width || y > height;
@@ -236,15 +236,15 @@
     }
   }
 
-  // ---- the card beside a painting's point
+  // ---- the card next to a painting's point
 
-  let carded = null;
+  let cardRow = null;
   function show(row) {
     const [x, y] = toPixels(at(row));
     const [width, height] = size();
     const card = $("card");
-    if (carded !== row) {
-      carded = row;
+    if (cardRow !== row) {
+      cardRow = row;
       card.dataset.row = row;
       card.querySelector("img").src = picture(row);
       card.querySelector(".title").textContent = data.titles[row];
@@ -267,10 +267,10 @@
   function nearest(px, py) {
     const scale = perPixel();
     const [x, y] = [plot.x_range.start + px * scale, plot.y_range.end - py * scale];
-    let [best, least] = [null, (NEAR * scale) ** 2];
+    let [best, smallest] = [null, (REACH * scale) ** 2];
     for (const row of rows.shown) {
-      const far = (xy[2 * row] - x) ** 2 + (xy[2 * row + 1] - y) ** 2;
-      if (far <= least) [best, least] = [row, far]; // of two at one place, the one on top
+      const distance = (xy[2 * row] - x) ** 2 + (xy[2 * row + 1] - y) ** 2;
+      if (distance <= smallest) [best, smallest] = [row, distance]; // of two at one position, the one on top
     }
     return best;
   }
@@ -283,10 +283,10 @@
   });
   $("map").addEventListener("pointerleave", hide);
 
-  // ---- what a person does
+  // ---- interaction
 
   function use(tool) {
-    model(tool).active = true; // bokeh puts the others of its kind to rest
+    model(tool).active = true; // Bokeh deactivates the other drag tools
     for (const button of $("tools").children) button.setAttribute("aria-pressed", String(button.dataset.tool === tool));
   }
   for (const button of $("tools").children) button.addEventListener("click", () => use(button.dataset.tool));
@@ -295,10 +295,10 @@
   const picked = layers.shown.selected;
   picked.connect(picked.properties.indices.change, () => {
     if (picked.indices.length === 0 && state.selected === null) return;
-    const places = [...picked.indices].sort((a, b) => b - a); // small styles first
-    state.selected = places.length ? places.map((place) => rows.shown[place]) : null;
+    const indices = [...picked.indices].sort((a, b) => b - a); // small styles first
+    state.selected = indices.length ? indices.map((index) => rows.shown[index]) : null;
     hide();
-    tell();
+    updatePanel();
   });
 
   function search() {
@@ -308,7 +308,7 @@
   let typing = 0;
   $("search").addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(search, 120); // not at every key of a fast typist
+    typing = setTimeout(search, 120); // not at every keystroke
   });
 
   function clear() {
@@ -331,17 +331,17 @@
     for (const { kind } of data.colourings) {
       const button = element("button", kind, { type: "button" });
       button.dataset.kind = kind;
-      button.addEventListener("click", () => colourBy(data.colourings.find((one) => one.kind === kind)));
+      button.addEventListener("click", () => colourBy(data.colourings.find((info) => info.kind === kind)));
       $("colouring").append(button);
     }
   }
 
-  // A map has no up and no unit, but right and up must be equally long: bokeh keeps that when zooming, not on resize.
+  // Both axes must keep the same scale: Bokeh preserves it when zooming, but not on resize.
   let width = size()[0];
   new ResizeObserver(() => {
     const scale = (plot.x_range.end - plot.x_range.start) / width;
     width = size()[0];
-    look(middle(), scale);
+    look(viewCentre(), scale);
   }).observe($("map"));
   for (const range of [plot.x_range, plot.y_range]) range.connect(range.change, () => requestAnimationFrame(placeNames));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
