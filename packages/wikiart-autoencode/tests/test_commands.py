@@ -1,15 +1,18 @@
-"""The commands as a user runs them: training, going on after a break, codes, grids, strips, rates, mistakes."""
+"""The commands of wikiart-autoencode: training, resuming, encoding, evaluating, figures, errors."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file
 
 from wikiart_autoencode.cli import main
-from wikiart_data.training.legacy_run import Run
+from wikiart_autoencode.config import TrainConfig, TrainOptions
+from wikiart_autoencode.training import resolve_config
+from wikiart_data.training.training_run import TrainingRun
 
 QUICK = ["--size", "32", "--width", "0.25", "--blocks", "1", "--batch-size", "16", "--device", "cpu", "--ema", "0.9"]
 
@@ -28,7 +31,7 @@ def width_of(path: str) -> int:
         return picture.width
 
 
-def test_it_learns_and_leaves_a_whole_run(paintings, capsys):
+def test_training_learns_and_writes_a_complete_run(paintings, capsys):
     assert train("--data", str(paintings), "--epochs", "10", "--name", "easy") == 0
     run = Path("runs/autoencode/easy")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -37,36 +40,50 @@ def test_it_learns_and_leaves_a_whole_run(paintings, capsys):
     result = json.loads((run / "result.json").read_text())
     assert result["test"]["psnr_interval"][0] < result["test"]["psnr"] < result["test"]["psnr_interval"][1]
     assert result["numbers"] == 4 * 4 * 4
+    assert [row[0] for row in result["tables"][0]["rows"]] == ["PSNR", "SSIM", "MSE"]
     for figure in ("learning", "epoch-005", "epoch-010"):
         assert (run / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-    assert "48 times fewer" in capsys.readouterr().out
+    config = json.loads((run / "run.json").read_text())["config"]
+    assert [key for key, value in config.items() if value is None] == ["config", "resume", "cache_dir"]
+    output = capsys.readouterr().out
+    assert "48 times fewer" in output
+    assert f"{result['test']['psnr']:.2f}" in output
 
 
 @pytest.mark.parametrize("more", [[], ["--code", "8", "--objective", "vicreg+texture"], ["--objective", "texture"]])
-def test_broken_in_mid_epoch_it_ends_where_the_unbroken_run_ends(paintings, monkeypatch, more):
+def test_resuming_after_an_interruption_gives_the_same_weights(paintings, monkeypatch, more):
     arguments = ["--data", str(paintings), "--epochs", "3", *more]
     assert train(*arguments, "--name", "whole") == 0
+    record = TrainingRun.record_losses
 
-    def breaks(run: Run, loss: float, epoch: int, step: int) -> None:
-        if (epoch, step) == (1, 2):
+    def interrupted(run: TrainingRun, **losses: torch.Tensor) -> None:
+        record(run, **losses)
+        if (run.epoch, run._step) == (1, 2):
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "check", breaks)
+        patch.setattr(TrainingRun, "record_losses", interrupted)
         assert train(*arguments, "--name", "broken") == 130
     assert main(["--resume", "runs/autoencode/broken"]) == 0
     assert same_weights("whole", "broken")
 
 
-def test_asked_to_stop_it_saves_in_mid_epoch_and_goes_on_from_there(paintings, monkeypatch):
+def test_a_stop_request_saves_within_an_epoch_and_resuming_gives_the_same_weights(paintings, monkeypatch):
     arguments = ["--data", str(paintings), "--epochs", "2", "--objective", "denoise"]
     assert train(*arguments, "--name", "whole") == 0
     steps = iter([False] * 6 + [True])
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "should_stop", lambda run: next(steps))
+        patch.setattr(TrainingRun, "_should_stop", lambda run, interval_ends: next(steps))
         assert train(*arguments, "--name", "stopped") == 143
     assert main(["--resume", "runs/autoencode/stopped"]) == 0
     assert same_weights("whole", "stopped")
+
+
+def test_a_resolved_config_resolves_to_itself(tmp_path):
+    config = resolve_config(TrainOptions(objective="vicreg", size=64), tmp_path)
+    assert isinstance(config, TrainConfig)
+    assert (config.code, config.epochs, config.batch_size, config.data) == (0, 30, 128, str(tmp_path))
+    assert resolve_config(config, tmp_path) == config
 
 
 def test_codes_of_all_splits_are_saved(trained, paintings):
@@ -82,7 +99,7 @@ def test_codes_of_all_splits_are_saved(trained, paintings):
 
 
 def test_codes_do_not_depend_on_the_batch(trained, paintings):
-    """Code numbers are standardised by what training saw, not by what is encoded beside a picture."""
+    """Codes are normalised by statistics of training, not of the other pictures in the batch."""
     assert main(["encode", str(trained), "--to", "codes.npz"]) == 0
     with np.load("codes.npz") as found:
         codes = found["codes"]
@@ -90,25 +107,25 @@ def test_codes_do_not_depend_on_the_batch(trained, paintings):
     assert len({tuple(row) for row in codes.round(4).tolist()}) > 0.9 * len(codes)
 
 
-def test_reconstructions_of_given_pictures_are_drawn(trained, paintings, capsys):
+def test_reconstructions_are_drawn(trained, paintings, capsys):
     picture = next(paintings.rglob("*.jpg"))
     assert main(["reconstruct", str(picture), "--model", str(trained), "--to", "grid.png"]) == 0
     assert width_of("grid.png") == 1080
     assert "dB, SSIM" in capsys.readouterr().out
 
 
-def test_a_strip_from_one_picture_to_another(trained, paintings):
+def test_interpolation_is_drawn(trained, paintings):
     first, last = sorted(paintings.rglob("*.jpg"))[:2]
     assert main(["interpolate", str(first), str(last), "--model", str(trained), "--to", "strip.png"]) == 0
     assert width_of("strip.png") == 1080
 
 
-def test_compared_with_pca_jpeg_and_webp(trained, paintings, capsys):
+def test_evaluation_compares_with_pca_jpeg_and_webp(trained, paintings, capsys):
     assert main(["evaluate", str(trained), "--to", "rates", "--split", "test"]) == 0
     result = json.loads(Path("rates/result.json").read_text())
     (point,) = result["codes"]
     assert point["bytes"] == 64
-    # Eight bits a number lose next to nothing.
+    # Rounding to 8 bits loses almost nothing.
     assert point["exact"]["psnr"] - 0.5 < point["psnr"] <= point["exact"]["psnr"] + 0.1
     pca = result["curves"]["PCA"]
     assert [at["psnr"] for at in pca] == sorted(at["psnr"] for at in pca)
@@ -117,25 +134,25 @@ def test_compared_with_pca_jpeg_and_webp(trained, paintings, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "named"),
     [
-        (["--size", "30"], "multiple of 8"),
-        (["--code", "8", "--size", "40"], "multiple of 32"),
-        (["--epochs", "0"], "--epochs 0"),
+        (["--size", "30"], "--size"),
+        (["--code", "8", "--size", "40"], "--size"),
+        (["--epochs", "0"], "--epochs"),
         (["--data", "nowhere"], "nowhere"),
-        (["encode", "nowhere"], "does not exist"),
+        (["encode", "nowhere"], "nowhere"),
         (["reconstruct", "nowhere.jpg", "--model", "RUN"], "nowhere.jpg"),
-        (["interpolate", "a.jpg", "b.jpg", "--steps", "1"], "--steps 1"),
+        (["interpolate", "a.jpg", "b.jpg", "--steps", "1"], "--steps"),
     ],
 )
-def test_mistakes_are_sentences(trained, capsys, arguments, sentence):
-    assert main([str(trained) if one == "RUN" else one for one in arguments]) == 2
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+def test_errors_name_the_option_or_the_file(trained, capsys, arguments, named):
+    assert main([str(trained) if argument == "RUN" else argument for argument in arguments]) == 2
+    error = capsys.readouterr().err
+    assert named in error
+    assert "Traceback" not in error
 
 
-def test_a_damaged_picture_and_a_wrong_ending_are_named(trained, paintings, capsys):
+def test_a_damaged_picture_and_a_wrong_suffix_are_named(trained, paintings, capsys):
     Path("broken.jpg").write_bytes(b"\xff\xd8\xff" + bytes(200))
     assert main(["reconstruct", "broken.jpg", "--model", str(trained)]) == 2
     assert "broken.jpg" in capsys.readouterr().err
@@ -159,7 +176,7 @@ def test_a_classifiers_weights_are_refused(trained, capsys):
     assert "other/model.safetensors" in capsys.readouterr().err
 
 
-def test_two_processes_train_as_one_and_one_of_them_writes(paintings, in_two_processes):
+def test_two_processes_train_like_one_and_only_one_writes(paintings, in_two_processes):
     options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32"]
     assert main([*options, "--name", "alone"]) == 0
     done = in_two_processes("-m", "wikiart_autoencode", *options, "--name", "two")
@@ -168,7 +185,7 @@ def test_two_processes_train_as_one_and_one_of_them_writes(paintings, in_two_pro
     assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
     assert sorted(folder.name for folder in runs.iterdir()) == ["alone", "two"]
     lines = ((runs / name / "metrics.jsonl").read_text().splitlines() for name in ("alone", "two"))
-    alone, two = ([json.loads(line) for line in of_one] for of_one in lines)
+    alone, two = ([json.loads(line) for line in run] for run in lines)
     assert len(two) == 2
     assert two[1]["loss"] == pytest.approx(alone[1]["loss"], rel=0.02)
     assert two[1]["psnr"] == pytest.approx(alone[1]["psnr"], abs=0.05)

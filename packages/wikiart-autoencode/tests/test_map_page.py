@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_autoencode.map.page import artist_shown, embed_thumbnails, title_shown, write_map
+from wikiart_autoencode.map.page import artist_name, artwork_title, encode_thumbnails, write_map
 from wikiart_data.errors import InputError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -27,7 +27,7 @@ POINTS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshap
 LABELS = np.arange(N) * 7 % 11 % len(STYLES)
 CLUSTERS = np.arange(N) % 5 - 1
 EVIL = "<img src=x onerror=window.hacked=1>_</script><script>window.hacked=1</script>.jpg"
-ODD = "train/Cubism/paul-c\u00e9zanne_\udce9 & <!--<script>-%%DATA%%.jpg"
+ODD = "train/Cubism/paul-c\u00e9zanne_\udce9 & <!--<script>-{{ data }}.jpg"
 FILES = [f"train/x/claude-monet_water-lilies-{row}.jpg" for row in range(N)]
 FILES[:4] = [EVIL, ODD, 'train/x/"quoted"_${window.hacked=1}-@{x}.jpg', "train/x/plain.jpg"]
 ARTISTS = ["claude-monet"] * N
@@ -134,8 +134,8 @@ def test_hover_shows_the_picture_under_the_pointer_and_what_is_known_of_it(page)
         assert card.get_attribute("data-row") == str(row)
         assert np.abs(colour_of(card.locator("img").get_attribute("src")) - COLOURS[row]).max() < 4
         assert card.locator("img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 40
-        assert card.locator(".title").text_content() == title_shown(FILES[row])
-        assert card.locator(".artist").text_content() == (artist_shown(ARTISTS[row]) or "artist not known")
+        assert card.locator(".title").text_content() == artwork_title(FILES[row])
+        assert card.locator(".artist").text_content() == (artist_name(ARTISTS[row]) or "artist unknown")
         assert card.locator(".style").text_content() == STYLES[LABELS[row]].replace("_", " ")
         cluster = CLUSTERS[row]
         assert card.locator(".cluster").text_content() == ("noise" if cluster < 0 else f"cluster {cluster}")
@@ -165,7 +165,7 @@ def test_search_keeps_the_matches_whatever_the_accents_and_counts_them(page):
     page.keyboard.type("CEZANNE")
     until(page, lambda: page.locator("#count").text_content() == f"1 of {N} paintings match")
     assert shown(page)["x"] == [POINTS[1][0]]
-    assert page.locator("#list b").all_text_contents() == [title_shown(FILES[1])]
+    assert page.locator("#list b").all_text_contents() == [artwork_title(FILES[1])]
     page.locator("#search").fill("lilies monet 4")
     expected = sum("4" in str(row) for row in range(4, N))
     until(page, lambda: page.locator("#count").text_content() == f"{expected} of {N} paintings match")
@@ -211,7 +211,7 @@ def test_what_is_drawn_around_is_listed(page, tool):
     assert len(rows) == 9
     for entry in listed.all():
         row = int(entry.get_attribute("data-row"))
-        assert entry.locator("b").text_content() == title_shown(FILES[row])
+        assert entry.locator("b").text_content() == artwork_title(FILES[row])
         assert STYLES[LABELS[row]].replace("_", " ") in entry.locator("span").text_content()
         assert np.abs(colour_of(entry.locator("img").get_attribute("src")) - COLOURS[row]).max() < 4
     assert page.locator("#summary").text_content().startswith("9 paintings: ")
@@ -238,8 +238,8 @@ def test_a_hostile_name_is_shown_as_the_text_it_is(page):
     page.locator("#search").fill("onerror")
     until(page, lambda: page.locator("#list button").count() == 1)
     assert page.locator("#list button").get_attribute("title") == EVIL
-    page.locator("#search").fill("%%data")
-    until(page, lambda: "%%DATA%%" in page.locator("#list button").first.get_attribute("title"))
+    page.locator("#search").fill("{{ data")
+    until(page, lambda: "{{ data }}" in page.locator("#list button").first.get_attribute("title"))
     assert "\\udce9" in page.locator("#list button").get_attribute("title")
 
 
@@ -255,7 +255,7 @@ def test_nothing_in_a_name_can_close_a_script(written):
 def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
     random = np.random.default_rng(0)
     pictures = random.integers(0, 255, (6, 96, 64, 3), dtype=np.uint8)
-    side, head, rests = embed_thumbnails(pictures)
+    side, head, rests = encode_thumbnails(pictures)
     assert side == 96
     assert len(head) % 4 == 0
     assert "=" not in head
@@ -264,7 +264,7 @@ def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
         assert image.size == (64, 96)
         assert np.abs(np.asarray(image).mean(axis=(0, 1)) - picture.mean(axis=(0, 1))).max() < 4
     monkeypatch.setattr("wikiart_autoencode.map.page.THUMBNAIL_BYTES", sum(map(len, rests)) // 3)
-    assert embed_thumbnails(pictures)[0] < 96
+    assert encode_thumbnails(pictures)[0] < 96
 
 
 @pytest.mark.parametrize(
@@ -279,8 +279,8 @@ def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
 def test_names_are_shown_as_a_person_writes_them(name, artist, title):
     from wikiart_data.images.names import artist_of
 
-    assert artist_shown(artist_of(name)) == artist
-    assert title_shown(name) == title
+    assert artist_name(artist_of(name)) == artist
+    assert artwork_title(name) == title
 
 
 def test_an_unwritable_place_is_a_sentence(tmp_path):
