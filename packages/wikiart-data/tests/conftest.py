@@ -1,4 +1,4 @@
-"""What the tests share: a cache of their own, tiny folders of paintings, and runs of a tiny network."""
+"""Shared fixtures: a cache for each test, tiny folders of paintings, and runs of a tiny network."""
 
 import dataclasses
 import os
@@ -32,7 +32,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The cache folder of this test alone; it does not exist yet."""
+    """The cache folder of this test; it does not exist yet."""
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WIKIART_DATA", raising=False)
     # Forcing bytes to the disk is for a power cut, which no test plays; on a busy disk it is what takes the time.
@@ -63,14 +63,14 @@ def folder(tmp_path: Path, paint: Callable[..., Path]) -> Callable[..., Path]:
         number = 0
         for split, styles in content.items():
             for style, files in styles.items():
-                place = tmp_path / name / split / style
-                place.mkdir(parents=True, exist_ok=True)
+                style_folder = tmp_path / name / split / style
+                style_folder.mkdir(parents=True, exist_ok=True)
                 for file in [f"{i:03d}.jpg" for i in range(files)] if isinstance(files, int) else files:
                     number += 1
                     if real:
-                        paint(place / file, number)
+                        paint(style_folder / file, number)
                     else:  # scanning opens no picture
-                        (place / file).write_bytes(b"x" * number)
+                        (style_folder / file).write_bytes(b"x" * number)
         return tmp_path / name
 
     return folder
@@ -78,7 +78,7 @@ def folder(tmp_path: Path, paint: Callable[..., Path]) -> Callable[..., Path]:
 
 @pytest.fixture
 def backdate() -> Callable[..., None]:
-    """Make a tree look as if nothing had been changed in it for an hour: only then is a remembered listing trusted."""
+    """Set the times of a tree an hour back: a cached manifest is trusted only if nothing was changed recently."""
 
     def backdate(root: Path, seconds: float = 3600) -> None:
         when = time.time_ns() - int(seconds * 1e9)

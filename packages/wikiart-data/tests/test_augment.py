@@ -102,7 +102,7 @@ def test_every_picture_has_its_own_box():
 
 
 @pytest.mark.parametrize("products", [torch.float32, torch.bfloat16])
-def test_how_many_are_cropped_at_once_changes_nothing(products: torch.dtype, monkeypatch: pytest.MonkeyPatch):
+def test_the_chunk_size_does_not_change_the_crops(products: torch.dtype, monkeypatch: pytest.MonkeyPatch):
     images, boxes = noise(7, 30, 26), random_boxes(7, Augment(), seeded())
     whole = resized_crops(images, boxes, 12, products)
     for number in (1, 3, 7):
@@ -140,7 +140,7 @@ def test_boxes_lie_in_the_picture_and_keep_their_area_and_ratio(augment: Augment
     assert set(mirrored.tolist()) == {0.0, 1.0}
 
 
-def test_boxes_reach_every_side():
+def test_boxes_touch_every_side():
     left, top, width, height, _ = random_boxes(3000, Augment(crop=(0.25, 0.25)), seeded()).unbind(1)
     for start, extent in ((left, width), (top, height)):
         assert start.min() < 0.01
@@ -229,19 +229,19 @@ def test_targets_sum_to_one(seed: int):
     assert images.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_no_share_is_one_hot():
+def test_probability_0_leaves_images_and_one_hot_targets():
     images, targets = mixed(0, prob=0.0)
     assert torch.equal(images, pictures())
     assert torch.equal(targets, torch.eye(5)[LABELS])
 
 
-def test_nothing_to_mix_with_is_one_hot():
+def test_without_mixup_and_cutmix_targets_are_one_hot():
     images, targets = mixed(0, mixup=0.0, cutmix=0.0)
     assert torch.equal(images, pictures())
     assert torch.equal(targets, torch.eye(5)[LABELS])
 
 
-def test_the_share_is_a_share_of_steps():
+def test_prob_is_the_fraction_of_mixed_steps():
     changed = sum(not torch.equal(mixed(seed, prob=0.7)[0], pictures()) for seed in range(300))
     assert 170 < changed < 240  # 210 expected, a standard deviation of 8; a cut may be empty
 
@@ -269,7 +269,7 @@ def test_cutmix_takes_a_rectangle_of_the_neighbour(seed: int):
     torch.testing.assert_close(targets, share * own + (1 - share) * next_own)
 
 
-def test_both_kinds_come():
+def test_mixup_and_cutmix_both_occur():
     kinds = set()
     for seed in range(20):
         images, _ = mixed(seed, mixup=1.0)
@@ -280,17 +280,17 @@ def test_both_kinds_come():
 def test_mixing_is_seeded_and_leaves_the_global_generator_alone():
     torch.manual_seed(1)
     before = torch.get_rng_state()
-    one, other, third = mixed(7), mixed(7), mixed(8)
+    first, same, different = mixed(7), mixed(7), mixed(8)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(2)
     again = mixed(7)
-    assert torch.equal(one[0], other[0])
-    assert torch.equal(one[0], again[0])
-    assert torch.equal(one[1], again[1])
-    assert not torch.equal(one[0], third[0])
+    assert torch.equal(first[0], same[0])
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], different[0])
 
 
-def test_the_gpus_generators_are_left_alone(monkeypatch: pytest.MonkeyPatch):
+def test_the_generators_of_gpus_are_not_seeded(monkeypatch: pytest.MonkeyPatch):
     def seeded_too(seed: int) -> None:
         pytest.fail(f"the GPUs were seeded with {seed}")
 
@@ -298,7 +298,7 @@ def test_the_gpus_generators_are_left_alone(monkeypatch: pytest.MonkeyPatch):
     mixed(7)
 
 
-def test_the_pictures_given_are_not_changed():
+def test_the_input_is_not_changed():
     images = pictures()
     for seed in range(4):
         mixup_cutmix(images, LABELS, 5, seed, mixup=1.0, prob=1.0)

@@ -43,7 +43,7 @@ def test_a_pack_holds_every_picture_in_order(catalog: Catalog, cache: Path):
         packed.images[0] = 0
 
 
-def test_large_pictures_are_decoded_reduced_and_come_out_alike(folder: Folder, paint: Callable):
+def test_large_pictures_are_decoded_at_reduced_size_and_look_the_same(folder: Folder, paint: Callable):
     root = folder({"train": {"Baroque": 1}})
     paint(root / "train/Baroque/large.jpg", 5, (400, 300))
     catalog = scan(root)
@@ -128,10 +128,10 @@ def test_a_pack_beyond_repair_is_made_again(damage: str, catalog: Catalog):
     assert sorted(path.name for path in folder.iterdir()) == ["images.u8", "index.npz"]
 
 
-# -- killed half-way -------------------------------------------------------------------------------------------------
+# -- killed while packing ------------------------------------------------------------------------------------------
 
 
-# Packs with one thread and kills itself the hard way at the write after the 20th, when that is on record.
+# Packs with one thread and kills itself with SIGKILL after the 20th picture is recorded.
 KILLED = """
 import os, signal, sys, time
 from pathlib import Path
@@ -154,7 +154,7 @@ packed.pack(scan(Path(sys.argv[1])), int(sys.argv[2]), workers=1)
 
 @pytest.fixture
 def killed(catalog: Catalog, cache: Path) -> Path:
-    """What a packer leaves that is killed with -9 after 20 of 36 pictures: the unfinished folder."""
+    """The unfinished folder of a packer that was killed after 20 of 36 pictures."""
     done = subprocess.run([sys.executable, "-c", KILLED, str(catalog.root), str(SIZE)], capture_output=True)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
     (part,) = (cache / "packs").glob("*.part")
@@ -170,10 +170,10 @@ def test_a_killed_packer_is_taken_over(catalog: Catalog, killed: Path, decoded: 
     assert "20 of 36 already done" in capsys.readouterr().out
 
 
-def test_a_record_torn_by_the_kill(catalog: Catalog, killed: Path, decoded: list, monkeypatch: pytest.MonkeyPatch):
+def test_a_torn_record_is_dropped(catalog: Catalog, killed: Path, decoded: list, monkeypatch: pytest.MonkeyPatch):
     journal = killed / "done"
     os.truncate(journal, 10 * 9 + 4)
-    # Killed again, five pictures later: the records behind the torn one must be read straight.
+    # Interrupted again five pictures later: the records after the torn one must be read correctly.
     real, written = os.pwrite, []
 
     def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
@@ -213,10 +213,10 @@ def test_useless_leftovers_are_replaced(damage: str, catalog: Catalog, killed: P
     assert np.array_equal(pack(catalog, SIZE).images, truth(catalog))
 
 
-# -- two at once, and a full disk ------------------------------------------------------------------------------------
+# -- several processes, and a full disk ----------------------------------------------------------------------------
 
 
-def test_two_packers_at_once(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
+def test_several_threads_make_one_pack(catalog: Catalog, decoded: list, capsys: pytest.CaptureFixture):
     results: list[PackedImages] = []
     threads = [threading.Thread(target=lambda: results.append(pack(catalog, SIZE, workers=1))) for _ in range(3)]
     for thread in threads:

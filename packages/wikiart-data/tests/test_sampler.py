@@ -83,7 +83,7 @@ def test_means_over_many_epochs_match(power: float):
     assert np.abs(drawn.mean(axis=0) - sampler.expected_draws()).max() < 5 * 0.5 / epochs**0.5
 
 
-def test_every_picture_of_a_style_has_its_turn():
+def test_every_picture_of_a_style_is_drawn_equally_often():
     labels = labels_of([40, 4])
     sampler = BalancedSampler(labels, 1, length=10)  # 5 of the 40 an epoch
     seen = np.bincount(np.concatenate([sampler.epoch(epoch) for epoch in range(400)]), minlength=44)

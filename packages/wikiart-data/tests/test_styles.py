@@ -31,7 +31,7 @@ def test_canonical_spellings(spelling: str, style: str):
     assert canonical_name(spelling) == style
 
 
-def test_every_canonical_name_is_a_style_and_stays_itself():
+def test_every_canonical_name_is_a_style_and_maps_to_itself():
     assert set(ALIASES.values()) <= set(STYLES)
     assert [canonical_name(style) for style in STYLES] == list(STYLES)
 
@@ -40,16 +40,16 @@ def test_no_two_styles_look_alike():
     looks = [colour_and_marker(style) for style in STYLES]
     assert len(set(looks)) == 27
     colours = [colour for colour, _ in looks]
-    assert all(one != other for one, other in itertools.pairwise(colours)), "neighbours share a colour"
+    assert all(colour != following for colour, following in itertools.pairwise(colours)), "neighbours share a colour"
 
 
-def test_unknown_styles_take_the_look_of_their_place():
+def test_unknown_styles_get_colour_and_marker_by_their_index():
     mine = ("dogs", "cats")
     assert colour_and_marker("cats", mine) == colour_and_marker(STYLES[1])
     assert colour_and_marker("Baroque", mine) == colour_and_marker("Baroque")
 
 
-def test_readable_is_one_printable_line():
+def test_display_names_are_one_printable_line():
     assert display_name("Naive_Art_Primitivism") == "Naive Art Primitivism"
     assert display_name("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
     assert display_name("Café_<b>") == "Café <b>"
