@@ -1,4 +1,7 @@
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -221,10 +224,28 @@ def test_the_environment_names_the_data(folder: Folder, capsys: Captured, monkey
     assert json.loads(capsys.readouterr().out)["root"] == str(other)
 
 
+def test_a_reader_that_has_gone_is_no_error(folder: Folder):
+    command = f"{sys.executable} -m wikiart_data stats --data {folder(real=False)} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "C.UTF-8"])
+def test_any_locale_and_no_home(locale: str, folder: Folder):
+    root = folder({"train": {"Naïve Kunst": 3, os.fsdecode(b"\xff"): 1}}, real=False)
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-m", "wikiart_data", "stats", "--data", str(root)]
+    done = subprocess.run(command, env=environment, cwd="/", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ve Kunst" in done.stdout
+    assert "\\udcff" in done.stdout
+
+
 def test_mistakes_end_with_a_sentence(tmp_path: Path, capsys: Captured):
     assert main(["stats", "--data", str(tmp_path / "nowhere")]) == 2
     out, err = capsys.readouterr()
-    assert err.startswith(f"wikiart-data: There is no folder {tmp_path}/nowhere; expected <folder>/")
+    assert f"{tmp_path}/nowhere" in err
+    assert err.count("\n") == 1
     assert "Traceback" not in out + err
 
 

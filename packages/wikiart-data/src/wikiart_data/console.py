@@ -12,7 +12,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 Item = TypeVar("Item")
 
-console = Console(highlight=False, soft_wrap=True)
+
+class _PipeConsole(Console):
+    """A console that leaves a closed pipe (`| head`) to the command line; rich would exit with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+console = _PipeConsole(highlight=False, soft_wrap=True)
 PLAIN_INTERVAL_S = 15.0
 """Without a terminal, `track` prints a line about this often."""
 
