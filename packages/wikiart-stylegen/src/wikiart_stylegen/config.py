@@ -2,14 +2,19 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-import tyro
-
-from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
+from wikiart_data.cli.option_types import (
+    ImageArgument,
+    ImagesArgument,
+    MaybeData,
+    MaybeFile,
+    MaybeFolder,
+    MaybeNumber,
+    MaybeText,
+    RunArgument,
+)
 from wikiart_data.errors import InputError
-
-MaybeRun = Annotated[Path | None, tyro.conf.arg(metavar="[RUN]", help_behavior_hint="")]
 
 EPOCHS, EPOCHS_ON_SAMPLE = 40, 10
 """Defaults of --epochs: in general, and on the sample set."""
@@ -183,7 +188,7 @@ class EvaluateOptions:
     Example: wikiart-stylegen evaluate runs/stylegen/001 --judge judge --baseline runs/stylegen/concat
     """
 
-    model: tyro.conf.Positional[MaybeRun] = None
+    model: RunArgument = None
     """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     judge: Path = Path("judge")
     """Folder of a judge from wikiart-classify export, which must not have taken part in training."""
@@ -229,7 +234,7 @@ class RepaintOptions:
     Example: wikiart-stylegen repaint photo.jpg --style Ukiyo_e --to ukiyo.png
     """
 
-    picture: tyro.conf.Positional[Path]
+    picture: ImageArgument
     """Image file to repaint."""
     style: str
     """Target style, by any of its names."""
@@ -265,7 +270,7 @@ class WalkOptions:
     Example: wikiart-stylegen walk photo.jpg --first Baroque --last Cubism --to walk.gif
     """
 
-    picture: tyro.conf.Positional[Path]
+    picture: ImageArgument
     """Image file to repaint."""
     first: str
     """Style of the first frame."""
@@ -304,7 +309,7 @@ class GridOptions:
     Example: wikiart-stylegen grid photo.jpg paintings/test/Cubism --to grid.png
     """
 
-    pictures: tyro.conf.Positional[tuple[Path, ...]]
+    pictures: ImagesArgument
     """Image files and folders; the first 6 images are used."""
     to: Path = Path("grid.png")
     """PNG file to write."""
@@ -323,7 +328,7 @@ class EmbeddingsOptions:
     Example: wikiart-stylegen embeddings runs/stylegen/001 --to embeddings.png
     """
 
-    model: tyro.conf.Positional[MaybeRun] = None
+    model: RunArgument = None
     """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     to: Path = Path("embeddings.png")
     """PNG file to write; a CSV file of the similarities is written next to it."""
