@@ -364,6 +364,52 @@ def test_a_file_that_is_no_table(content: bytes, folder: Folder, tmp_path: Path)
     assert error.value.field == "--labels"
 
 
+# -- forms from public reports ------------------------------------------------------------------------------------
+
+
+def test_hugging_face_image_folder_with_metadata(tmp_path: Path):
+    root = touch(tmp_path / "data", ["train/a.jpg", "train/b.jpg", "test/a.jpg"])
+    (root / "train/metadata.csv").write_text("file_name,label\na.jpg,One\nb.jpg,Two\n")
+    (root / "test/metadata.csv").write_text("file_name,label\na.jpg,Two\n")
+    assert labels_of(scan(root)) == {
+        "train/a.jpg": ("One", "train"), "train/b.jpg": ("Two", "train"), "test/a.jpg": ("Two", "test"),
+    }  # fmt: skip
+
+
+def test_a_kaggle_competition_without_labels_for_its_test_set(tmp_path: Path):
+    root = touch(tmp_path / "data", ["train/1.jpg", "train/2.jpg", "test/1.jpg", "test/3.jpg"])
+    (root / "train.csv").write_text("id,label\n1,One\n2,Two\n")
+    (root / "test.csv").write_text("id\n3\n")
+    (root / "sample_submission.csv").write_text("id,label\n3,One\n")
+    assert labels_of(scan(root, labels=root / "train.csv")) == {
+        "train/1.jpg": ("One", "train"), "train/2.jpg": ("Two", "train"),
+    }  # fmt: skip
+
+
+def test_delaunay_lies_two_folders_deep(tmp_path: Path):
+    # camillegontier/DELAUNAY_dataset: images/DELAUNAY/<Artist>/11.jpg
+    files = [f"images/DELAUNAY/{artist}/{n}.jpg" for artist in ("Ad Reinhardt", "Yves Klein") for n in range(10)]
+    catalog = scan(touch(tmp_path / "data", files))
+    assert catalog.styles == ("Ad Reinhardt", "Yves Klein")
+    assert catalog.counts("train").tolist() == [8, 8]
+
+
+def test_what_jupyter_and_macos_leave_behind(folder: Folder):
+    # pytorch/vision issues 109 and 2831: .DS_Store and .ipynb_checkpoints were taken for classes.
+    root = folder({"train": {"Baroque": 2, ".ipynb_checkpoints": 2}, "test": {"Baroque": 1}}, real=False)
+    (root / "train" / ".DS_Store").touch()
+    (root / "train" / "Baroque" / "._000.jpg").touch()
+    assert labels_of(scan(root)).keys() == {"train/Baroque/000.jpg", "train/Baroque/001.jpg", "test/Baroque/000.jpg"}
+
+
+def test_artgan_without_its_class_file(artgan: Path):
+    # AAAAAAsuka/Impress issue 2: artist_class.txt is missing.
+    for name in ("artist_class.txt", "style_class.txt"):
+        (artgan / "wikiart_csv" / name).unlink()
+    assert scan(artgan).styles == ("Art_Nouveau_Modern", "Baroque")
+    assert scan(artgan, label_column="artist").styles == ("rubens", "titian")
+
+
 # -- formats -------------------------------------------------------------------------------------------------------
 
 

@@ -2,7 +2,8 @@
 
 A *label table* is one or more CSV files of one folder that belong together: `style_train.csv` and `style_val.csv` (no
 header; path and class number, the names in `style_class.txt`), `classes.csv` (a header with columns such as file,
-artist, genre, style, subset), or a `_classes.csv` in each split folder (a column of 0 and 1 per class).
+artist, genre, style, subset), or a file of one name in each split folder (Roboflow's `_classes.csv`, with a column of 0
+and 1 per class; Hugging Face's `metadata.csv`).
 """
 
 import csv
@@ -32,7 +33,6 @@ _LABEL_COLUMNS: dict[str, tuple[str, ...]] = {
 _SPLIT_COLUMNS = ("subset", "split", "set", "partition")
 _SPLIT_SUFFIX = re.compile(r"(?:^|[_-])(train|training|valid|val|validation|dev|test|testing)$", re.IGNORECASE)
 _LIST = re.compile(r"""^\[\s*(.*?)\s*\]$""", re.DOTALL)
-_ROBOFLOW_TABLE = "_classes.csv"
 _AGREEMENT = 0.9
 
 
@@ -148,11 +148,11 @@ def read_table(path: Path, column: LabelColumn) -> LabelTable:
 
 
 def _groups(paths: Sequence[Path]) -> Iterator[tuple[Path, ...]]:
-    """Files that belong together: of one folder and one name but for the split; Roboflow's of all split folders."""
+    """Files that belong together: of one folder and one name but for the split, or of one name in all split folders."""
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path in paths:
-        if path.name == _ROBOFLOW_TABLE:
-            groups["", _ROBOFLOW_TABLE].append(path)
+        if split_name(path.parent.name):
+            groups["", path.name].append(path)
         else:
             groups[str(path.parent), _SPLIT_SUFFIX.sub("", path.stem).lower()].append(path)
     yield from (tuple(group) for group in groups.values())
@@ -180,16 +180,14 @@ def _read_file(path: Path, column: LabelColumn) -> tuple[list[TableRow], bool] |
     if not lines:
         return None
     suffix = _SPLIT_SUFFIX.search(path.stem)
-    split = split_name(suffix.group(1)) if suffix else None
-    if path.name == _ROBOFLOW_TABLE:
-        split = split_name(path.parent.name)
+    split = split_name(suffix.group(1)) if suffix else split_name(path.parent.name)
+    prefix = f"{path.parent.name}/" if split_name(path.parent.name) else ""
     header = [cell.strip().lower().replace(" ", "_") for cell in lines[0]]
     file_place = next((header.index(name) for name in _FILE_COLUMNS if name in header), None)
     if file_place is None:
-        return _headerless(lines, path, column, split or "")
+        return _headerless(lines, path, column, split or "", prefix)
     body = [line for line in lines[1:] if len(line) == len(header)]
     if _is_one_hot(body, file_place):
-        prefix = f"{path.parent.name}/" if path.name == _ROBOFLOW_TABLE else ""
         return _one_hot(lines[0], body, file_place, prefix, split or ""), True
     label_place = next((header.index(name) for name in _LABEL_COLUMNS[column] if name in header), None)
     split_place = next((header.index(name) for name in _SPLIT_COLUMNS if name in header), None)
@@ -201,7 +199,7 @@ def _read_file(path: Path, column: LabelColumn) -> tuple[list[TableRow], bool] |
         artist = _single(line[artist_place]) if artist_place is not None else ""
         rows.append(
             TableRow(
-                file=line[file_place].strip(),
+                file=prefix + line[file_place].strip(),
                 label=_single(line[label_place]) if label_place is not None else "",
                 split=(split or "") if split_place is None else _split_word(line[split_place]),
                 artist="" if artist.isdigit() else artist,
@@ -211,12 +209,12 @@ def _read_file(path: Path, column: LabelColumn) -> tuple[list[TableRow], bool] |
 
 
 def _headerless(
-    lines: Sequence[Sequence[str]], path: Path, column: LabelColumn, split: str
+    lines: Sequence[Sequence[str]], path: Path, column: LabelColumn, split: str, prefix: str
 ) -> tuple[list[TableRow], bool] | None:
     """ArtGAN's form: <path>,<class number>, and the file's name says which classes."""
     if column not in path.stem.lower() or len(lines[0]) != 2 or not is_picture_name(lines[0][0].rpartition("/")[2]):
         return None
-    return [TableRow(line[0].strip(), line[1].strip(), split, "") for line in lines if len(line) == 2], True
+    return [TableRow(prefix + line[0].strip(), line[1].strip(), split, "") for line in lines if len(line) == 2], True
 
 
 def _is_one_hot(body: Sequence[Sequence[str]], file_place: int) -> bool:
@@ -298,7 +296,7 @@ def match_table(table: LabelTable, files: Sequence[str], folder_of: dict[str, st
     unlabelled = 0
     other_splits: Counter[str] = Counter()
     for row in table.rows:
-        file = index.find(row.file)
+        file = index.find(row.file, row.split)
         if file is None:
             missing.append(row.file)
             continue
@@ -324,7 +322,7 @@ def _label_names(table: LabelTable, index: "_Index", folder_of: dict[str, str]) 
         return {}
     votes: dict[str, Counter[str]] = defaultdict(Counter)
     for row in table.rows:
-        file = index.find(row.file)
+        file = index.find(row.file, row.split)
         if row.label and file is not None:
             name = {"style": folder_of[file], "artist": artist_of(file)}.get(table.column, "")
             votes[row.label][name] += 1
@@ -346,13 +344,24 @@ class _Index:
 
     @cached_property
     def ends(self) -> dict[str, str | None]:
-        """The end of a path, or its stem → the file; None where several files have it."""
+        """The end of a path, with or without the file's ending → the file; None where several files have it."""
         index: dict[str, str | None] = {}
         for cleaned, file in self.exact.items():
             parts = cleaned.split("/")
-            for end in (*("/".join(parts[start:]) for start in range(len(parts))), stem_of(cleaned)):
-                index[end] = file if index.get(end, file) == file else None
+            for start in range(len(parts)):
+                end = "/".join(parts[start:])
+                for key in (end, end.removesuffix(parts[-1]) + stem_of(cleaned)):
+                    index[key] = file if index.get(key, file) == file else None
         return index
+
+    @cached_property
+    def split_folders(self) -> dict[str, set[str]]:
+        """Split → what its folder is called, at the top of the data folder."""
+        folders: dict[str, set[str]] = defaultdict(set)
+        for top in {cleaned.split("/", 1)[0] for cleaned in self.exact if "/" in cleaned}:
+            if split := split_name(top):
+                folders[split].add(top)
+        return folders
 
     @cached_property
     def loose(self) -> dict[str, str | None]:
@@ -363,11 +372,19 @@ class _Index:
             index[key] = file if index.get(key, file) == file else None
         return index
 
-    def find(self, written: str) -> str | None:
-        """The picture that a row means; None if it is not there or cannot be told from others."""
+    def find(self, written: str, split: str = "") -> str | None:
+        """The picture that a row means; None if it is not there or cannot be told from others.
+
+        Args:
+            written: the path or name in the table.
+            split: the row's split: the same name may be in several split folders.
+        """
         path = clean_name(written.replace("\\", "/")).removeprefix("./").strip("/")
         if file := self.exact.get(path):
             return file
+        for folder in self.split_folders.get(split, ()):
+            if file := self.ends.get(f"{folder}/{path}"):
+                return file
         parts = path.split("/")
         for start in range(len(parts)):
             if file := self.ends.get("/".join(parts[start:])):
