@@ -172,8 +172,8 @@ def rate(steps: Iterable[Batch], network: nn.Module, optimizer: torch.optim.Opti
 
 def training(root: Path, size: int, rounds: int) -> dict[str, float]:
     """Train with our batches and with one fixed batch in turn: medians of both rates and of their ratio."""
+    from wikiart_classify.config import DEFAULTS
     from wikiart_classify.network import StyleNet
-    from wikiart_classify.recipes import OURS
     from wikiart_data.training.muon import Muon, muon_groups
 
     torch.manual_seed(0)
@@ -182,11 +182,11 @@ def training(root: Path, size: int, rounds: int) -> dict[str, float]:
     optimizer = Muon(muon_groups(network, 0.0, 0.0))
     fixed = [next(batches.epoch(0, size))] * STEPS
     rate(fixed, network, optimizer, mix_prob=0.0)  # warm up
-    rate(fixed, network, optimizer, mix_prob=OURS.mixing)
+    rate(fixed, network, optimizer, mix_prob=DEFAULTS.mix_prob)
     rates = []
     for number in range(rounds):  # in turn, so that a machine that slows down slows both
         bound = rate(fixed, network, optimizer, mix_prob=0.0)
-        rates.append((rate(batches.epoch(number, size), network, optimizer, mix_prob=OURS.mixing), bound))
+        rates.append((rate(batches.epoch(number, size), network, optimizer, mix_prob=DEFAULTS.mix_prob), bound))
     return {
         "ours": statistics.median(ours for ours, _ in rates),
         "fixed": statistics.median(bound for _, bound in rates),

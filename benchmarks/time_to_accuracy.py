@@ -20,9 +20,8 @@ from pathlib import Path
 
 import psutil
 
-from wikiart_classify.config import TrainConfig
-from wikiart_classify.recipes import settled
-from wikiart_classify.train import open_pack
+from wikiart_classify.config import load_packed, resolve_config
+from wikiart_classify.options import TrainOptions
 
 BASELINE = "three blocks, the best public one"
 CONTESTANTS = {
@@ -173,7 +172,8 @@ def main(arguments: list[str] | None = None, contestants: dict[str, list[str]] =
     for arguments_of in contestants.values():
         given = dict(zip(arguments_of[::2], arguments_of[1::2], strict=True))
         size = int(given["--size"]) if "--size" in given else None
-        open_pack(settled(TrainConfig(data=options.data, model=given.get("--model", "small"), size=size), False))
+        fresh = TrainOptions(data=options.data, model=given.get("--model", "small"), size=size)
+        load_packed(resolve_config(fresh, Path(options.data)))
     trainings = [Contestant(name, options.runs / "classify" / str(index)) for index, name in enumerate(contestants)]
     run_all(trainings, contestants, options)
     print(table(trainings, options.target))

@@ -127,7 +127,7 @@ def import_everything() -> None:
     for name in (
         "accelerate", "datasets", "diffusers", "matplotlib.figure", "peft", "sklearn.manifold", "transformers",
         "wikiart_autoencode.clustering.cluster_codes", "wikiart_autoencode.autoencoder", "wikiart_classify.export",
-        "wikiart_classify.train",
+        "wikiart_classify.training",
         "wikiart_data.acquire.download", "wikiart_data.cli.prepare", "wikiart_lora.generate", "wikiart_lora.train",
         "wikiart_stylegen.training",
     ):  # fmt: skip

@@ -14,7 +14,7 @@ from faults.stage import STYLES_USED, Command, Stage, paint_data
 from faults.tally import Tally
 
 LOSSES = {
-    "classify": ["wikiart_classify.train:partial_cross_entropy"],
+    "classify": ["wikiart_classify.training:partial_cross_entropy"],
     "autoencode": ["wikiart_autoencode.training:reconstruction_loss"],
     "stylegen": ["wikiart_stylegen.training:reconstruction_loss"],
     "lora": ["wikiart_lora.train:diffusion_loss"],
@@ -109,7 +109,7 @@ def other_styles(stage: Stage, command: Command, tally: Tally) -> None:
     paint_data(folder / "other", (*STYLES_USED[:-1], "Rococo"))
     other_data = ["--data", str(folder / "other")]
     _expect_refusal(fault, command, folder, ["--resume", command.run, *other_data], "has changed", tally)
-    verbs = {"classify": "test", "autoencode": "encode"}
+    verbs = {"classify": "evaluate", "autoencode": "encode"}
     if verb := verbs.get(command.name.split()[0]):
         arguments = [verb, command.run, *other_data, "--device", "cpu"]
         _expect_refusal(fault, command, folder, arguments, "style", tally)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from wikiart_classify.network import StyleNet
-from wikiart_classify.train import CROP
+from wikiart_classify.training import CROP
 from wikiart_data.images.augment import Augment
 from wikiart_data.images.catalog import scan
 

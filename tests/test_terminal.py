@@ -27,11 +27,23 @@ def code_comparison(result: Any) -> tuple[Any]:
     return (CodeComparison.from_json(result),)
 
 
+def scores_on_test(result: Any) -> tuple[Any, str]:
+    from wikiart_classify.scores import Scores
+
+    return Scores.from_json(result[0]["test"]), "test"
+
+
+def method_comparison(result: Any) -> tuple[Any]:
+    from wikiart_classify.comparison import Comparison
+
+    return (Comparison.from_json(result),)
+
+
 SHOWN = [
-    ("wikiart_classify.report:show", "classify-realart", lambda runs: (runs[0]["test"], "test")),
-    ("wikiart_classify.report:show_comparison", "imbalance-realart", None),
-    ("wikiart_classify.report:show_comparison", "models-realart", None),
-    ("wikiart_classify.report:show_comparison", "artists-realart", None),
+    ("wikiart_classify.tables:print_scores", "classify-realart", scores_on_test),
+    ("wikiart_classify.tables:print_comparison", "imbalance-realart", method_comparison),
+    ("wikiart_classify.tables:print_comparison", "models-realart", method_comparison),
+    ("wikiart_classify.tables:print_comparison", "artists-realart", method_comparison),
     ("wikiart_autoencode.clustering.compare:print_tables", "codes-realart", code_comparison),
     ("wikiart_stylegen.report:show_proof", "stylegen-sample", None),
     ("wikiart_lora.report:show_score", "lora-sample", None),
@@ -58,7 +70,7 @@ def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WIKIART_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wikiart_data.console.PLAIN_EVERY_S", 0.0)  # every step of a long job says its line
+    monkeypatch.setattr("wikiart_data.console.PLAIN_INTERVAL_S", 0.0)  # every step of a long job says its line
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
     for split, number in (("train", 8), ("valid", 2), ("test", 2)):

@@ -157,9 +157,11 @@ class Drawing:
 
 _SCORES = {"confusion": "wikiart_classify.figures:confusion_figure", "recall": "wikiart_classify.figures:recall_figure"}
 DRAWINGS = {
-    "classify": Drawing("builtins:dict", _SCORES, "test"),
-    "post-hoc": Drawing("builtins:dict", _SCORES, "test"),
-    "imbalance": Drawing("builtins:dict", {"frontier": "wikiart_classify.figures:frontier_figure"}),
+    "classify": Drawing("wikiart_classify.scores:Scores", _SCORES, "test"),
+    "post-hoc": Drawing("wikiart_classify.scores:Scores", _SCORES, "test"),
+    "imbalance": Drawing(
+        "wikiart_classify.comparison:Comparison", {"frontier": "wikiart_classify.figures:frontier_figure"}
+    ),
     "rates": Drawing(
         "wikiart_autoencode.evaluation.evaluate:RateComparison", {"rates": "wikiart_autoencode.figures:rate_figure"}
     ),

@@ -1,4 +1,4 @@
-"""A small folder of pictures that are easy to tell apart, and a cache of its own for every test."""
+"""A small folder of images that are easy to classify, and a cache of its own for every test."""
 
 from pathlib import Path
 
@@ -21,30 +21,31 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four styles that differ in hue and texture: a network that learns at all tells them apart."""
+    """Four styles that differ in hue and texture, easy to classify."""
     root = tmp_path_factory.mktemp("paintings")
     random = np.random.default_rng(0)
-    for split, share in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
-        for place, (style, count) in enumerate(COUNTS.items()):
+    for split, fraction in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
+        for index, (style, count) in enumerate(COUNTS.items()):
             folder = root / split / style
             folder.mkdir(parents=True)
-            for number in range(max(2, int(count * share))):
-                Image.fromarray(picture(place, random)).save(folder / f"painter-{number % 3}_{split}-{number}.jpg")
+            for number in range(max(2, int(count * fraction))):
+                file = folder / f"painter-{number % 3}_{split}-{number}.jpg"
+                Image.fromarray(striped_image(index, random)).save(file)
     return root
 
 
-def picture(place: int, random: np.random.Generator) -> np.ndarray:
+def striped_image(style: int, random: np.random.Generator) -> np.ndarray:
     """(40, 40, 3) uint8: stripes of one of four widths in one of four colours, with noise."""
     x = np.arange(40)
-    stripes = (np.sin(x[:, None] * (0.2 + 0.4 * place) + random.uniform(0, 6)) > 0) * 90.0
-    colour = np.array([[220, 60, 60], [60, 200, 60], [60, 60, 220], [200, 200, 60]])[place]
+    stripes = (np.sin(x[:, None] * (0.2 + 0.4 * style) + random.uniform(0, 6)) > 0) * 90.0
+    colour = np.array([[220, 60, 60], [60, 200, 60], [60, 60, 220], [200, 200, 60]])[style]
     noisy = colour + stripes[..., None] - 45 + random.normal(0, 12, (40, 40, 3))
     return noisy.clip(0, 255).astype(np.uint8)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # the nets are tiny; on a busy machine two threads mostly wait for one another
+    torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for each other
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""`compare`: runs side by side, of which none is run twice, none is lost, and none is mixed up."""
+"""`compare`: no run is repeated, lost or mixed up with another."""
 
 import json
 import shutil
@@ -10,11 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from wikiart_classify import recipes
-from wikiart_classify.after import TAUS
+from wikiart_classify import config as defaults
+from wikiart_classify import training
 from wikiart_classify.cli import main
-from wikiart_classify.methods import METHODS
-from wikiart_data.training.legacy_run import Run
+from wikiart_classify.compare import compare
+from wikiart_classify.comparison import Comparison
+from wikiart_classify.imbalance.methods import METHODS
+from wikiart_classify.imbalance.post_hoc import TAUS
+from wikiart_classify.options import CompareOptions
+from wikiart_data.errors import InputError
 
 RUNS = Path("runs/compare-imbalance")
 BUDGET = ["--model", "tiny", "--size", "32", "--epochs", "2", "--seeds", "1", "--device", "cpu"]
@@ -23,11 +27,18 @@ ONLY = ["none", "post-hoc", "focal"]
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipes, "OURS", replace(recipes.OURS, batch_size=16))
+    monkeypatch.setattr(defaults, "DEFAULTS", replace(defaults.DEFAULTS, batch_size=16))
 
 
-def compare(paintings: Path, *more: str, only: list[str] = ONLY) -> int:
+def run_compare(paintings: Path, *more: str, only: list[str] = ONLY) -> int:
     return main(["compare", "imbalance", "--data", str(paintings), *BUDGET, "--only", *only, *more])
+
+
+def field_of_error(paintings: Path, **more: object) -> str | None:
+    budget = {"model": "tiny", "size": 32, "epochs": 2, "seeds": 1, "device": "cpu", "only": tuple(ONLY)}
+    with pytest.raises(InputError) as error:
+        compare(CompareOptions(**{"what": "imbalance", "data": str(paintings), **budget, **more}))
+    return error.value.field
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +46,8 @@ def finished(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder RUNS of a finished comparison."""
     folder = tmp_path_factory.mktemp("compared")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipes, "OURS", replace(recipes.OURS, batch_size=16))
-        assert compare(paintings, "--runs", str(folder), "--cache-dir", str(folder / "cache")) == 0
+        patch.setattr(defaults, "DEFAULTS", replace(defaults.DEFAULTS, batch_size=16))
+        assert run_compare(paintings, "--runs", str(folder), "--cache-dir", str(folder / "cache")) == 0
     return folder
 
 
@@ -52,11 +63,11 @@ def result_of(folder: Path) -> dict:
 
 
 def same_weights(a: Path, b: Path) -> bool:
-    one, other = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
-    return one.keys() == other.keys() and all(torch.equal(one[key], other[key]) for key in one)
+    first, second = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_a_row_a_method_with_its_difference_to_none(compared):
+def test_each_method_has_a_row_with_its_difference_to_no_balancing(compared):
     result = result_of(compared)
     rows = {row["method"]: row for row in result["rows"]}
     assert list(rows) == [name for name in METHODS if name in ONLY]
@@ -71,15 +82,15 @@ def test_a_row_a_method_with_its_difference_to_none(compared):
             assert versus["difference"] == pytest.approx(run[key] - base[key])
             assert versus["interval"][0] <= versus["difference"] <= versus["interval"][1]
             assert 0 < versus["p"] <= versus["p_holm"] <= 1
-        told = json.loads((compared / "classify" / f"{name}-0" / "result.json").read_text())
-        assert run["balanced"] == told["test"]["balanced"]
-        assert run["valid_top1"] == told["valid"]["top1"]
-        assert run["tau"] == told.get("tau")
+        saved = json.loads((compared / "classify" / f"{name}-0" / "result.json").read_text())
+        assert run["balanced"] == saved["test"]["balanced"]
+        assert run["valid_top1"] == saved["valid"]["top1"]
+        assert run["tau"] == saved["tau"]
         assert rows[name]["label"] == METHODS[name].label
     assert (compared / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_sweep_passes_through_none_and_through_post_hoc(compared):
+def test_the_sweep_includes_none_and_post_hoc(compared):
     result = result_of(compared)
     runs = {row["method"]: row["runs"][0] for row in result["rows"]}
     at = {line["tau"]: line for line in result["sweep"]}
@@ -100,39 +111,43 @@ def test_each_run_has_its_method_and_post_hoc_comes_from_none(compared):
     assert not torch.equal(weights["none"], weights["focal"])
 
 
-def test_what_is_finished_is_not_run_again(compared, paintings, monkeypatch, capsys):
-    def fails(*_: object, **__: object) -> None:
-        raise AssertionError("run again")
+def test_finished_runs_are_not_repeated(compared, paintings, monkeypatch, capsys):
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a finished run is repeated")
 
-    for name in ("fit", "rebalanced"):
-        monkeypatch.setattr(f"wikiart_classify.compare.{name}", fails)
+    for name in ("fit", "rebalance_run"):
+        monkeypatch.setattr(f"wikiart_classify.compare.{name}", fail)
     before = result_of(compared)
     (compared / "result.json").unlink()
-    assert compare(paintings) == 0
+    assert run_compare(paintings) == 0
     assert result_of(compared) == before
-    said = capsys.readouterr().out
-    assert "42 test pictures, one seed" in said
-    assert max(map(len, said.splitlines())) <= 120
-    assert compare(paintings, only=["none", "focal"]) == 0
+    output = capsys.readouterr().out
+    assert "42 test images, one seed" in output
+    assert max(map(len, output.splitlines())) <= 120
+    assert run_compare(paintings, only=["none", "focal"]) == 0
     assert [row["method"] for row in result_of(compared)["rows"]] == ["none", "focal"]
 
 
-def test_broken_off_it_goes_on_and_ends_where_it_would_have_ended(finished, paintings, monkeypatch):
-    def breaks(run: Run, loss: float, epoch: int, step: int) -> None:
-        if run.folder.name == "focal-0" and (epoch, step) == (1, 2):
+def test_an_interrupted_comparison_continues_to_the_same_result(finished, paintings, monkeypatch):
+    update_ema = training.update_ema
+    updates: list[int] = []
+
+    def interrupt(ema: torch.nn.Module, model: torch.nn.Module, decay: float, step: int) -> None:
+        updates.append(step)
+        if len(updates) == 10 + 5 + 3:  # in the second epoch of the second of two runs of 2 epochs of 5 steps
             raise KeyboardInterrupt
+        update_ema(ema, model, decay, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "check", breaks)
-        assert compare(paintings) == 130
+        patch.setattr(training, "update_ema", interrupt)
+        assert run_compare(paintings) == 130
     assert (RUNS / "classify/none-0/result.json").exists()
     assert not (RUNS / "classify/focal-0/result.json").exists()
-    steps: list[tuple[str, int, int]] = []
+    updates.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "check", lambda run, loss, epoch, step: steps.append((run.folder.name, epoch, step)))
-        assert compare(paintings) == 0
-    # Both tasks' losses are looked at, so every step comes twice.
-    assert list(dict.fromkeys(steps)) == [("focal-0", 1, step) for step in range(5)]
+        patch.setattr(training, "update_ema", interrupt)
+        assert run_compare(paintings) == 0
+    assert updates == list(range(5, 10))  # only the second epoch of focal-0
     for name in ONLY:
         assert same_weights(RUNS / f"classify/{name}-0", finished / f"compare-imbalance/classify/{name}-0")
     assert [row["versus"] for row in result_of(RUNS)["rows"]] == [
@@ -140,45 +155,49 @@ def test_broken_off_it_goes_on_and_ends_where_it_would_have_ended(finished, pain
     ]
 
 
-def test_a_run_broken_off_before_its_first_save_begins_anew(compared, finished, paintings):
+def test_a_run_interrupted_before_its_first_save_starts_again(compared, finished, paintings):
     broken = compared / "classify/focal-0"
     for name in ("result.json", "last.safetensors", "state.pt", "model.safetensors", "predictions.npz"):
         (broken / name).unlink()
-    after = compared / "classify/post-hoc-0"
-    (after / "result.json").unlink()
-    assert compare(paintings) == 0
+    post_hoc = compared / "classify/post-hoc-0"
+    (post_hoc / "result.json").unlink()
+    assert run_compare(paintings) == 0
     assert same_weights(broken, finished / "compare-imbalance/classify/focal-0")
-    assert same_weights(after, finished / "compare-imbalance/classify/post-hoc-0")
+    assert same_weights(post_hoc, finished / "compare-imbalance/classify/post-hoc-0")
 
 
-@pytest.mark.parametrize("other", [("--epochs", "2", "3"), ("--size", "32", "48"), ("--model", "tiny", "small")])
-def test_runs_with_other_options_are_not_mixed_in(compared, paintings, other, capsys):
-    option, had, now = other
-    assert compare(paintings, option, now) == 2
-    assert f"was run with {option} {had}" in capsys.readouterr().err
+@pytest.mark.parametrize("other", [{"epochs": 3}, {"size": 48}, {"model": "small"}])
+def test_runs_with_other_options_are_not_mixed_in(compared, paintings, other):
+    assert field_of_error(paintings, **other) == str(compared / "classify/none-0")
 
 
-def test_a_method_nobody_knows_is_refused(paintings, capsys):
-    assert compare(paintings, only=["none", "smote"]) == 2
-    error = capsys.readouterr().err
-    assert "smote: compare imbalance knows none, sampler-half" in error
-    assert not RUNS.exists()
+def test_runs_on_other_data_are_not_mixed_in(compared, paintings, tmp_path):
+    shutil.copytree(paintings, tmp_path / "copy")
+    next((tmp_path / "copy/train/Baroque").iterdir()).unlink()
+    assert field_of_error(tmp_path / "copy") == str(compared / "classify/none-0")
 
 
-def test_a_network_is_no_method(paintings, capsys):
-    assert compare(paintings, only=["inclass"]) == 2
-    assert main(["compare", "models", "--data", str(paintings), "--only", "focal"]) == 2
-    assert "focal: compare models knows inclass, threeblock, small" in capsys.readouterr().err
+@pytest.mark.parametrize(("what", "name"), [("imbalance", "smote"), ("imbalance", "inclass"), ("models", "focal")])
+def test_unknown_names_are_refused(paintings, what, name):
+    assert field_of_error(paintings, what=what, only=(name,)) == "--only"
+    assert not Path("runs").exists()
 
 
-def test_what_every_method_is_compared_with_is_run_unasked(compared, paintings):
-    assert compare(paintings, only=["post-hoc"]) == 0
+@pytest.mark.parametrize(("option", "value"), [("seeds", 0), ("first_seed", -1), ("size", 3), ("epochs", 0)])
+def test_values_out_of_range_are_refused(option, value):
+    with pytest.raises(InputError) as error:
+        CompareOptions("imbalance", **{option: value})
+    assert error.value.field == f"--{option.replace('_', '-')}"
+
+
+def test_no_balancing_is_always_included(compared, paintings):
+    assert run_compare(paintings, only=["post-hoc"]) == 0
     assert [row["method"] for row in result_of(compared)["rows"]] == ["none", "post-hoc"]
 
 
 def with_predictions(run: Path, change) -> None:
-    with np.load(run / "predictions.npz") as kept:
-        arrays = {name: kept[name] for name in kept.files}
+    with np.load(run / "predictions.npz") as file:
+        arrays = {name: file[name] for name in file.files}
     np.savez_compressed(run / "predictions.npz", **change(arrays))
 
 
@@ -192,23 +211,21 @@ def fewer(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("change", [renamed, fewer])
 @pytest.mark.parametrize("method", ["none", "focal"])
-def test_hits_on_other_pictures_are_not_compared(compared, paintings, method, change, capsys):
+def test_predictions_on_other_images_are_not_compared(compared, paintings, method, change):
     with_predictions(compared / "classify" / f"{method}-0", change)
-    assert compare(paintings) == 2
-    assert "tested on other pictures than" in capsys.readouterr().err
+    assert Path(str(field_of_error(paintings))).parent == compared / "classify"
 
 
-def test_seeds_tested_on_other_pictures_are_not_compared(compared, paintings, capsys):
+def test_seeds_evaluated_on_other_images_are_not_compared(compared, paintings):
     for name in ("none", "focal"):
         shutil.copytree(compared / "classify" / f"{name}-0", compared / "classify" / f"{name}-1")
         record = json.loads((compared / "classify" / f"{name}-1" / "run.json").read_text())
         record["config"]["seed"] = 1
         (compared / "classify" / f"{name}-1" / "run.json").write_text(json.dumps(record))
-    assert compare(paintings, "--seeds", "2", only=["none", "focal"]) == 0
+    assert run_compare(paintings, "--seeds", "2", only=["none", "focal"]) == 0
     assert [len(row["runs"]) for row in result_of(compared)["rows"]] == [2, 2]
     with_predictions(compared / "classify" / "focal-1", renamed)
-    assert compare(paintings, "--seeds", "2", only=["none", "focal"]) == 2
-    assert "focal-1 was tested on other pictures than" in capsys.readouterr().err
+    assert field_of_error(paintings, seeds=2, only=("none", "focal")) == str(compared / "classify/focal-1")
 
 
 def test_a_quick_comparison_of_models_runs_all_three(paintings, capsys):
@@ -220,10 +237,10 @@ def test_a_quick_comparison_of_models_runs_all_three(paintings, capsys):
         "threeblock": (128, 3),
         "small": (64, 3),
     }
-    said = capsys.readouterr().out
-    assert "the course's in-class" in said
+    assert "the course's in-class" in capsys.readouterr().out
     assert main(command) == 0
     assert json.loads(Path("runs/compare-models/result.json").read_text()) == result
+    assert Comparison.from_json(result).rows[2].label == "ours"
 
 
 def test_the_courses_config_file(paintings):
@@ -236,13 +253,13 @@ def test_the_courses_config_file(paintings):
     assert (record["config"]["epochs"], record["config"]["data"]) == (1, str(paintings))
 
 
-def test_seeds_may_begin_anywhere(paintings):
-    assert compare(paintings, "--first-seed", "2", only=["none"]) == 0
+def test_the_first_seed_can_be_chosen(paintings):
+    assert run_compare(paintings, "--first-seed", "2", only=["none"]) == 0
     result = result_of(RUNS)
     assert (result["seeds"], [run["seed"] for run in result["rows"][0]["runs"]]) == ([2], [2])
     assert json.loads((RUNS / "classify/none-2/run.json").read_text())["config"]["seed"] == 2
 
 
-def test_data_smaller_than_the_usual_batch_can_be_compared(paintings, monkeypatch, capsys):
-    monkeypatch.setattr(recipes, "OURS", replace(recipes.OURS, batch_size=128))
-    assert compare(paintings, only=["none"]) == 0
+def test_data_smaller_than_the_default_batch_can_be_compared(paintings, monkeypatch):
+    monkeypatch.setattr(defaults, "DEFAULTS", replace(defaults.DEFAULTS, batch_size=128))
+    assert run_compare(paintings, only=["none"]) == 0

@@ -1,1 +1,55 @@
-"""27 painting styles from scratch, and an honest look at class imbalance."""
+"""Painting styles from scratch: train a classifier, apply it, and study class imbalance.
+
+    import wikiart_classify
+
+    classifier = wikiart_classify.load("runs/classify/001")
+    print(classifier.predict("photo.jpg").top(3))
+
+Importing the package is instant: each name below is loaded at its first use.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wikiart_classify.classifier import Classifier, Predictions, load
+    from wikiart_classify.config import TrainConfig
+    from wikiart_classify.options import TrainOptions
+    from wikiart_classify.scores import Scores, TrainResult
+    from wikiart_classify.training import train
+
+__all__ = [
+    "Classifier",
+    "Predictions",
+    "Scores",
+    "TrainConfig",
+    "TrainOptions",
+    "TrainResult",
+    "load",
+    "train",
+]
+
+_MODULES = {
+    "Classifier": "classifier",
+    "Predictions": "classifier",
+    "Scores": "scores",
+    "TrainConfig": "config",
+    "TrainOptions": "options",
+    "TrainResult": "scores",
+    "load": "classifier",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name at its first use (PEP 562)."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,6 @@
-"""What the course and the best public solution build, to be measured beside ours with their own recipes.
+"""Baselines: the course's network and the best public one, with the training settings of their authors.
 
-Both take raw values 0..255, work on one size only, and answer from one look at the picture, without its mirror image.
+Both take raw values 0..255, accept one image size only, and predict without the mirror image.
 """
 
 import torch.nn.functional as F
@@ -8,31 +8,35 @@ from torch import Tensor, nn
 
 
 class InClass(nn.Module):
-    """The network of the course's lecture: one 4 × 4 kernel, and a linear layer over its whole map.
+    """The network of the course's lecture: one 4 × 4 kernel, and a linear layer on its whole feature map.
 
     Conv 3→1, 4 × 4 → MaxPool 4 → BatchNorm → Linear 300 → Dropout 0.01 → ReLU → Linear.
 
     Args:
         styles: number of styles.
-        size: side of the pictures, in pixels.
+        size: side of the images, in pixels.
     """
 
-    mirrored = False
+    flip_averaging = False
 
     def __init__(self, styles: int, size: int):
         super().__init__()
         self.conv = nn.Conv2d(3, 1, 4, padding=2)
         self.pool = nn.MaxPool2d(4, padding=2)
-        side = (size + 1 + 4 - 4) // 4 + 1  # the convolution adds a pixel, the pool four
+        side = (size + 1 + 4 - 4) // 4 + 1  # the convolution adds one pixel, the padding of the pool four
         self.norm = nn.BatchNorm1d(side * side)
         self.hidden = nn.Linear(side * side, 300)
         self.dropout = nn.Dropout(0.01)
         self.head = nn.Linear(300, styles)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, size, size) float in 0..1 → logits (B, styles)."""
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) float in [0, 1] → features (B, 300), the input of the last layer."""
         x = self.pool(self.conv(images * 255.0)).flatten(1)
-        return self.head(F.relu(self.dropout(self.hidden(self.norm(x)))))
+        return F.relu(self.dropout(self.hidden(self.norm(x))))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) float in [0, 1] → logits (B, styles)."""
+        return self.head(self.features(images))
 
 
 class ThreeBlock(nn.Module):
@@ -42,10 +46,10 @@ class ThreeBlock(nn.Module):
 
     Args:
         styles: number of styles.
-        size: side of the pictures, in pixels; at least 127, or nothing is left of them.
+        size: side of the images, in pixels; at least 127, below which the third pooling has no output.
     """
 
-    mirrored = False
+    flip_averaging = False
 
     def __init__(self, styles: int, size: int):
         super().__init__()
@@ -61,7 +65,10 @@ class ThreeBlock(nn.Module):
         self.dropout = nn.Dropout(0.3)
         self.head = nn.Linear(300, styles)
 
+    def features(self, images: Tensor) -> Tensor:
+        """Images (B, 3, size, size) float in [0, 1] → features (B, 300), the input of the last layer."""
+        return self.dropout(F.relu(self.hidden(self.blocks(images * 255.0).flatten(1))))
+
     def forward(self, images: Tensor) -> Tensor:
-        """Images (B, 3, size, size) float in 0..1 → logits (B, styles)."""
-        x = self.blocks(images * 255.0).flatten(1)
-        return self.head(self.dropout(F.relu(self.hidden(x))))
+        """Images (B, 3, size, size) float in [0, 1] → logits (B, styles)."""
+        return self.head(self.features(images))

@@ -1,27 +1,32 @@
-"""`wikiart-classify`: train, test, predict, compare, rebalance, export."""
+"""`wikiart-classify`: train, evaluate, predict, compare, rebalance, export."""
 
 from collections.abc import Sequence
 
-from wikiart_classify.config import (
-    CompareConfig,
-    ExportConfig,
-    PredictConfig,
-    RebalanceConfig,
-    TestConfig,
-    TrainConfig,
+from wikiart_classify.options import (
+    CompareOptions,
+    EvaluateOptions,
+    ExportOptions,
+    PredictOptions,
+    RebalanceOptions,
+    TrainOptions,
 )
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 
-ABOUT = "Painting styles from scratch: train a network on 27 styles, test it honestly, name the style of a picture."
+ABOUT = "Classify painting styles: train a network from scratch, evaluate it, predict the styles of images."
 
 COMMANDS = (
-    Command("train", TrainConfig, "wikiart_classify.train:train", "train, test, and write a run's folder"),
-    Command("test", TestConfig, "wikiart_classify.test:test", "test a trained network on one split"),
-    Command("predict", PredictConfig, "wikiart_classify.predict:predict", "name the styles of pictures"),
-    Command("compare", CompareConfig, "wikiart_classify.compare:compare", "baselines, or methods against imbalance"),
-    Command("rebalance", RebalanceConfig, "wikiart_classify.rebalance:rebalance", "balance a trained network"),
-    Command("export", ExportConfig, "wikiart_classify.export:export", "write a judge that other parts score with"),
+    Command("train", TrainOptions, "wikiart_classify.training:train", "train, evaluate, and write a run folder"),
+    Command("evaluate", EvaluateOptions, "wikiart_classify.evaluate:evaluate", "evaluate a network on one split"),
+    Command("predict", PredictOptions, "wikiart_classify.predict:predict", "predict the styles of images"),
+    Command("compare", CompareOptions, "wikiart_classify.compare:compare", "compare networks, methods or splits"),
+    Command(
+        "rebalance",
+        RebalanceOptions,
+        "wikiart_classify.imbalance.rebalance:rebalance",
+        "balance the last layer of a trained network",
+    ),
+    Command("export", ExportOptions, "wikiart_classify.export:export", "export a judge, which scores images"),
 )
 
 

@@ -1,10 +1,9 @@
-"""`wikiart-classify compare`: many runs beside one another: networks, balancing methods, or two ways to split the data.
+"""`wikiart-classify compare`: train many networks on one budget: networks, methods against imbalance, or two splits.
 
-Each run has a folder of its own below RUNS/compare-<what>/classify/. What is finished is not run again and what was
-broken off goes on, so the command can be stopped and started as often as one likes.
+Each run has a folder of its own below RUNS/compare-<what>/classify/. Finished runs are not repeated and interrupted
+ones are resumed, so the command can be stopped and started again at any time.
 """
 
-import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
@@ -13,25 +12,24 @@ from typing import Any
 import numpy as np
 import torch
 
-from wikiart_classify.after import TAUS, adjusted, views
-from wikiart_classify.checkpoint import load_network
-from wikiart_classify.config import CompareConfig, TrainConfig
+from wikiart_classify.classifier import Classifier, tta_logits
+from wikiart_classify.comparison import ComparedMethod, Comparison, Differences, RunMetrics, SweepPoint
+from wikiart_classify.config import load_packed
 from wikiart_classify.figures import frontier_figure
-from wikiart_classify.methods import METHODS
-from wikiart_classify.paired import compare_paired, holm, style_weights
-from wikiart_classify.rebalance import rebalanced
-from wikiart_classify.report import show_comparison
-from wikiart_classify.scores import scores
-from wikiart_classify.train import fit, open_pack
-from wikiart_data.cli.commands import options_from
+from wikiart_classify.imbalance.methods import METHODS
+from wikiart_classify.imbalance.post_hoc import TAUS, adjusted_probabilities
+from wikiart_classify.imbalance.rebalance import rebalance_run
+from wikiart_classify.options import CompareOptions, RebalanceOptions, TrainOptions
+from wikiart_classify.scores import Scores, read_result, score
+from wikiart_classify.significance import PairedDifference, compare_paired, holm, style_weights
+from wikiart_classify.tables import print_comparison, tables
+from wikiart_classify.training import fit
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.artists import known_artist
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.guessed_tables import guessed_tables
-from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import read_run_record
 
 MODELS = {
@@ -43,220 +41,252 @@ SPLITS = {
     "given": "the given split",
     "artist": "no artist in two splits",
 }
-KNOWN = "the given split, artist known"
+TITLES = {
+    "models": "Networks compared",
+    "imbalance": "Methods against class imbalance compared",
+    "artists": "Splits with and without shared artists compared",
+}
+KNOWN_ARTISTS = "the given split, known artists only"
 SIZE, EPOCHS = 64, 12
-"""Of each run of a comparison of methods or splits, where the command line does not say."""
-_FIGURES = ("n", "majority", "styles_scored", "top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")
+"""Defaults of each run in a comparison of methods or splits."""
+_SHARED_OPTIONS = ("batch_size", "artists", "mix_prob", "label_smoothing", "tau")
 
 
-def compare(config: CompareConfig) -> None:
-    """Run what is missing, then print the table and write result.json and the figure.
+def compare(options: CompareOptions) -> Comparison:
+    """Run what is missing, then print the tables and write result.json, the page and the figure.
 
     Raises:
-        InputError: the data cannot be used, a name is no method, or a finished run had other options.
+        InputError: the data cannot be used, a name is unknown, or a finished run had other options.
     """
-    root = find_data(config.data, config.cache_dir)
-    config = replace(config, data=str(root))
-    fingerprint = scan(root, cache_dir=config.cache_dir).fingerprint
-    folder = config.runs / f"compare-{config.what}"
-    names = chosen(config)
-    seeds = range(config.first_seed, config.first_seed + (1 if config.quick else config.seeds))
-    total = len(names) * len(seeds)
-    for number, (seed, name) in enumerate(((seed, name) for seed in seeds for name in names), 1):
+    root = find_data(options.data, options.cache_dir)
+    options = replace(options, data=str(root))
+    fingerprint = scan(root, cache_dir=options.cache_dir).fingerprint
+    folder = options.runs / f"compare-{options.what}"
+    names = selected(options)
+    seeds = range(options.first_seed, options.first_seed + (1 if options.quick else options.seeds))
+    runs = [(seed, name) for seed in seeds for name in names]
+    for number, (seed, name) in enumerate(runs, 1):
         path = folder / "classify" / f"{name}-{seed}"
-        echo(f"[{number}/{total}] {name}, seed {seed}: {path}")
-        one_run(config, name, seed, path, fingerprint)
-    result = collect(config, folder, names, list(seeds))
-    figures = {"frontier": frontier_figure(result)} if config.what == "imbalance" else {}
-    write_results(folder, result, guessed_tables(result), figures)
+        echo(f"[{number}/{len(runs)}] {name}, seed {seed}: {path}")
+        complete_run(options, name, seed, path, fingerprint)
+    comparison = collect(options, folder, names, list(seeds))
+    figures = {"frontier": frontier_figure(comparison)} if options.what == "imbalance" else {}
+    write_results(folder, comparison, tables(comparison), figures)
     echo()
-    show_comparison(result)
-    echo(f"\nEverything is in {folder}/ (open index.html; result.json, a folder a run).")
+    print_comparison(comparison)
+    echo(f"\nEverything is in {folder}/ (open index.html).")
+    return comparison
 
 
-def chosen(config: CompareConfig) -> list[str]:
-    """The methods or networks to run, in the order of the table.
+def selected(options: CompareOptions) -> list[str]:
+    """Names of the networks, methods or splits to run, in the order of the table.
 
     Raises:
         InputError: a name is unknown.
     """
-    known = list({"models": MODELS, "imbalance": METHODS, "artists": SPLITS}[config.what])
-    if odd := sorted(set(config.only) - set(known)):
-        raise InputError(f"{', '.join(odd)}: compare {config.what} knows {', '.join(known)}.")
-    names = [name for name in known if name in config.only or not config.only]
-    # Methods that work after training start from the unbalanced network, and all are compared with it.
-    return ["none", *names] if config.what == "imbalance" and "none" not in names else names
+    known = list({"models": MODELS, "imbalance": METHODS, "artists": SPLITS}[options.what])
+    if unknown := sorted(set(options.only) - set(known)):
+        raise InputError(
+            f"--only {', '.join(unknown)}: compare {options.what} knows {', '.join(known)}.", field="--only"
+        )
+    names = [name for name in known if name in options.only or not options.only]
+    # Post-hoc methods start from the unbalanced network, and every method is compared with it.
+    return ["none", *names] if options.what == "imbalance" and "none" not in names else names
 
 
-def options_of(config: CompareConfig, name: str, seed: int, path: Path) -> dict[str, Any]:
-    """Options of one run, as TrainConfig names them."""
-    options: dict[str, Any] = {"runs": path.parent.parent, "name": path.name, "seed": seed, "device": config.device}
-    options |= {"data": config.data, "cache_dir": config.cache_dir, "bad_limit": config.bad_limit}
-    if config.what != "models":
-        model, size, epochs = ("tiny", 48, 4) if config.quick else (config.model, SIZE, EPOCHS)
-        options |= {"model": model, "size": config.size or size, "epochs": config.epochs or epochs}
-        options["balance" if config.what == "imbalance" else "split"] = name
-    else:
-        quick = {"size": 64 if name == "small" else 128, "epochs": 3} if config.quick else {}
-        given = {"size": config.size, "epochs": config.epochs} if name == "small" else {}
-        options |= {"model": name, **quick, **{key: value for key, value in given.items() if value is not None}}
-    return options
+def run_options(options: CompareOptions, name: str, seed: int, path: Path) -> TrainOptions:
+    """The options of one training run."""
+    run = TrainOptions(
+        data=options.data,
+        runs=path.parent.parent,
+        name=path.name,
+        overwrite=True,
+        seed=seed,
+        device=options.device,
+        cache_dir=options.cache_dir,
+        max_bad_fraction=options.max_bad_fraction,
+    )
+    if options.what == "models":
+        size, epochs = (options.size, options.epochs) if name == "small" else (None, None)
+        if options.quick:
+            size, epochs = size or (64 if name == "small" else 128), epochs or 3
+        return replace(run, model=name, size=size, epochs=epochs)
+    model, size, epochs = ("tiny", 48, 4) if options.quick else (options.model, SIZE, EPOCHS)
+    run = replace(run, model=model, size=options.size or size, epochs=options.epochs or epochs)
+    return replace(run, balance=name) if options.what == "imbalance" else replace(run, split=name)
 
 
-def one_run(config: CompareConfig, name: str, seed: int, path: Path, fingerprint: str) -> None:
-    """Make sure that one run is finished, on the data with this fingerprint."""
-    options = options_of(config, name, seed, path)
+def complete_run(options: CompareOptions, name: str, seed: int, path: Path, fingerprint: str) -> None:
+    """Start or resume one run if it is not finished.
+
+    Raises:
+        InputError: the run was made on other data or with other options.
+    """
+    run = run_options(options, name, seed, path)
     if (path / "run.json").exists():
         record = read_run_record(path)
-        before = record["config"]
-        if record["data"]["fingerprint"] != fingerprint:
-            raise InputError(f"{path} was run on other data: remove it, or compare in another folder with --runs.")
-        asked = {key: options[key] for key in ("model", "size", "epochs", "seed", "balance", "split") if key in options}
-        other = {key: before[key] for key, value in asked.items() if before[key] != value}
-        if other:
-            had = ", ".join(f"--{key} {value}" for key, value in other.items())
-            raise InputError(f"{path} was run with {had}: remove it, or compare in another folder with --runs.")
+        _check_same(path, run, record["config"], record["data"]["fingerprint"] == fingerprint)
         if (path / "result.json").exists():
             return
-    after = METHODS[options.get("balance", "none")].after
-    if after:
-        rebalanced(path.parent / f"none-{seed}", name, {**_places(options), "overwrite": True})
+    if method := METHODS[run.balance].post_hoc:
+        rebalancing = RebalanceOptions(
+            balance=method,
+            runs=run.runs,
+            name=run.name,
+            overwrite=True,
+            device=run.device,
+            cache_dir=run.cache_dir,
+        )
+        rebalance_run(path.parent / f"none-{seed}", rebalancing)
     elif (path / "last.safetensors").exists():
-        fit(TrainConfig(resume=path, device=config.device, cache_dir=config.cache_dir))
+        fit(TrainOptions(resume=path, device=options.device, cache_dir=options.cache_dir))
     else:
-        fit(options_from(TrainConfig, {**options, "overwrite": True}))
+        fit(run)
 
 
-def _places(options: dict[str, Any]) -> dict[str, Any]:
-    return {key: options[key] for key in ("runs", "name", "device", "cache_dir")}
+def _check_same(path: Path, run: TrainOptions, config: dict[str, object], same_data: bool) -> None:
+    """Check that a run's folder holds the run that is wanted."""
+    advice = "remove it, or compare in another folder with --runs."
+    if not same_data:
+        raise InputError(f"{path} was run on other data: {advice}", field=path)
+    for option in ("model", "size", "epochs", "seed", "balance", "split"):
+        wanted = getattr(run, option)
+        if wanted is not None and config[option] != wanted:
+            raise InputError(f"{path} was run with --{option} {config[option]}: {advice}", field=path)
 
 
-def collect(config: CompareConfig, folder: Path, names: list[str], seeds: list[int]) -> dict[str, Any]:
-    """What result.json holds."""
+def collect(options: CompareOptions, folder: Path, names: list[str], seeds: list[int]) -> Comparison:
+    """The comparison of finished runs."""
     paths = {name: [folder / "classify" / f"{name}-{seed}" for seed in seeds] for name in names}
-    results = {name: [_read(path) for path in paths[name]] for name in names}
-    record = read_run_record(paths[names[0]][0])
-    split = "test" if "test" in results[names[0]][0] else "valid"
-    first = results[names[0]][0][split]
-    shared = () if config.what == "models" else ("size", "epochs", "model")
     labels = {name: method.label for name, method in METHODS.items()} | MODELS | SPLITS
-    result: dict[str, Any] = {
-        "kind": config.what,
-        "command": f"wikiart-classify compare {config.what}",
-        "seeds": seeds,
-        "split": split,
-        "n": first["n"],
-        "majority": first["majority"],
-        "options": {key: record["config"][key] for key in (*shared, *_SHARED)},
-        "data_fingerprint": record["data"]["fingerprint"],
-        **{key: record[key] for key in ("device", "processes", "versions", "git_commit")},
-        "rows": [
-            {
-                "method": name,
-                "label": labels[name],
-                "paper": METHODS[name].source if config.what == "imbalance" else "",
-                "runs": [
-                    _row(seed, one, read_run_record(path), split)
-                    for seed, one, path in zip(seeds, results[name], paths[name], strict=True)
-                ],
-                "versus": None,
-            }
-            for name in names
-        ],
-    }
-    if config.what == "artists" and "given" in names:
-        result["rows"].insert(1, known_row(config, result["rows"][0], paths["given"]))
-    if config.what == "imbalance":
-        against_none(result, paths)
-        result["sweep"] = sweep(config, paths["none"], split)
-    return result
+    rows = [
+        ComparedMethod(
+            method=name,
+            label=labels[name],
+            paper=METHODS[name].paper if options.what == "imbalance" else "",
+            runs=tuple(_run_metrics(seed, path) for seed, path in zip(seeds, paths[name], strict=True)),
+        )
+        for name in names
+    ]
+    split, first = read_result(paths[names[0]][0]).final
+    sweep: tuple[SweepPoint, ...] = ()
+    if options.what == "artists" and "given" in names:
+        rows.insert(1, known_artists_row(options, rows[0], paths["given"]))
+    if options.what == "imbalance":
+        rows = with_differences(rows, paths)
+        sweep = tau_sweep(options, paths["none"], split)
+    record = read_run_record(paths[names[0]][0])
+    shared = _SHARED_OPTIONS if options.what == "models" else ("size", "epochs", "model", *_SHARED_OPTIONS)
+    return Comparison(
+        kind=options.what,
+        seeds=tuple(seeds),
+        split=split,
+        n=first.n,
+        majority=first.majority,
+        rows=tuple(rows),
+        sweep=sweep,
+        title=TITLES[options.what],
+        command=f"wikiart-classify compare {options.what}",
+        options={name: record["config"][name] for name in shared},
+        data_fingerprint=record["data"]["fingerprint"],
+        **{name: record[name] for name in ("device", "processes", "versions", "git_commit")},
+    )
 
 
-_SHARED = ("batch_size", "artists", "mixing", "label_smoothing", "tau")
+def known_artists_row(options: CompareOptions, given: ComparedMethod, paths: list[Path]) -> ComparedMethod:
+    """The row of the given split, scored on images by known artists only.
 
-
-def _read(path: Path) -> dict[str, Any]:
-    return json.loads((path / "result.json").read_text(encoding="utf-8"))
-
-
-def _row(seed: int, result: dict[str, Any], record: dict[str, Any], split: str) -> dict[str, Any]:
-    about = {key: result.get(key) for key in ("train_seconds", "seconds_to_40_percent", "parameters", "epochs", "tau")}
-    return {
-        "seed": seed,
-        **{key: result[split][key] for key in _FIGURES},
-        "valid_top1": result["valid"]["top1"],
-        "valid_balanced": result["valid"]["balanced"],
-        **about,
-        "size": record["config"]["size"],
-    }
-
-
-def known_row(config: CompareConfig, given: dict[str, Any], paths: list[Path]) -> dict[str, Any]:
-    """The given split once more, scored on pictures by known artists alone.
-
-    The others never leave train when a split goes by artist, so only this is a fair partner.
+    A split by artist keeps images of unknown artists in train, so this is what it has to be compared with.
     """
-    catalog = scan(read_run_record(paths[0])["data"]["root"], cache_dir=config.cache_dir)
+    catalog = scan(read_run_record(paths[0])["data"]["root"], cache_dir=options.cache_dir)
     artists = dict(zip(catalog.files, catalog.artists, strict=True))
     runs = []
-    for run, path in zip(given["runs"], paths, strict=True):
-        with np.load(path / "predictions.npz") as kept:
-            known = np.array([known_artist(artists[file]) for file in kept["files"].tolist()])
-            answers, labels = kept["probabilities"][known], kept["labels"][known]
-        found = scores(answers, labels, catalog.styles, catalog.counts("train"))
-        runs.append({**run, **{key: found[key] for key in _FIGURES}})
-    return {**given, "method": "given-known", "label": KNOWN, "runs": runs}
+    for run, path in zip(given.runs, paths, strict=True):
+        with np.load(path / "predictions.npz") as arrays:
+            known = np.array([known_artist(artists[file]) for file in arrays["files"].tolist()])
+            probabilities, labels = arrays["probabilities"][known], arrays["labels"][known]
+        scores = score(probabilities, labels, catalog.styles, catalog.counts("train"))
+        runs.append(replace(run, **_metrics(scores)))
+    return replace(given, method="given-known", label=KNOWN_ARTISTS, runs=tuple(runs))
 
 
-def against_none(result: dict[str, Any], paths: dict[str, list[Path]]) -> None:
-    """Fill in each row's paired comparison with no balancing, p values adjusted over the methods (Holm)."""
-    labels, base = _hits(paths["none"])
+def with_differences(rows: list[ComparedMethod], paths: dict[str, list[Path]]) -> list[ComparedMethod]:
+    """The rows with their paired differences to no balancing; p values are adjusted over the methods (Holm)."""
+    others = [row for row in rows if row.method != "none"]
+    labels, baseline = _correct(paths["none"])
     weights = {"top1": np.full(len(labels), 1 / len(labels)), "balanced": style_weights(labels)}
-    others = [row for row in result["rows"] if row["method"] != "none"]
-    for row in others:
-        _, hits = _hits([paths["none"][0], *paths[row["method"]]])
-        row["versus"] = {key: compare_paired(hits[1:], base, weight, labels) for key, weight in weights.items()}
-    for key in weights:
-        for row, p in zip(others, holm([row["versus"][key]["p"] for row in others]), strict=True):
-            row["versus"][key]["p_holm"] = p
+    differences: dict[str, list[PairedDifference]] = {}
+    for metric, weight in weights.items():
+        pairs = []
+        for row in others:
+            _, correct = _correct([paths["none"][0], *paths[row.method]])
+            pairs.append(compare_paired(correct[1:], baseline, weight, labels))
+        adjusted = holm([pair.p for pair in pairs])
+        differences[metric] = [replace(pair, p_holm=p) for pair, p in zip(pairs, adjusted, strict=True)]
+    versus = {
+        row.method: Differences(top1, balanced)
+        for row, top1, balanced in zip(others, differences["top1"], differences["balanced"], strict=True)
+    }
+    return [replace(row, versus=versus.get(row.method)) for row in rows]
 
 
-def _hits(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """True styles (N,) and hits (S, N) bool of a method's seeds."""
-    hits, files = [], None
-    for path in paths:
-        with np.load(path / "predictions.npz") as kept:
-            labels = kept["labels"]
-            hits.append(kept["probabilities"].argmax(axis=1) == labels)
-            if files is not None and not np.array_equal(files, kept["files"]):
-                raise InputError(f"{path} was tested on other pictures than {paths[0]}: remove one of them.")
-            files = kept["files"]
-    return labels, np.stack(hits)
-
-
-def sweep(config: CompareConfig, paths: list[Path], split: str) -> list[dict[str, float]]:
+def tau_sweep(options: CompareOptions, paths: list[Path], split: str) -> tuple[SweepPoint, ...]:
     """Top-1 and balanced accuracy of the unbalanced networks at every strength of logit adjustment."""
-    device = create_accelerator(config.device).device
-    packed = open_pack(
-        replace(options_from(TrainConfig, read_run_record(paths[0])["config"]), cache_dir=config.cache_dir)
-    )
+    classifiers = [Classifier.load(path, options.device) for path in paths]
+    packed = load_packed(replace(classifiers[0].config, cache_dir=options.cache_dir))
     counts = torch.from_numpy(packed.catalog.counts("train")).float()
     labels = packed.catalog.labels[packed.rows(split)]
-    pictures, weights = DeviceImages(packed, device), style_weights(labels)
-    found: dict[float, list[tuple[float, float]]] = {tau: [] for tau in TAUS}
-    for path in paths:
-        trained = load_network(path / "model.safetensors")
-        network = trained.network.to(device, memory_format=torch.channels_last)
-        bf16 = use_bf16(device, trained.config["precision"])
-        logits = views(network, pictures, split, trained.config["size"], bf16)
+    images, weights = DeviceImages(packed, classifiers[0].device), style_weights(labels)
+    points: dict[float, list[tuple[float, float]]] = {tau: [] for tau in TAUS}
+    for classifier in classifiers:
+        logits = tta_logits(classifier.network, images, split, classifier.config.size, classifier.bf16)
         for tau in TAUS:
-            hits = adjusted(logits, "post-hoc", tau, counts, counts).argmax(dim=1).numpy() == labels
-            found[tau].append((float(hits.mean()), float(hits @ weights)))
-    return [
-        {
-            "tau": tau,
-            "top1": statistics.mean(top1 for top1, _ in figures),
-            "balanced": statistics.mean(balanced for _, balanced in figures),
-        }
-        for tau, figures in found.items()
-    ]
+            probabilities = adjusted_probabilities(logits, "post-hoc", tau, counts, counts)
+            correct = probabilities.argmax(dim=1).numpy() == labels
+            points[tau].append((float(correct.mean()), float(correct @ weights)))
+    return tuple(
+        SweepPoint(tau, statistics.mean(top1 for top1, _ in pairs), statistics.mean(balanced for _, balanced in pairs))
+        for tau, pairs in points.items()
+    )
+
+
+def _run_metrics(seed: int, path: Path) -> RunMetrics:
+    result, config = read_result(path), read_run_record(path)["config"]
+    return RunMetrics(
+        seed=seed,
+        **_metrics(result.final[1]),
+        valid_top1=result.valid.top1,
+        valid_balanced=result.valid.balanced,
+        train_seconds=result.train_seconds,
+        seconds_to_40_percent=result.seconds_to_40_percent,
+        parameters=result.parameters,
+        epochs=result.epochs,
+        tau=result.tau,
+        size=config["size"],
+    )
+
+
+_METRICS = ("n", "majority", "styles_scored", "top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece")
+
+
+def _metrics(scores: Scores) -> dict[str, Any]:
+    return {name: getattr(scores, name) for name in _METRICS}
+
+
+def _correct(paths: list[Path]) -> tuple[np.ndarray, np.ndarray]:
+    """True styles (N,), and which images each seed of a method classifies correctly (S, N) bool.
+
+    Raises:
+        InputError: the runs were evaluated on different images.
+    """
+    correct, labels, files = [], np.empty(0), None
+    for path in paths:
+        with np.load(path / "predictions.npz") as arrays:
+            labels = arrays["labels"]
+            correct.append(arrays["probabilities"].argmax(axis=1) == labels)
+            if files is not None and not np.array_equal(files, arrays["files"]):
+                raise InputError(
+                    f"{path} was evaluated on other images than {paths[0]}: remove one of the two.", field=path
+                )
+            files = arrays["files"]
+    return labels, np.stack(correct)

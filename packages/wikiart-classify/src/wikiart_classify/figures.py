@@ -1,11 +1,13 @@
-"""A run's pictures (learning curve, confusion matrix, recall by style), and a comparison's: what each method trades."""
+"""Figures of a run (learning curve, confusions, recall per style) and of a comparison (top-1 against balanced)."""
 
 import itertools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wikiart_classify.comparison import frontier, spread
+from wikiart_classify.comparison import Comparison, Metric, SweepPoint, mean_and_std, pareto_frontier
+from wikiart_classify.scores import Scores, StyleScores, most_frequent_confusions
 from wikiart_data.results.figures import ACCENT, FAINT, GREY, INK, LINES, PALE, SECOND, SMALL, TINY, canvas, styled
 from wikiart_data.results.label_placement import nearest_edge, place_labels
 from wikiart_data.styles import display_name
@@ -14,157 +16,222 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MAX_STYLES = 40
+"""Up to this many styles, the confusion matrix has a row per style and the recall a bar."""
+MAX_CONFUSIONS = 25
+"""Number of confusions shown for more styles."""
+MAX_MARKERS = 30
+"""Curves of at most this many epochs have a marker at each."""
+
 
 @styled
-def learning_curve(metrics: list[dict[str, Any]], majority: float) -> "Figure":
-    """Loss on training batches, and top-1, top-3 and balanced accuracy on valid, an epoch at a time."""
+def learning_curve(metrics: Sequence[Mapping[str, Any]], majority: float) -> "Figure":
+    """Loss on training batches, and top-1, top-3 and balanced accuracy on valid, per epoch."""
+    from matplotlib.ticker import MaxNLocator
+
     figure, ((left, right),) = canvas(2.6, columns=2)
     epochs = [line["epoch"] + 1 for line in metrics]
-    left.plot(epochs, [line["loss"] for line in metrics], color=INK)
+    points = {"marker": "o", "markersize": 3} if len(epochs) <= MAX_MARKERS else {}
+    left.plot(epochs, [line["loss"] for line in metrics], color=INK, **points)
     left.set(title="Loss on mixed training batches", xlabel="epoch", ylim=(0, None))
-    for key, label, line_of in zip(("top1", "balanced", "top3"), ("top-1", "balanced", "top-3"), LINES, strict=True):
-        right.plot(epochs, [100 * line[key] for line in metrics], label=label, **line_of)
+    for key, label, line_style in zip(("top1", "balanced", "top3"), ("top-1", "balanced", "top-3"), LINES, strict=True):
+        right.plot(epochs, [100 * line[key] for line in metrics], label=label, **line_style, **points)
     right.axhline(100 * majority, color=INK, linestyle=":", linewidth=1, label="always the most frequent style")
     right.set(title="Accuracy on valid", xlabel="epoch", ylabel="%", ylim=(0, 100))
     right.legend(loc="upper left", ncols=2)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     return figure
 
 
 @styled
-def confusion_figure(result: dict[str, Any]) -> "Figure":
-    """Confusion matrix, each row in % of the true style's pictures."""
-    counts = np.array(result["confusion"], dtype=float)
+def confusion_figure(scores: Scores) -> "Figure":
+    """Confusion matrix, each row in % of the true style's images; for many styles, the most frequent confusions."""
+    return _confusion_matrix(scores) if len(scores.per_style) <= MAX_STYLES else _confusion_bars(scores)
+
+
+def _confusion_matrix(scores: Scores) -> "Figure":
+    counts = np.array(scores.confusion, dtype=float)
     totals = counts.sum(axis=1)
-    shares = 100 * counts / np.maximum(totals, 1)[:, None]
-    names = [display_name(row["style"]) for row in result["per_style"]]
+    percent = 100 * counts / np.maximum(totals, 1)[:, None]
+    names = [display_name(row.style) for row in scores.per_style]
     figure, ((axes,),) = canvas(6.9)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), [f"{name} ({int(n)})" for name, n in zip(names, totals, strict=True)])
-    axes.set(xlabel="named", ylabel="true style (pictures)")
-    axes.set_title(f"Of 100 pictures of a style, how many were named what ({result['n']:,} pictures)")
-    for i, j in zip(*np.nonzero(shares >= 5), strict=True):
-        ink = "white" if shares[i, j] > 55 else INK
-        axes.text(j, i, f"{shares[i, j]:.0f}", ha="center", va="center", color=ink, fontsize=TINY)
+    axes.set(xlabel="predicted style", ylabel="true style (images)")
+    axes.set_title(f"Predicted styles in % of each true style ({scores.n:,} images)")
+    for i, j in zip(*np.nonzero(percent >= 5), strict=True):
+        ink = "white" if percent[i, j] > 55 else INK
+        axes.text(j, i, f"{percent[i, j]:.0f}", ha="center", va="center", color=ink, fontsize=TINY)
+    return figure
+
+
+def _confusion_bars(scores: Scores) -> "Figure":
+    confusions = most_frequent_confusions(scores, MAX_CONFUSIONS)
+    rows = np.arange(len(confusions))
+    figure, ((axes,),) = canvas(1.0 + 0.2 * max(4, len(confusions)))
+    axes.barh(rows, [row.count for row in confusions], color=ACCENT, height=0.7)
+    for index, row in enumerate(confusions):
+        axes.text(row.count, index, f" {row.count} of {row.n}", va="center", fontsize=TINY, color=INK)
+    labels = [f"{_short(row.true)} → {_short(row.predicted)}" for row in confusions]
+    axes.set_yticks(rows, labels)
+    axes.set(xlabel="images", ylim=(len(confusions) - 0.4, -0.6))
+    axes.margins(x=0.12)
+    axes.set_title(f"Most frequent confusions, true → predicted style ({scores.n:,} images)")
     return figure
 
 
 @styled
-def recall_figure(result: dict[str, Any]) -> "Figure":
-    """Recall of each style, from the style with most training pictures to the one with fewest."""
-    rows = sorted((row for row in result["per_style"] if row["n"]), key=lambda row: -row["train"])
-    places = np.arange(len(rows))
+def recall_figure(scores: Scores) -> "Figure":
+    """Recall of each style against its number of training images."""
+    rows = sorted((row for row in scores.per_style if row.recall is not None), key=lambda row: -row.train)
     figure, ((axes,),) = canvas(3.4)
-    axes.bar(places, [100 * row["recall"] for row in rows], color=ACCENT, width=0.7)
-    for place, row in zip(places, rows, strict=True):
-        axes.text(place, 100 * row["recall"] + 1.5, f"{row['n']}", ha="center", fontsize=TINY, color=INK)
-    axes.axhline(100 * result["balanced"], color=SECOND, linewidth=1, label=f"mean {100 * result['balanced']:.1f} %")
-    axes.set_xticks(places, [f"{display_name(row['style'])} · {row['train']}" for row in rows], rotation=90)
-    axes.set(ylabel="recall, %", ylim=(0, 105), xlim=(-0.6, len(rows) - 0.4))
-    axes.set_title("Recall by style, most training pictures first (above the bars: pictures scored)")
+    if len(rows) <= MAX_STYLES:
+        _recall_bars(axes, rows)
+    else:
+        _recall_points(axes, rows)
+    axes.axhline(100 * scores.balanced, color=SECOND, linewidth=1, label=f"mean {100 * scores.balanced:.1f} %")
+    axes.set(ylabel="recall, %", ylim=(0, 105))
     axes.legend(loc="upper right")
     return figure
 
 
-_SWEEP = "logit adjustment after training, unbalanced networks, by τ"
-_SWEEP_NAMED = 5
+def _recall_bars(axes: "Axes", rows: Sequence[StyleScores]) -> None:
+    x = np.arange(len(rows))
+    recall = [100 * (row.recall or 0.0) for row in rows]
+    axes.bar(x, recall, color=ACCENT, width=0.7)
+    for position, (height, row) in enumerate(zip(recall, rows, strict=True)):
+        axes.text(position, height + 1.5, f"{row.n}", ha="center", fontsize=TINY, color=INK)
+    axes.set_xticks(x, [f"{display_name(row.style)} · {row.train}" for row in rows], rotation=90)
+    axes.set_xlim(-0.6, len(rows) - 0.4)
+    axes.set_title("Recall per style, by number of training images (above the bars: images scored)")
+
+
+def _recall_points(axes: "Axes", rows: Sequence[StyleScores]) -> None:
+    recall = [100 * (row.recall or 0.0) for row in rows]
+    axes.scatter([row.train for row in rows], recall, s=14, color=ACCENT, alpha=0.6)
+    axes.set_xscale("log")
+    axes.set_xlabel("training images of the style")
+    axes.set_title(f"Recall of {len(rows):,} styles")
+
+
+_SWEEP_LABEL = "logit adjustment post hoc of the unbalanced networks, by τ"
+_LABELLED_TAUS = 5
 
 
 @styled
-def frontier_figure(result: dict[str, Any]) -> "Figure":
-    """Top-1 against balanced accuracy, a point a method: those that none beats in both are joined.
+def frontier_figure(comparison: Comparison) -> "Figure":
+    """Top-1 against balanced accuracy, one point per method; a line joins those that no other dominates.
 
     Args:
-        result: of a comparison; its "sweep", where there is one, is drawn as far as its best balanced accuracy
-            (a stronger adjustment than that costs top-1 and wins nothing).
+        comparison: its sweep, if there is one, is drawn up to its best balanced accuracy: a stronger adjustment costs
+            top-1 accuracy and gains nothing.
     """
-    rows, kept = result["rows"], frontier(result["rows"])
+    rows, front = comparison.rows, pareto_frontier(comparison.rows)
     figure, ((axes,),) = canvas(4.6)
-    spreads = [(spread(row, "top1"), spread(row, "balanced")) for row in rows]
-    means = 100 * np.array([(x[0], y[0]) for x, y in spreads])
-    stds = 100 * np.array([(x[1] or 0.0, y[1] or 0.0) for x, y in spreads])
-    sweep = _until_best(result.get("sweep") or [])
-    curve = 100 * np.array([(line["top1"], line["balanced"]) for line in sweep]).reshape(-1, 2)
+    means, stds = _means_and_stds(comparison)
+    sweep = _up_to_best(comparison.sweep)
+    curve = 100 * np.array([(point.top1, point.balanced) for point in sweep]).reshape(-1, 2)
 
-    on = np.array([row["method"] in kept for row in rows])
-    best = means[on][np.lexsort((-means[on][:, 1], means[on][:, 0]))]
-    # From each to the next straight down, then right: all below and left of this line is beaten by some method.
+    on_front = np.array([row.method in front for row in rows])
+    best = means[on_front][np.lexsort((-means[on_front][:, 1], means[on_front][:, 0]))]
+    # A staircase, down and then right: whatever lies below and left of it is dominated by some method.
     steps = np.repeat(best, 2, axis=0)
     steps = np.stack([steps[:-1, 0], steps[1:, 1]], axis=1)
-    axes.plot(*steps.T, color=ACCENT, linewidth=1.4, zorder=2, label="no other method is better in both")
+    axes.plot(*steps.T, color=ACCENT, linewidth=1.4, zorder=2, label="Pareto frontier: no method is better in both")
     if sweep:
-        axes.plot(*curve.T, color=SECOND, linewidth=1, linestyle=":", marker=".", markersize=3, zorder=2, label=_SWEEP)
-    for colour, which, order in ((PALE, ~on, 1), (FAINT, on, 1.5)):
-        bars = {"xerr": stds[which, 0], "yerr": stds[which, 1]}
-        axes.errorbar(*means[which].T, **bars, fmt="none", ecolor=colour, elinewidth=1, zorder=order)
-    axes.scatter(*means[~on].T, s=16, color=GREY, zorder=3, linewidths=0)
-    axes.scatter(*means[on].T, s=24, color=ACCENT, zorder=3, linewidths=0)
-    seeds = len(result["seeds"])
+        style = {"linewidth": 1, "linestyle": ":", "marker": ".", "markersize": 3}
+        axes.plot(*curve.T, color=SECOND, zorder=2, label=_SWEEP_LABEL, **style)
+    for colour, members, order in ((PALE, ~on_front, 1), (FAINT, on_front, 1.5)):
+        bars = {"xerr": stds[members, 0], "yerr": stds[members, 1]}
+        axes.errorbar(*means[members].T, **bars, fmt="none", ecolor=colour, elinewidth=1, zorder=order)
+    axes.scatter(*means[~on_front].T, s=16, color=GREY, zorder=3, linewidths=0)
+    axes.scatter(*means[on_front].T, s=24, color=ACCENT, zorder=3, linewidths=0)
+    seeds = len(comparison.seeds)
     over = f", mean ± std over {seeds} seeds" if seeds > 1 else ""
-    axes.set_title(f"What each method trades: {result['n']:,} {result['split']} pictures{over}")
-    base = f"always the most frequent style: {100 * result['majority']:.1f} % top-1"
-    axes.set(xlabel=f"top-1 accuracy, %  ({base})", ylabel="balanced accuracy, % (mean over styles)")
-    around = np.concatenate([means - stds, means + stds, curve])
-    if sweep or on.sum() > 1:
+    axes.set_title(f"Top-1 against balanced accuracy: {comparison.n:,} {comparison.split} images{over}")
+    majority = f"always the most frequent style: {100 * comparison.majority:.1f} %"
+    axes.set(xlabel=f"top-1 accuracy, %  ({majority})", ylabel="balanced accuracy, %")
+    everything = np.concatenate([means - stds, means + stds, curve])
+    if sweep or on_front.sum() > 1:
         figure.legend(loc="outside lower left", ncols=2)
-    room = 0.08 * (around.max(axis=0) - around.min(axis=0)) + 0.5
-    (left, bottom), (right, top) = around.min(axis=0) - room, around.max(axis=0) + room
+    margin = 0.08 * (everything.max(axis=0) - everything.min(axis=0)) + 0.5
+    (left, bottom), (right, top) = everything.min(axis=0) - margin, everything.max(axis=0) + margin
     axes.set(xlim=(left, right), ylim=(bottom, top))
 
-    named = np.unique(np.linspace(0, len(sweep) - 1, _SWEEP_NAMED).round().astype(int)) if sweep else []
-    names = [(row["label"], INK if there else GREY) for row, there in zip(rows, on, strict=True)]
-    names += [(f"τ {sweep[place]['tau']:g}", SECOND) for place in named]
-    _name(axes, np.concatenate([means, curve[named]]) if sweep else means, names, [curve, steps], (means, stds))
+    labelled = np.unique(np.linspace(0, len(sweep) - 1, _LABELLED_TAUS).round().astype(int)) if sweep else []
+    labels = [(row.label, INK if is_on else GREY) for row, is_on in zip(rows, on_front, strict=True)]
+    labels += [(f"τ {sweep[index].tau:g}", SECOND) for index in labelled]
+    points = np.concatenate([means, curve[labelled]]) if sweep else means
+    _label_points(axes, points, labels, [curve, steps], (means, stds))
     return figure
 
 
-def _until_best(sweep: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The sweep from its smallest τ to the one of the best balanced accuracy."""
-    ordered = sorted(sweep, key=lambda line: line["tau"])
-    return ordered[: 1 + int(np.argmax([line["balanced"] for line in ordered]))] if ordered else []
+def _means_and_stds(comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, 2) each: top-1 and balanced accuracy in %, and their standard deviations (0 for one seed)."""
+    metrics: tuple[Metric, ...] = ("top1", "balanced")
+    pairs = [mean_and_std(row, metric) or (np.nan, None) for row in comparison.rows for metric in metrics]
+    values = 100 * np.array([(mean, std or 0.0) for mean, std in pairs]).reshape(-1, 2, 2)
+    return values[:, :, 0], values[:, :, 1]
 
 
-def _name(
+def _up_to_best(sweep: Sequence[SweepPoint]) -> list[SweepPoint]:
+    """The sweep from its smallest τ to that of the best balanced accuracy."""
+    ordered = sorted(sweep, key=lambda point: point.tau)
+    return ordered[: 1 + int(np.argmax([point.balanced for point in ordered]))] if ordered else []
+
+
+def _label_points(
     axes: "Axes",
     points: np.ndarray,
-    names: list[tuple[str, str]],
+    labels: list[tuple[str, str]],
     lines: list[np.ndarray],
-    whiskers: tuple[np.ndarray, np.ndarray],
+    error_bars: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Write (name, colour) beside each of `points`, off the ink where that can be; `whiskers` are (means, stds)."""
+    """Write (text, colour) next to each of `points`, clear of other ink if possible; `error_bars` are (means, stds)."""
     from matplotlib.patheffects import withStroke
 
     figure = axes.get_figure(root=True)
+    assert figure is not None
     halo = [withStroke(linewidth=1.6, foreground="white")]
     texts = [
-        axes.text(0, 0, name, color=colour, fontsize=SMALL, in_layout=False, zorder=4, path_effects=halo)
-        for name, colour in names
+        axes.text(0, 0, label, color=colour, fontsize=SMALL, in_layout=False, zorder=4, path_effects=halo)
+        for label, colour in labels
     ]
-    figure.draw_without_rendering()  # fixes the layout, so that places in pixels mean something
+    figure.draw_without_rendering()  # fixes the layout, so that positions in pixels are final
     figure.set_layout_engine("none")
     sizes = np.array([text.get_window_extent().size for text in texts])
-    show, back = axes.transData.transform, axes.transData.inverted().transform
-    means, stds = whiskers
+    to_pixels, to_data = axes.transData.transform, axes.transData.inverted().transform
+    means, stds = error_bars
     along = np.linspace(-1, 1, 9)[None, :, None]
     arms = [(means[:, None] + along * stds[:, None] * arm).reshape(-1, 2) for arm in ((1, 0), (0, 1))]
-    discs = [show(means) + offset for offset in ((4, 0), (-4, 0), (0, 4), (0, -4))]
-    ink = np.concatenate([show(arm) for arm in arms] + discs + [_dense(show(line)) for line in lines if len(line)])
+    discs = [to_pixels(means) + offset for offset in ((4, 0), (-4, 0), (0, 4), (0, -4))]
+    curves = [_dense(to_pixels(line)) for line in lines if len(line)]
+    ink = np.concatenate([to_pixels(arm) for arm in arms] + discs + curves)
     frame = axes.get_window_extent().padded(-4).extents
-    corners = place_labels(show(points), sizes, ink, tuple(frame))
-    for text, point, corner, size in zip(texts, show(points), corners, sizes, strict=True):
+    corners = place_labels(to_pixels(points), sizes, ink, tuple(frame))
+    for text, point, corner, size in zip(texts, to_pixels(points), corners, sizes, strict=True):
         # The box of a text starts below its baseline.
         text.set_verticalalignment("bottom")
-        text.set_position(back(corner))
+        x, y = to_data(corner)
+        text.set_position((float(x), float(y)))
         end = nearest_edge(point, corner, size)
         if np.linalg.norm(end - point) > 12:
-            ends = back(np.array([point, end]))
+            ends = to_data(np.array([point, end]))
             axes.plot(*ends.T, color=text.get_color(), linewidth=0.6, zorder=2.5, in_layout=False)
 
 
-def _dense(line: np.ndarray, every: float = 6.0) -> np.ndarray:
-    """A line through (P, 2) places, as places `every` pixels."""
+def _dense(line: np.ndarray, spacing: float = 6.0) -> np.ndarray:
+    """A polyline (P, 2) as points at most `spacing` pixels apart."""
     parts = [line[:1]]
     for start, end in itertools.pairwise(line):
-        number = max(1, int(np.linalg.norm(end - start) / every))
+        number = max(1, int(np.linalg.norm(end - start) / spacing))
         parts.append(start + np.linspace(0, 1, number + 1)[1:, None] * (end - start))
     return np.concatenate(parts)
+
+
+def _short(style: str, longest: int = 28) -> str:
+    name = display_name(style)
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"

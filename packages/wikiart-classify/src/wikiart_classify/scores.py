@@ -1,146 +1,285 @@
-"""What a set of predictions is worth: never accuracy alone."""
+"""Metrics of a classifier: accuracy is never reported alone."""
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from wikiart_data.errors import InputError
+from wikiart_data.results.serialization import from_plain
 from wikiart_data.results.statistics import wilson
 
 MANY, MEDIUM = 200, 50
-"""A style has many training pictures from MANY on, medium from MEDIUM on, else few (Liu et al. 2019, scaled)."""
+"""A style has many training images from MANY on, medium from MEDIUM on, else few (Liu et al. 2019, scaled)."""
 BOOTSTRAPS = 2000
-RARE = 5
+MIN_MEDIAN = 5
+"""A group of styles whose median number of scored images is lower gets no interval."""
+Interval = tuple[float, float]
 
 
-def scores(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str], train_counts: np.ndarray) -> dict:
-    """Every figure that the toolkit reports for a classifier, as plain numbers for JSON.
+@dataclass(frozen=True)
+class StyleScores:
+    """Metrics of one style, as fractions; None where they are undefined."""
 
-    Styles without a picture in `labels` are left out of the means; `styles_scored` says how many were averaged.
-    Intervals are 95 %: Wilson's for shares of pictures, and for means over styles a bootstrap that draws pictures
-    anew within each style. Redrawing the one picture of a style gives the same picture, so styles with very few add
-    hardly any width: intervals of means over styles are too narrow then, and a group in which most styles have fewer
-    than RARE pictures gets none.
+    style: str
+    train: int
+    """Training images of the style."""
+    n: int
+    """Scored images of the style."""
+    recall: float | None
+    precision: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of a classifier on one split, as fractions in [0, 1], with 95 % intervals.
+
+    Intervals of fractions of images are Wilson's; those of means over styles come from a bootstrap that resamples the
+    images of each style. The single image of a style is the same in every resample, so styles with very few images
+    add hardly any width: such intervals are too narrow, and a group of styles gets none if most of its styles have
+    fewer than MIN_MEDIAN images.
+    """
+
+    n: int
+    """Number of scored images."""
+    top1: float
+    top1_interval: Interval
+    top3: float
+    top3_interval: Interval
+    majority: float
+    """Accuracy of always predicting the style with the most training images."""
+    balanced: float
+    """Balanced accuracy: mean recall over the styles that have scored images."""
+    balanced_interval: Interval
+    macro_f1: float
+    """Mean F1 over the styles that have scored images."""
+    macro_f1_interval: Interval
+    ece: float
+    """Expected calibration error."""
+    styles_scored: int
+    """Number of styles that have scored images."""
+    many: float | None
+    """Mean recall over the styles with at least MANY training images; None if there are none."""
+    many_interval: Interval | None
+    many_styles: int
+    medium: float | None
+    """Mean recall over the styles with MEDIUM to MANY − 1 training images."""
+    medium_interval: Interval | None
+    medium_styles: int
+    few: float | None
+    """Mean recall over the styles with fewer than MEDIUM training images."""
+    few_interval: Interval | None
+    few_styles: int
+    per_style: tuple[StyleScores, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    """(styles, styles) counts: rows are the true styles, columns the predicted ones."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Scores":
+        """Scores from a result.json.
+
+        Raises:
+            InputError: a metric is missing or of the wrong type.
+        """
+        return from_plain(cls, content)
+
+    def __repr__(self) -> str:
+        return f"Scores({self.n:,} images, top-1 {100 * self.top1:.1f} %, balanced {100 * self.balanced:.1f} %)"
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Metrics and cost of a finished training run, as result.json holds them."""
+
+    valid: Scores
+    test: Scores | None
+    """None where the data has no test split."""
+    train_seconds: float
+    parameters: int
+    epochs: int
+    seconds_to_40_percent: float | None = None
+    """Seconds of training until top-1 accuracy on valid reached 40 %; None if it never did."""
+    tau: float | None = None
+    """Strength that a post-hoc method against imbalance chose on valid."""
+    head_epochs: int | None = None
+    """Epochs in which cRT trained the last layer."""
+
+    @property
+    def final(self) -> tuple[Literal["valid", "test"], Scores]:
+        """The split to report, and its metrics: test, or valid where there is no test split."""
+        return ("valid", self.valid) if self.test is None else ("test", self.test)
+
+
+def read_result(folder: Path) -> TrainResult:
+    """The result of a finished run.
+
+    Raises:
+        InputError: the run has no result.json yet, or it cannot be read.
+    """
+    path = folder / "result.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} has no result.json: the run is not finished.", field=folder) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}.", field=path) from error
+    return from_plain(TrainResult, content)
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """How often one style was classified as another."""
+
+    true: str
+    predicted: str
+    count: int
+    n: int
+    """Scored images of the true style."""
+
+
+def score(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str], train_counts: np.ndarray) -> Scores:
+    """All metrics of a classifier.
 
     Args:
         probabilities: (N, C) float, rows sum to 1.
         labels: (N,) int in 0..C-1.
         styles: C names.
-        train_counts: (C,) training pictures of each style; its largest is the majority baseline's answer.
-
-    Returns:
-        top1, top3, majority, balanced, macro_f1, many, medium, few as shares in 0..1, each `*_interval` a [low, high];
-        `ece` the expected calibration error, a share;
-        `per_style` a row a style; `confusion` (C × C) counts, rows the true style.
+        train_counts: (C,) training images per style.
 
     Raises:
-        ValueError: there is nothing to score.
+        ValueError: there are no images to score.
     """
     if len(labels) == 0:
-        raise ValueError("no pictures to score")
+        raise ValueError("no images to score")
     number, classes = probabilities.shape
     ranked = np.argsort(-probabilities, axis=1, kind="stable")
-    hits1 = int((ranked[:, 0] == labels).sum())
-    hits3 = int((ranked[:, :3] == labels[:, None]).any(axis=1).sum())
-    confusion = confusion_matrix(labels, ranked[:, 0], labels=np.arange(classes))
-    present = confusion.sum(axis=1) > 0
-    groups = {
-        "many": present & (train_counts >= MANY),
-        "medium": present & (train_counts >= MEDIUM) & (train_counts < MANY),
-        "few": present & (train_counts < MEDIUM),
-    }
-    drawn = _resampled(confusion, seed=0)
-    recall, recalls = _recall(confusion), _recall(drawn)
-    f1, f1s = _f1(confusion), _f1(drawn)
-    majority = int((labels == int(np.argmax(train_counts))).sum())
+    predicted = ranked[:, 0]
+    # Not top_k_accuracy_score: it refuses data of two styles, and warns where k is not below the number of styles.
+    correct1 = int((predicted == labels).sum())
+    correct3 = int((ranked[:, :3] == labels[:, None]).any(axis=1).sum())
+    confusion = confusion_matrix(labels, predicted, labels=np.arange(classes))
+    per_style = precision_recall_fscore_support(
+        labels,
+        predicted,
+        labels=np.arange(classes),
+        zero_division=0.0,  # pyright: ignore[reportArgumentType]  (its type is taken from its default, "warn")
+    )
+    precision, recall, f1, support = map(np.asarray, per_style)
+    present = support > 0
+    resampled = _resampled(confusion, seed=0)
+    recalls, f1s = _recall(resampled), _f1(resampled)
 
-    result: dict[str, Any] = {
-        "n": number,
-        "top1": hits1 / number,
-        "top1_interval": wilson(hits1, number),
-        "top3": hits3 / number,
-        "top3_interval": wilson(hits3, number),
-        "majority": majority / number,
-        "balanced": float(recall[present].mean()),
-        "balanced_interval": _percentiles(recalls[:, present].mean(axis=1)),
-        "macro_f1": float(f1[present].mean()),
-        "macro_f1_interval": _percentiles(f1s[:, present].mean(axis=1)),
-        "ece": calibration_error(probabilities, labels),
-        "styles_scored": int(present.sum()),
-    }
-    for name, group in groups.items():
-        result[name] = float(recall[group].mean()) if group.any() else None
-        told = group.any() and np.median(confusion[group].sum(axis=1)) >= RARE
-        result[f"{name}_interval"] = _percentiles(recalls[:, group].mean(axis=1)) if told else None
-        result[f"{name}_styles"] = int(group.sum())
-    precision = confusion.diagonal() / np.maximum(confusion.sum(axis=0), 1)
-    result["per_style"] = [
-        {
-            "style": style,
-            "train": int(train_counts[place]),
-            "n": int(confusion[place].sum()),
-            "recall": float(recall[place]) if present[place] else None,
-            "precision": float(precision[place]) if confusion[:, place].any() else None,
-            "f1": float(f1[place]) if present[place] else None,
-        }
-        for place, style in enumerate(styles)
-    ]
-    result["confusion"] = confusion.tolist()
-    return result
+    def group(members: np.ndarray) -> tuple[float | None, Interval | None, int]:
+        """Mean recall over a group of styles, its interval, and the number of styles."""
+        if not members.any():
+            return None, None, 0
+        enough = np.median(support[members]) >= MIN_MEDIAN
+        interval = _percentiles(recalls[:, members].mean(axis=1)) if enough else None
+        return float(recall[members].mean()), interval, int(members.sum())
+
+    many, many_interval, many_styles = group(present & (train_counts >= MANY))
+    medium, medium_interval, medium_styles = group(present & (train_counts >= MEDIUM) & (train_counts < MANY))
+    few, few_interval, few_styles = group(present & (train_counts < MEDIUM))
+    return Scores(
+        n=number,
+        top1=correct1 / number,
+        top1_interval=_wilson(correct1, number),
+        top3=correct3 / number,
+        top3_interval=_wilson(correct3, number),
+        majority=int((labels == int(np.argmax(train_counts))).sum()) / number,
+        balanced=float(recall[present].mean()),
+        balanced_interval=_percentiles(recalls[:, present].mean(axis=1)),
+        macro_f1=float(f1[present].mean()),
+        macro_f1_interval=_percentiles(f1s[:, present].mean(axis=1)),
+        ece=calibration_error(probabilities, labels),
+        styles_scored=int(present.sum()),
+        many=many,
+        many_interval=many_interval,
+        many_styles=many_styles,
+        medium=medium,
+        medium_interval=medium_interval,
+        medium_styles=medium_styles,
+        few=few,
+        few_interval=few_interval,
+        few_styles=few_styles,
+        per_style=tuple(
+            StyleScores(
+                style=style,
+                train=int(train_counts[label]),
+                n=int(support[label]),
+                recall=float(recall[label]) if present[label] else None,
+                precision=float(precision[label]) if confusion[:, label].any() else None,
+                f1=float(f1[label]) if present[label] else None,
+            )
+            for label, style in enumerate(styles)
+        ),
+        confusion=tuple(map(tuple, confusion.tolist())),
+    )
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error (Guo et al. 2017, eq. 3): how far confidence is from accuracy, mean over pictures.
+    """Expected calibration error (Guo et al. 2017, eq. 3): mean gap between confidence and accuracy over images.
 
     Args:
-        probabilities: (N, C) float; a picture's confidence is its largest.
+        probabilities: (N, C) float; the confidence of an image is its largest probability.
         labels: (N,) int.
-        bins: of equal width, over confidence 0..1.
+        bins: number of bins of equal width over confidences in [0, 1].
     """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    place = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # a bin holds its upper edge
-    gaps = np.bincount(place, weights=right - confidence.astype(np.float64), minlength=bins)
+    correct = probabilities.argmax(axis=1) == labels
+    index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)  # a bin includes its upper edge
+    gaps = np.bincount(index, weights=correct - confidence.astype(np.float64), minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def most_confused(result: dict, number: int = 5) -> list[tuple[str, str, int, int]]:
-    """The pairs most often taken for one another: (true style, named style, times, pictures of the true style)."""
-    confusion = np.array(result["confusion"])
-    totals = confusion.sum(axis=1)
-    np.fill_diagonal(confusion, 0)
-    names = [row["style"] for row in result["per_style"]]
-    order = np.argsort(-confusion, axis=None, kind="stable")[:number]
-    pairs = [divmod(int(place), len(names)) for place in order]
-    return [(names[i], names[j], int(confusion[i, j]), int(totals[i])) for i, j in pairs if confusion[i, j] > 0]
+def most_frequent_confusions(scores: Scores, number: int = 5) -> list[Confusion]:
+    """The pairs of a true and a predicted style with the most errors, in descending order; fewer if there are fewer."""
+    errors = np.array(scores.confusion)
+    totals = errors.sum(axis=1)
+    np.fill_diagonal(errors, 0)
+    names = [row.style for row in scores.per_style]
+    pairs = [divmod(int(cell), len(names)) for cell in np.argsort(-errors, axis=None, kind="stable")[:number]]
+    return [Confusion(names[i], names[j], int(errors[i, j]), int(totals[i])) for i, j in pairs if errors[i, j] > 0]
 
 
-def _percentiles(values: np.ndarray) -> list[float]:
-    return [float(value) for value in np.percentile(values, [2.5, 97.5])]
+def _wilson(correct: int, number: int) -> Interval:
+    low, high = wilson(correct, number)
+    return low, high
+
+
+def _percentiles(values: np.ndarray) -> Interval:
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def _resampled(confusion: np.ndarray, seed: int) -> np.ndarray:
-    """(BOOTSTRAPS, C, C): confusion matrices of as many pictures of each style, drawn anew with replacement.
+    """(BOOTSTRAPS, C, C): confusion matrices of as many images per style, resampled with replacement.
 
-    Drawing n pictures of a style with replacement and counting what they were taken for is a multinomial draw from
-    the style's row, so no picture needs to be touched.
+    Resampling the n images of a style and counting their predictions is a multinomial draw from the style's row of
+    the confusion matrix.
     """
     random = np.random.default_rng(seed)
     totals = confusion.sum(axis=1)
-    shares = confusion / np.maximum(totals, 1)[:, None]
+    frequencies = confusion / np.maximum(totals, 1)[:, None]
     rows = [
-        random.multinomial(total, share, size=BOOTSTRAPS) if total else np.zeros((BOOTSTRAPS, len(share)), dtype=int)
-        for total, share in zip(totals, shares, strict=True)
+        random.multinomial(total, row, size=BOOTSTRAPS) if total else np.zeros((BOOTSTRAPS, len(row)), dtype=int)
+        for total, row in zip(totals, frequencies, strict=True)
     ]
     return np.stack(rows, axis=1)
 
 
 def _recall(confusion: np.ndarray) -> np.ndarray:
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return right / np.maximum(confusion.sum(axis=-1), 1)
+    """(..., C, C) → (..., C)."""
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return correct / np.maximum(confusion.sum(axis=-1), 1)
 
 
 def _f1(confusion: np.ndarray) -> np.ndarray:
-    right = np.diagonal(confusion, axis1=-2, axis2=-1)
-    return 2 * right / np.maximum(confusion.sum(axis=-1) + confusion.sum(axis=-2), 1)
+    """(..., C, C) → (..., C)."""
+    correct = np.diagonal(confusion, axis1=-2, axis2=-1)
+    return 2 * correct / np.maximum(confusion.sum(axis=-1) + confusion.sum(axis=-2), 1)

@@ -181,7 +181,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         super().__init__(folder, record, accelerator)
         self.accelerator = accelerator
         self.command = str(record.get("program", ""))
-        self.device = accelerator.device
+        self.device: torch.device = accelerator.device
         self.bf16 = False
         self.epoch = 0
         """The current epoch, counted from 0."""

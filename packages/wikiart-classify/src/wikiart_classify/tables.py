@@ -1,0 +1,168 @@
+"""Results as tables, for the terminal, a run's page and the report."""
+
+from wikiart_classify.comparison import ComparedMethod, Comparison, Metric, mean_and_std
+from wikiart_classify.scores import MANY, MEDIUM, Scores, TrainResult, most_frequent_confusions
+from wikiart_classify.significance import PairedDifference
+from wikiart_data.console import echo
+from wikiart_data.results.tables import Cell, Number, Table, print_table
+from wikiart_data.styles import display_name
+
+
+def tables(result: TrainResult | Comparison) -> list[Table]:
+    """All tables of a training run or a comparison, the most important first."""
+    if isinstance(result, Comparison):
+        return _comparison_tables(result)
+    split, scores = result.final
+    valid = [] if split == "valid" else [metrics_table(result.valid, "valid", folded=True)]
+    return [*score_tables(scores, split), *valid, _cost_table(result)]
+
+
+def score_tables(scores: Scores, split: str) -> list[Table]:
+    """Metrics, most frequent confusions, and metrics per style of one split."""
+    confusions = [
+        (display_name(row.true), display_name(row.predicted), Number(row.count), Number(row.n))
+        for row in most_frequent_confusions(scores)
+    ]
+    per_style = [
+        (
+            display_name(row.style),
+            Number(row.train),
+            Number(row.n),
+            *(_percent(x) for x in (row.recall, row.precision, row.f1)),
+        )
+        for row in sorted(scores.per_style, key=lambda row: -row.train)
+    ]
+    result = [metrics_table(scores, split)]
+    if confusions:
+        columns = ("true style", "predicted style", "errors", "images")
+        result.append(Table("Most frequent confusions", columns, tuple(confusions)))
+    columns = ("style", "train", split, "recall", "precision", "F1")
+    return [*result, Table(f"Metrics per style on {split}", columns, tuple(per_style), folded=True)]
+
+
+def metrics_table(scores: Scores, split: str, folded: bool = False) -> Table:
+    """The metrics of one split with their intervals."""
+    rows: list[tuple[Cell, ...]] = [
+        ("top-1 accuracy", Number(scores.top1, "%", interval=scores.top1_interval)),
+        ("  always the most frequent style", Number(scores.majority, "%")),
+        ("top-3 accuracy", Number(scores.top3, "%", interval=scores.top3_interval)),
+        (
+            f"balanced accuracy ({scores.styles_scored} styles)",
+            Number(scores.balanced, "%", interval=scores.balanced_interval),
+        ),
+        ("macro-F1", Number(scores.macro_f1, "%", interval=scores.macro_f1_interval)),
+    ]
+    for label, value, interval in (
+        (f"recall, {scores.many_styles} styles with ≥ {MANY} training images", scores.many, scores.many_interval),
+        (f"recall, {scores.medium_styles} styles with {MEDIUM}–{MANY - 1}", scores.medium, scores.medium_interval),
+        (f"recall, {scores.few_styles} styles with < {MEDIUM}", scores.few, scores.few_interval),
+    ):
+        if value is not None:
+            rows.append((label, Number(value, "%", interval=interval)))
+    rows.append(("expected calibration error", Number(scores.ece, "%")))
+    return Table(f"Metrics on {split}: {scores.n:,} images", ("", split), tuple(rows), folded=folded)
+
+
+def print_scores(scores: Scores, split: str) -> None:
+    """Print all tables of one split."""
+    for index, table in enumerate(score_tables(scores, split)):
+        if index:
+            echo()
+        print_table(table)
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """Print all tables of a comparison."""
+    for index, table in enumerate(tables(comparison)):
+        if index:
+            echo()
+        print_table(table)
+
+
+def _cost_table(result: TrainResult) -> Table:
+    rows = [
+        ("parameters", Number(result.parameters)),
+        ("epochs", Number(result.epochs)),
+        ("training time", Number(result.train_seconds, "s", digits=0)),
+    ]
+    if result.seconds_to_40_percent is not None:
+        rows.append(("training time to 40 % top-1 on valid", Number(result.seconds_to_40_percent, "s", digits=0)))
+    if result.tau is not None:
+        rows.append(("strength τ chosen on valid", Number(result.tau, digits=2)))
+    if result.head_epochs is not None:
+        rows.append(("epochs of re-training the last layer", Number(result.head_epochs)))
+    return Table("Training", ("", "value"), tuple(rows))
+
+
+_NAMES: dict[Metric, str] = {
+    "majority": "majority",
+    "top1": "top-1",
+    "top3": "top-3",
+    "balanced": "balanced",
+    "macro_f1": "macro-F1",
+    "many": "many",
+    "medium": "medium",
+    "few": "few",
+    "ece": "ECE",
+}
+_COLUMNS: dict[str, tuple[Metric, ...]] = {
+    "models": ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece", "train_seconds"),
+    "imbalance": ("top1", "balanced", "macro_f1", "many", "medium", "few", "ece"),
+    "artists": ("majority", "top1", "top3", "balanced", "macro_f1"),
+}
+_FIRST_COLUMN = {"models": "network", "imbalance": "method", "artists": "split"}
+_WITH_STD = ("top1", "balanced")
+
+
+def _comparison_tables(comparison: Comparison) -> list[Table]:
+    seeds = len(comparison.seeds)
+    over = f"mean ± std over {seeds} seeds" if seeds > 1 else "one seed"
+    metrics = _COLUMNS[comparison.kind]
+    artists = comparison.kind == "artists"
+    columns = [_FIRST_COLUMN[comparison.kind], *(["images", "styles"] if artists else [])]
+    columns += [_NAMES.get(metric, "training") for metric in metrics]
+    rows = []
+    for row in comparison.rows:
+        sizes = [_span({run.n for run in row.runs}), _span({run.styles_scored for run in row.runs})] if artists else []
+        rows.append((row.label, *sizes, *(_mean_cell(row, metric, artists) for metric in metrics)))
+    number = "" if artists else f"{comparison.n:,} "
+    note = (
+        "many, medium, few: mean recall over the styles with that many training images "
+        f"(≥ {MANY}, {MEDIUM}–{MANY - 1}, < {MEDIUM}). ECE: expected calibration error. "
+        f"Always predicting the most frequent style gives top-1 {100 * comparison.majority:.1f} %."
+    )
+    title = f"{number}{comparison.split} images, {over}"
+    result = [Table(title, tuple(columns), tuple(rows), note="" if artists else note)]
+    compared = [(row.label, row.versus) for row in comparison.rows if row.versus is not None]
+    if compared:
+        differences = tuple(
+            (label, *_difference_cells(versus.top1), *_difference_cells(versus.balanced)) for label, versus in compared
+        )
+        baseline = comparison.rows[0].label
+        title = f"Difference to {baseline} in points, with 95 % interval and p adjusted by Holm's method"
+        result.append(Table(title, ("method", "top-1", "p", "balanced", "p"), differences))
+    return result
+
+
+def _mean_cell(row: ComparedMethod, metric: Metric, always_std: bool) -> Number:
+    unit = "s" if metric == "train_seconds" else "%"
+    mean_std = mean_and_std(row, metric)
+    if mean_std is None:
+        return Number(None, unit)
+    mean, std = mean_std
+    show_std = always_std or metric in _WITH_STD
+    return Number(mean, unit, digits=0 if unit == "s" else 1, std=std if show_std else None)
+
+
+def _difference_cells(difference: PairedDifference) -> tuple[Number, str]:
+    p = difference.p if difference.p_holm is None else difference.p_holm
+    number = Number(difference.difference, "%", interval=difference.interval, signed=True)
+    return number, "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _span(numbers: set[int]) -> str:
+    return f"{min(numbers):,}" if len(numbers) == 1 else f"{min(numbers):,}–{max(numbers):,}"
+
+
+def _percent(fraction: float | None) -> Number:
+    return Number(fraction, "%", digits=0)
