@@ -447,6 +447,16 @@ def test_pictures_are_recognised_by_content_and_the_rest_is_counted(tmp_path: Pa
         assert words in note
 
 
+def test_links_to_files_that_are_gone_are_counted(folder: Folder, tmp_path: Path):
+    root = folder({"train": {"Baroque": 3}}, real=False)
+    (root / "train/Baroque/gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (root / "train/Baroque/there.jpg").symlink_to(root / "train/Baroque/000.jpg")
+    catalog = scan(root)
+    assert len(catalog) == 4
+    (note,) = (note for note in catalog.notes if "not read" in note)
+    assert "1 broken link (train/Baroque/gone.jpg)" in note
+
+
 def test_a_style_of_heic_alone_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(formats, "has_plugin", lambda kind: False)
     monkeypatch.setattr(manifest, "has_plugin", lambda kind: False)

@@ -14,7 +14,7 @@ from wikiart_data.doctor.duplicates import LEVELS, artwork_key, groups, same_key
 from wikiart_data.doctor.inspect_file import InspectedFile
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS, kind_of_file
-from wikiart_data.images.manifest import SPLITS
+from wikiart_data.images.manifest import BROKEN_LINK, SPLITS
 from wikiart_data.images.names import artwork_of, repaired_name, split_name, style_key
 from wikiart_data.images.packed import MAX_BAD_FRACTION
 from wikiart_data.styles import STYLES
@@ -111,6 +111,8 @@ class UnlistedFiles:
             self.hidden.append(file)
             return
         readable, kind = kind_of_file(root / file, parts[-1])
+        if readable and not (root / file).exists():
+            readable, kind = False, BROKEN_LINK
         if readable and keep:
             split = split_name(parts[0]) if len(parts) > 1 else None
             self.rows.append((file, split or "?", parts[-2] if len(parts) > 1 else "?"))
@@ -128,7 +130,7 @@ class UnlistedFiles:
             parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
             install = any(kind in PLUGINS for kind in kinds)
             do = f"HEIC and JPEG XL: {FORMATS_EXTRA}." if install else "Save them as JPEG or PNG."
-            what = f"{_count(self.unread, 'picture')} in a format that is not read: {parts}"
+            what = f"{_count(self.unread, 'picture')} that cannot be read: {parts}"
             yield Finding("unread", "warn", what, do, _each([*self.unread], [*self.unread.values()]))
         if self.unlisted and not (catalog and catalog.table):
             what = f"{_count(self.unlisted, 'picture')} not directly in a style folder: ignored"

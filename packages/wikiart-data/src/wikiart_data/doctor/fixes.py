@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wikiart_data.doctor.findings import Example, Finding
 from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS
+from wikiart_data.images.manifest import BROKEN_LINK
 from wikiart_data.images.names import repaired_name
 
 _CERTAIN = ("same bytes", "same pixels")
@@ -44,6 +45,8 @@ def _commands(kind: str, example: Example, root: Path) -> Iterator[tuple[str, Se
     elif kind == "unread":
         if example.why in PLUGINS:
             yield FORMATS_EXTRA, ()
+        elif example.why == BROKEN_LINK:
+            yield f"rm -- {paths[0]}", files
         else:
             yield f"# save as JPEG or PNG: {paths[0]}", ()
     elif kind == "same_folder":

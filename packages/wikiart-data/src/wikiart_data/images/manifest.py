@@ -18,6 +18,9 @@ from wikiart_data.images.formats import PLUGINS, has_plugin, is_picture_name, ki
 
 SPLITS = ("train", "valid", "test")
 
+BROKEN_LINK = "broken link"
+"""What a picture is that links to a file which is not there."""
+
 _MANIFEST_VERSION = 2
 _CHECK_ALL_BELOW = 20_000
 _CHECK_AT_ONCE = 100  # handing one file to a thread costs more than a stat
@@ -84,9 +87,13 @@ def _list_folder(root: Path, folder: str) -> list[tuple[str, int, int, str]]:
     with os.scandir(root / folder) as entries:  # only plain values are kept: a DirEntry is a kilobyte
         for entry in entries:
             readable, kind = kind_of_file(entry.path, entry.name)
-            if (readable or kind) and entry.is_file():
+            if not (readable or kind):
+                continue
+            if entry.is_file():
                 stat = entry.stat()
                 rows.append((prefix + entry.name, stat.st_size, stat.st_mtime_ns, kind))
+            elif entry.is_symlink() and not entry.is_dir():
+                rows.append((prefix + entry.name, 0, 0, BROKEN_LINK))
     return sorted(rows)
 
 
