@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from wikiart_data.images.augment import Augment
+from wikiart_data.images.augment import NO_AUGMENTATION, Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
@@ -139,8 +139,9 @@ def test_iteration_yields_the_epoch_that_was_chosen(packed: PackedImages):
     assert "\n" not in repr(source) + repr(source.pictures) + repr(source.sampler)
 
 
-def test_no_step_waits_for_the_device(packed: PackedImages):
-    """On a GPU, reading a tensor's value or drawing a new random number for it would stop the queue of kernels."""
+@pytest.mark.parametrize("augment", [Augment(), NO_AUGMENTATION])
+def test_no_step_waits_for_the_device(augment: Augment, packed: PackedImages):
+    """On a GPU, reading a value on the host or copying a new one to the device would stop the queue of kernels."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Calls(TorchDispatchMode):
@@ -152,15 +153,19 @@ def test_no_step_waits_for_the_device(packed: PackedImages):
             self.names.append(func.overloadpacket.__name__)
             return func(*args, **(kwargs or {}))
 
-    steps = batches(packed, 5, power=0.5).epoch(0, 10)
-    with Calls() as whole_epoch:
+    steps = batches(packed, 5, power=0.5, augment=augment).epoch(0, 10)
+    with Calls() as calls:
         next(steps)
-        drawn_first = len(whole_epoch.names)
+        in_first_step = len(calls.names)
         remaining = list(steps)
     assert len(remaining) == 4
-    assert "_local_scalar_dense" not in whole_epoch.names
-    assert "rand" in whole_epoch.names[:drawn_first]
-    assert not {"rand", "randint", "randperm"} & set(whole_epoch.names[drawn_first:])
+    assert "bmm" in calls.names[in_first_step:], "nothing was recorded"
+    assert "_local_scalar_dense" not in calls.names  # item(), bool(), int(), float(), tolist()
+    # What is random is drawn before the first step. After it, each step makes one tensor of numbers on the host: the
+    # pictures themselves, which a GPU holds if they fit there.
+    assert ("rand" in calls.names[:in_first_step]) == (augment != NO_AUGMENTATION)
+    assert not {"rand", "randint", "randperm"} & set(calls.names[in_first_step:])
+    assert calls.names[in_first_step:].count("lift_fresh") == len(remaining)
 
 
 @pytest.mark.parametrize(

@@ -98,8 +98,10 @@ def resize(images: Tensor, size: int, *, flip: bool = False) -> Tensor:
     """
     if images.shape[1:3] == (size, size) and not flip:
         return images.permute(0, 3, 1, 2).float()
-    box = torch.tensor([[0.0, 0.0, 1.0, 1.0, float(flip)]])
-    return resized_crops(images, box.expand(len(images), 5), size)
+    boxes = torch.zeros(len(images), 5, device=images.device)  # made there: copying them would wait for the device
+    boxes[:, 2:4].fill_(1.0)
+    boxes[:, 4].fill_(float(flip))
+    return resized_crops(images, boxes, size)
 
 
 def _resampling(start: Tensor, extent: Tensor, mirrored: Tensor, length: int, size: int) -> Tensor:
