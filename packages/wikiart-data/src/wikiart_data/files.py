@@ -59,7 +59,7 @@ def write_bytes(path: Path, content: bytes) -> None:
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
-                lock.unlink(missing_ok=True)  # who waits for it notices, and locks a new one
+                lock.unlink(missing_ok=True)  # a waiting process notices, and locks a new file
     except OSError as error:
         raise not_written(path, error) from error
 

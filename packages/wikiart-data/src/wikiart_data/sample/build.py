@@ -128,8 +128,8 @@ def plan(fraction: float = 1.0) -> Iterator[Plan]:
         for style, number in counts(split, fraction).items():
             rng = np.random.default_rng([STYLES.index(style), first])
             names = artists(style, large[style])
-            for place in rng.permutation(len(pool))[:number]:
-                yield Plan(split, style, names[int(rng.integers(len(names)))], pool[place])
+            for index in rng.permutation(len(pool))[:number]:
+                yield Plan(split, style, names[int(rng.integers(len(names)))], pool[index])
 
 
 def scene_of(path: Path | str) -> Scene:

@@ -26,14 +26,14 @@ def bend(layers, rng, *, wobble=0.0, waves=4, stretch=1.0, sway=0.0):
     # The picture is mirrored at its edges: repeating the outermost pixels would leave streaks.
     px, py = (np.clip(1 - np.abs(1 - np.abs(v)), 0, 1 - 0.5 / size) for v in (x, y))
     px, py = (px * size).astype(np.int32), (py * size).astype(np.int32)
-    place = py * size + px
-    flat = layers.colour.reshape(-1, 3)[place]
-    take = {name: getattr(layers, name).ravel()[place] for name in ("regions", "depth", "texture")}
+    index = py * size + px
+    flat = layers.colour.reshape(-1, 3)[index]
+    take = {name: getattr(layers, name).ravel()[index] for name in ("regions", "depth", "texture")}
     return replace(layers, colour=flat, **take)
 
 
 def gold(image, layers, rng, *, halo=0.7, tooling=24):
-    """Gold leaf with rows of punched dots in place of the background, and a halo around the focus."""
+    """Gold leaf with rows of punched dots instead of the background, and a halo around the focus."""
     size = layers.size
     y, x = grid(size)
     leaf = mix(hexed("b98a2c"), hexed("e6c566"), field(rng, size, 5, octaves=2))

@@ -68,20 +68,20 @@ def strokes(
     cos, sin = np.cos(turn)[:, None], np.sin(turn)[:, None]
     px = ((middle[1][:, None] + forth * cos - side * sin) * size).astype(np.int32)
     py = ((middle[0][:, None] + forth * sin + side * cos) * size).astype(np.int32)
-    place = py * size + px
+    pixel = py * size + px
     inside = (px >= 0) & (px < size) & (py >= 0) & (py < size)
     lanes = across.size
     if stay:
         loyal = rng.random(count) < stay
         regions = layers.regions.ravel()
         home = layers.regions[cells[0], cells[1]][:, None]
-        inside &= ~loyal[:, None] | (regions[np.where(inside, place, 0)] == home)
+        inside &= ~loyal[:, None] | (regions[np.where(inside, pixel, 0)] == home)
     if dry:
         worn = rng.random((32, lanes)) < dry * 1.6 * np.linspace(0.3, 1.0, along.size)[:, None, None]
         worn = worn.transpose(1, 0, 2).reshape(32, -1)
         inside &= ~worn[np.arange(count) % 32]
     top = np.full(size * size + 1, -1, np.int32)
-    top[np.where(inside, place, size * size)] = np.arange(place.size, dtype=np.int32).reshape(place.shape)
+    top[np.where(inside, pixel, size * size)] = np.arange(pixel.size, dtype=np.int32).reshape(pixel.shape)
     top = top[:-1]
     owner, sheet = np.divmod(top, forth.size)
     lane = sheet % lanes
