@@ -76,7 +76,7 @@ def test_a_test_split_of_26_styles_maps_by_name(folder: Folder):
         assert catalog.files[row] == f"test/{STYLES[catalog.labels[row]]}/000.jpg"
 
 
-def test_spellings_of_one_style_meet(folder: Folder):
+def test_spellings_of_one_style_are_joined(folder: Folder):
     root = folder(
         {"train": {"Art_Nouveau": 2, "Art_Nouveau_Modern": 1, "baroque": 1}, "test": {"art nouveau": 3}}, real=False
     )
@@ -86,7 +86,7 @@ def test_spellings_of_one_style_meet(folder: Folder):
     assert catalog.counts("test").tolist() == [3, 0]
 
 
-def test_styles_of_ones_own(folder: Folder):
+def test_own_styles(folder: Folder):
     catalog = scan(folder({"train": {"zebras": 1, "Apes": 2, "Café": 1}, "test": {"Café": 1}}, real=False))
     assert catalog.styles == ("Apes", "Café", "zebras")
     assert catalog.counts("test").tolist() == [0, 1, 0]
@@ -115,7 +115,7 @@ def test_linked_folders_are_followed(folder: Folder, tmp_path: Path):
 def test_the_order_does_not_depend_on_the_hash_seed(folder: Folder):
     root = folder({"train": dict.fromkeys(STYLES, 1), "test": {"Rococo": 1, "art nouveau": 1}}, real=False)
     program = "import sys; from wikiart_data import scan; c = scan(sys.argv[1]); print(c.styles, c.files, c.labels)"
-    told = [
+    outputs = [
         subprocess.run(
             [sys.executable, "-c", program, str(root)],
             env={**os.environ, "PYTHONHASHSEED": seed},
@@ -125,8 +125,8 @@ def test_the_order_does_not_depend_on_the_hash_seed(folder: Folder):
         ).stdout
         for seed in ("1", "271828")
     ]
-    assert told[0] == told[1]
-    assert told[0].startswith(str(STYLES))
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith(str(STYLES))
 
 
 def test_fingerprint(folder: Folder, tmp_path: Path):
@@ -171,7 +171,7 @@ def test_without_valid_a_tenth_of_the_artworks_is_taken(folder: Folder):
         split: {(catalog.labels[row], artwork_of(catalog.files[row])) for row in catalog.rows(split)}
         for split in ("train", "valid")
     }
-    assert not artworks["train"] & artworks["valid"], "variants of one artwork were parted"
+    assert not artworks["train"] & artworks["valid"], "variants of one artwork were separated"
     taken = np.bincount([label for label, _ in artworks["valid"]], minlength=5)
     # Baroque, Cubism, Pop_Art, Rococo, Ukiyo_e: a tenth of 40 and of 25, none of 2 and of 3, at least one of 4
     assert taken.tolist() == [4, 2, 0, 1, 0]
@@ -191,13 +191,13 @@ def test_the_cut_is_the_same_for_a_copy(folder: Folder):
     assert files_of(scan(cut_folder(folder)), "valid") == files_of(scan(cut_folder(folder, "copy")), "valid")
 
 
-def test_styles_that_number_their_files_alike_are_cut_one_by_one(folder: Folder):
+def test_styles_with_equally_numbered_files_are_cut_separately(folder: Folder):
     root = folder({"train": {"Baroque": 40, "Cubism": 3, "Rococo": 20}}, real=False)
     for seed in range(8):
         assert scan(root, seed=seed).counts("valid").tolist() == [4, 0, 2]
 
 
-def test_an_artwork_that_lies_in_two_styles_goes_the_same_way(folder: Folder):
+def test_an_artwork_in_two_styles_goes_to_the_same_split(folder: Folder):
     names = [f"picasso_work-{i}.jpg" for i in range(50)]
     catalog = scan(folder({"train": {"Cubism": names, "Analytical_Cubism": names}}, real=False))
     one, other = ({Path(file).name for file in files_of(catalog, "valid") if f"/{s}/" in file} for s in catalog.styles)
@@ -205,7 +205,7 @@ def test_an_artwork_that_lies_in_two_styles_goes_the_same_way(folder: Folder):
     assert len(one) == 5
 
 
-def test_an_empty_valid_folder_is_as_good_as_none(folder: Folder):
+def test_an_empty_valid_folder_counts_as_missing(folder: Folder):
     root = folder({"train": {"Baroque": 10}, "valid": {"Baroque": []}}, real=False)
     assert scan(root).valid_was_cut
 
@@ -225,7 +225,7 @@ def test_an_empty_valid_folder_is_as_good_as_none(folder: Folder):
         ("st.peter.v2.jpg", "", "st.peter.v2"),
     ],
 )
-def test_what_a_name_tells(file: str, artist: str, artwork: str):
+def test_artist_and_artwork_from_a_name(file: str, artist: str, artwork: str):
     assert artist_of(file) == artist
     assert artwork_of(file) == artwork
 
@@ -242,7 +242,7 @@ def test_artists_from_a_list_and_from_names(folder: Folder):
 @pytest.mark.parametrize(
     "content", [b"", b"name,painter\nx,y\n", b"\xff\xfe\x00", b"file,artist\ntrain/Baroque/a.jpg\n"]
 )
-def test_a_damaged_list_of_artists_is_no_disaster(content: bytes, folder: Folder):
+def test_a_damaged_list_of_artists_is_ignored(content: bytes, folder: Folder):
     root = folder({"train": {"Baroque": ["a.jpg", "rubens_b.jpg"]}}, real=False)
     (root / "artists.csv").write_bytes(content)
     assert scan(root).artists == ("", "rubens")

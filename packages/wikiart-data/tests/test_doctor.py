@@ -170,7 +170,7 @@ def test_the_same_bytes_and_pixels_and_look(data, capsys):
     assert "duplicates" not in found
 
 
-def test_names_tell_variants_of_one_artwork(data, capsys):
+def test_variants_of_one_artwork_by_name(data, capsys):
     for split, seed, mark in (("train", 60, "aa11"), ("train", 61, "bb22"), ("test", 62, "cc33")):
         save(painting(seed), data / split / "Cubism" / f"georges-braque_violin_jpg.rf.{mark}.jpg")
     status, found, _ = run(data, capsys, strict=True)
@@ -230,7 +230,7 @@ def test_a_collection_unpacked_twice_with_a_broken_name(data, capsys):
     assert {e["files"][0]: e["why"] for e in found["broken_name"]["examples"]} == dict.fromkeys(
         (f"train/{once}", f"train/{twice}"), "was Albrecht_Dürer"
     )
-    mend(report)
+    run_commands(report)
     assert sorted(path.name for path in (data / "train").iterdir()) == ["Albrecht_Dürer", "Baroque", "Cubism"]
     assert "same_folder" not in run(data, capsys)[1]
 
@@ -239,18 +239,18 @@ def test_of_two_equal_folders_the_sound_name_is_kept(data, capsys):
     for seed in range(3):
         for name in ("Albrecht_DuтХа├кrer", "Albrecht_Dürer"):
             save(painting(200 + seed), data / "train" / name / f"{seed}.png")
-    mend(run(data, capsys)[2])
+    run_commands(run(data, capsys)[2])
     assert sorted(path.name for path in (data / "train").iterdir()) == ["Albrecht_Dürer", "Baroque", "Cubism"]
 
 
-def mend(report):
+def run_commands(report):
     """Run the commands that --fix prints."""
     for command in report["commands"]:
         if not command.startswith(("#", "pip")):
             subprocess.run(["bash", "-euc", command], check=True)
 
 
-def test_fix_prints_commands_that_mend(data, capsys):
+def test_fix_prints_commands_that_correct_the_folder(data, capsys):
     (data / "train/Cubism/empty one.jpg").touch()
     (data / "train/Cubism/it's\n.jpg").touch()
     save(painting(80), data / "train/Impresionism/a.jpg")
@@ -262,14 +262,14 @@ def test_fix_prints_commands_that_mend(data, capsys):
     status, found, report = run(data, capsys, fix=True)
     assert status == 2
     assert sorted(data.rglob("*")) == before, "doctor moves nothing"
-    mend(report)
+    run_commands(report)
     status, found, report = run(data, capsys, strict=True)
     assert status == 0
     assert not {"unreadable", "spelling", "two_spellings", "nested", "two_splits"} & found.keys()
     assert (data / "test/Baroque/copy.png").exists(), "of two copies the one in test is kept"
     assert report["pictures"] == 12
     assert doctor(DoctorOptions(data=str(data), fix=True)) == 0
-    assert "nothing that a command mends" in capsys.readouterr().out
+    assert "nothing that a command corrects" in capsys.readouterr().out
 
 
 def test_formats_that_are_not_read_are_named(data, capsys, monkeypatch):
@@ -327,7 +327,7 @@ def test_the_screen_fits_80_columns_and_hostile_names_stay_text(data, capsys, mo
     assert out.rstrip().endswith("A run would stop here.")
 
 
-def test_what_the_hash_forgives_and_what_not():
+def test_what_the_hash_is_robust_to():
     original = painting(1, (400, 300))
     small = io.BytesIO()
     original.resize((150, 150)).convert("L").save(small, "JPEG", quality=40)

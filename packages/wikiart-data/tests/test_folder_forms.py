@@ -114,7 +114,7 @@ def test_a_flat_folder_is_cut_by_artwork(styles: tuple[str, ...], folder: Folder
     splits_of: dict[tuple[int, str], set[str]] = {}
     for file, label, split in zip(catalog.files, catalog.labels.tolist(), catalog.splits.tolist(), strict=True):
         splits_of.setdefault((label, artwork_of(file)), set()).add(split)
-    assert {len(splits) for splits in splits_of.values()} == {1}, "variants of one artwork were parted"
+    assert {len(splits) for splits in splits_of.values()} == {1}, "variants of one artwork were separated"
     assert "no splits" in printed(catalog)
     assert labels_of(scan(root)) == labels_of(catalog)
     assert labels_of(scan(root, seed=1)) != labels_of(catalog)

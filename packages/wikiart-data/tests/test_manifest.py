@@ -38,7 +38,7 @@ def test_a_second_scan_does_not_walk(folder: Folder, backdate: Callable, walks: 
     assert first == second
 
 
-def test_the_listing_is_kept_outside_the_data_folder(folder: Folder, snapshot: Callable, cache: Path):
+def test_the_manifest_is_kept_outside_the_data_folder(folder: Folder, snapshot: Callable, cache: Path):
     root = folder(real=False)
     before = snapshot(root)
     scan(root)
@@ -143,7 +143,7 @@ def test_a_change_by_a_program_that_keeps_times_is_noticed(folder: Folder, backd
     assert "train/Baroque/new.jpg" in scan(root).files
 
 
-def test_another_folder_has_another_listing(folder: Folder, backdate: Callable, walks: list):
+def test_another_folder_has_another_manifest(folder: Folder, backdate: Callable, walks: list):
     one, other = folder(name="one", real=False), folder({"train": {"Baroque": 1}}, name="other", real=False)
     backdate(one)
     backdate(other)
@@ -156,36 +156,45 @@ def test_another_folder_has_another_listing(folder: Folder, backdate: Callable, 
 # -- damage, and hostile names ---------------------------------------------------------------------------------------
 
 
-def test_damaged_listings_are_ignored(folder: Folder, backdate: Callable, cache: Path):
+def test_damaged_manifests_are_ignored(folder: Folder, backdate: Callable, cache: Path):
     root = folder({"train": {"Baroque": 3, "Cubism": 2}, "test": {"Cubism": 1}}, real=False)
     backdate(root)
-    truth = scan(root)
+    expected = scan(root)
     (manifest,) = cache.glob("manifests/*.npz")
-    whole, dice = manifest.read_bytes(), random.Random(0)
-    damages = [b"", b"PK", b"\x93NUMPY", b"no listing", whole[:100], whole[:-1], whole[: len(whole) // 2], whole[1:]]
-    for place in dice.sample(range(len(whole)), 250):
-        flipped = bytearray(whole)
+    content, dice = manifest.read_bytes(), random.Random(0)
+    damages = [
+        b"",
+        b"PK",
+        b"\x93NUMPY",
+        b"no listing",
+        content[:100],
+        content[:-1],
+        content[: len(content) // 2],
+        content[1:],
+    ]
+    for place in dice.sample(range(len(content)), 250):
+        flipped = bytearray(content)
         flipped[place] ^= 1 << dice.randrange(8)
         damages.append(bytes(flipped))
     for damaged in damages:
         manifest.write_bytes(damaged)
-        assert scan(root) == truth
+        assert scan(root) == expected
 
 
-def test_a_listing_cut_short_is_not_believed(folder: Folder, backdate: Callable, cache: Path):
+def test_a_truncated_manifest_is_not_trusted(folder: Folder, backdate: Callable, cache: Path):
     # A bit of a member's shape: it then ends early, before its checksum is looked at.
     root = folder(real=False)
     backdate(root)
-    truth = scan(root)
+    expected = scan(root)
     (manifest,) = cache.glob("manifests/*.npz")
     with np.load(manifest) as saved:
         members = dict(saved)
-    kept = "\0".join(truth.files[:30]).encode()
+    kept = "\0".join(expected.files[:30]).encode()
     np.savez(manifest, **(members | {"files": np.frombuffer(kept, dtype=np.uint8)}))
-    assert scan(root) == truth
+    assert scan(root) == expected
 
 
-def test_a_cache_that_cannot_be_written_costs_nothing_but_time(folder: Folder, cache: Path):
+def test_a_cache_that_cannot_be_written_is_no_error(folder: Folder, cache: Path):
     root = folder(real=False)
     cache.write_text("a file where the cache folder should be")
     assert len(scan(root)) == len(scan(root)) == 36

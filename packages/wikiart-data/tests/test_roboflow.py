@@ -124,7 +124,7 @@ def test_backslashes_as_separators_and_hostile_names_are_tamed(tmp_path, capsys)
     assert names == ["_con.jpg", "a_b___.jpg", "windows.jpg", "é" * 98 + ".jpg"]
     out = capsys.readouterr().out
     assert "3 files left out that are no pictures" in out
-    assert "1 pictures left out that do not lie in <split>/<Style>/" in out
+    assert "1 pictures left out that are not in <split>/<Style>/" in out
     assert "3 pictures renamed" in out
 
 

@@ -154,7 +154,7 @@ def _download(options: DownloadOptions, chosen: set[str], folder: Path) -> int:
     except OSError as error:
         raise InputError(
             f"{folder} cannot be written ({error.strerror or error}); make room or choose another folder. What is "
-            "there is whole, and the same command continues from it.",
+            "there is complete, and the same command continues from it.",
             field=folder,
         ) from error
     if not progress.kept:
@@ -172,7 +172,7 @@ def _download(options: DownloadOptions, chosen: set[str], folder: Path) -> int:
     echo(f"{progress.kept.total():,} pictures in {len(progress.kept)} styles in {folder}")
     echo(f"Next: wikiart-data stats --data {folder}, then wikiart-classify --data {folder}")
     if progress.damaged > max(NAMED, MAX_BAD_FRACTION * progress.number):
-        echo(f"More than {MAX_BAD_FRACTION:.0%} of the rows are damaged: is {options.source} whole?")
+        echo(f"More than {MAX_BAD_FRACTION:.0%} of the rows are damaged: is {options.source} complete?")
         return 1
     return 0
 
@@ -327,7 +327,7 @@ def _bytes(row: HubRow) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file that is whole or not there."""
+    """Write a file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)

@@ -57,7 +57,7 @@ def open_rows(source: str) -> "IterableDataset":
             field="datasets",
         ) from error
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what fails is said below, in a sentence
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # failures become one sentence below
     local = _local_files(source)
     try:
         if local is None:

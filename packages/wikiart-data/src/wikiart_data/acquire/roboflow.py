@@ -42,7 +42,7 @@ class ImportOptions:
 
 
 def import_zip(options: ImportOptions) -> int:
-    """Unpack an export into a temporary folder, then rename it: the data folder is whole or not there.
+    """Unpack an export into a temporary folder, then rename it: the data folder is complete or does not exist.
 
     Returns:
         0, or 1 if the pictures are there but no run would accept their layout.
@@ -183,7 +183,7 @@ def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipf
             f"{shown} holds no pictures; expected train/<Style>/*.jpg, Roboflow's 'Folder Structure'.", field=shown
         )
     tops = {parts[0] for parts, _ in pictures}
-    if len(tops) == 1 and not any(map(split_name, tops)):  # everything lies in one folder more
+    if len(tops) == 1 and not any(map(split_name, tops)):  # everything is in one more folder
         pictures = [(parts[1:], info) for parts, info in pictures]
         tables = [(parts[1:], info) for parts, info in tables]
     # "Multi-Class" exports have no style folders, but a table in each split.
@@ -193,7 +193,7 @@ def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipf
     for parts, info in pictures:
         split = split_name(parts[0]) if len(parts) > 1 else None
         if split is None or not (len(parts) == 3 or (len(parts) == 2 and split in with_table)):
-            notes["pictures left out that do not lie in <split>/<Style>/"] += 1
+            notes["pictures left out that are not in <split>/<Style>/"] += 1
             continue
         if info.flag_bits & 1:
             raise InputError(

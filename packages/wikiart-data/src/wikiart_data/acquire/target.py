@@ -1,4 +1,4 @@
-"""Folders that a command makes: whole or not there, with names that every file system can write."""
+"""Folders that a command makes: complete or not at all, with names that every file system can write."""
 
 import os
 import re

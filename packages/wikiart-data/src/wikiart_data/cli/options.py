@@ -15,7 +15,7 @@ class LabelOptions:
 
     labels: MaybeFile = None
     """CSV file with the label of each picture, and its split if it has such a column (default: one
-    that lies with the pictures)."""
+    that comes with the pictures)."""
     label_column: Literal["style", "artist", "genre"] = "style"
     """What to take for the classes: the style, or the artist or genre that a CSV file names."""
 

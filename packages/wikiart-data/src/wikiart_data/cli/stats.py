@@ -78,7 +78,7 @@ def stats(options: StatsOptions) -> None:
 
 
 def _ends(labels: list[int], number: int) -> list[int | None]:
-    """The first and last `number` of a list, with None for what lies between; a list not much longer stays whole."""
+    """The first and last `number` of a list, with None for what is between; a shorter list as it is."""
     return [*labels] if len(labels) <= 2 * number else [*labels[:number], None, *labels[-number:]]
 
 

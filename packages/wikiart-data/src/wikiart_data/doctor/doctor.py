@@ -32,7 +32,7 @@ class DoctorOptions(LabelOptions):
     no_near: bool = False
     """Look for identical files only, not for resized, re-encoded or slightly changed copies: faster."""
     fix: bool = False
-    """Print the shell commands that mend what was found. None is run."""
+    """Print the shell commands that correct what was found. None is run."""
     json: bool = False
     """Print everything as JSON, every file named, and nothing else."""
     cache_dir: MaybeFolder = None
@@ -55,7 +55,7 @@ class Report:
     """Most serious first."""
     machine: "SystemReport"
     commands: list[str]
-    """Shell commands that mend what was found."""
+    """Shell commands that correct what was found."""
     seconds: float
 
 
@@ -165,13 +165,17 @@ def _print(report: Report, *, fix: bool) -> None:
     for line in report.machine.lines:
         echo(printable(line))
     if report.commands and not fix:
-        echo("--fix prints the commands that mend what can be mended.")
+        echo("--fix prints commands that correct some of this.")
     echo(("All well.", "A run survives this; mind the warnings.", "A run would stop here.")[report.status])
 
 
 def _print_commands(commands: Sequence[str]) -> None:
     from wikiart_data.console import echo
 
-    echo("\nCommands (none has been run; read them first):" if commands else "\nThere is nothing that a command mends.")
+    echo(
+        "\nCommands (none has been run; read them first):"
+        if commands
+        else "\nThere is nothing that a command corrects."
+    )
     for command in commands:
         echo(command)

@@ -24,9 +24,9 @@ TINY = 64
 STRIP = 5
 """Pictures longer than this many times their breadth are named: squashed to squares they lose their form."""
 AT_MOST_REFUSED = 20_000
-"""Pictures looked at in a folder whose layout is refused: it may be somebody's whole disk."""
+"""Pictures looked at in a folder whose layout is refused: it may be a whole disk."""
 SAME_FOLDER = 0.9
-"""Two folders are said to hold the same pictures if this fraction of the smaller one is in the other, byte by byte."""
+"""Two folders count as the same if this fraction of the smaller one's files is in the other, byte by byte."""
 KNOWN_BAD = (
     ("Post_Impressionism", "vincent-van-gogh_l-arlesienne-portrait-of-madame-ginoux-1890"),
     ("Baroque", "rembrandt_woman-standing-with-raised-hands"),
@@ -251,7 +251,7 @@ def copy_findings(pictures: Sequence[InspectedFile], *, strict: bool, sample: bo
         # A name alone is a hint: it does not make --strict refuse.
         serious = strict and any(level != "same name" for level, _ in in_splits)
         examples = [
-            # The split is said, because where valid was cut from train the path does not say it.
+            # The split is given because where valid was cut from train the path does not show it.
             Example([pictures[r].file for r in rows], f"{level}: {', '.join(pictures[r].split for r in rows)}")
             for level, rows in in_splits
         ]
@@ -357,5 +357,5 @@ def split_counts(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, in
     counts: dict[str, Counter[str]] = {}
     for _, split, style in rows:
         counts.setdefault(split, Counter())[style] += 1
-    order = {split: place for place, split in enumerate(SPLITS)}
+    order = {split: index for index, split in enumerate(SPLITS)}
     return {split: dict(counts[split]) for split in sorted(counts, key=lambda split: order.get(split, len(order)))}

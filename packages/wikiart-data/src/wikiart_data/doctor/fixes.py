@@ -1,4 +1,4 @@
-"""`wikiart-data doctor --fix`: shell commands that mend what was found. They are printed, never run."""
+"""`wikiart-data doctor --fix`: shell commands that correct what was found. They are printed, never run."""
 
 import os
 import shlex
@@ -75,8 +75,8 @@ def _superfluous(example: Example) -> list[str]:
     splits = example.why.partition(": ")[2].split(", ")
     keep = 0
     if len(splits) == len(example.files):
-        keep = next((place for place, split in enumerate(splits) if split != "train"), 0)
-    return [file for place, file in enumerate(example.files) if place != keep]
+        keep = next((index for index, split in enumerate(splits) if split != "train"), 0)
+    return [file for index, file in enumerate(example.files) if index != keep]
 
 
 def shell_quote(path: str) -> str:

@@ -28,7 +28,7 @@ _ENDINGS = {
 }
 _MODES = {"1": "black and white", "L": "grey", "LA": "grey", "P": "palette", "PA": "palette", "CMYK": "CMYK"}
 _ORIENTATION = 0x0112
-_DECODED_PX = 64  # enough for a hash; a JPEG's whole data is read all the same, so a truncated one is noticed
+_DECODED_PX = 64  # enough for a hash; all of a JPEG's data is read nevertheless, so a truncated one is noticed
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,8 @@ def scan(
     Folders and files whose name begins with a dot are ignored. `notes` of the catalog says what was left out; it is
     printed once per process.
 
-    The listing is kept in the cache. A second scan trusts it as long as every folder's modification time stands and
-    the files (beyond 20,000: a random 20,000 of them) still have their size and time.
+    The listing is kept in the cache. A second scan trusts it as long as every folder has its modification time
+    and the files (beyond 20,000: a random 20,000 of them) have their size and time.
 
     Args:
         root: the data folder; also `DIR[:FILE.csv][:style|artist|genre]` or `FILE.csv`, as `--data` takes it.
@@ -212,21 +212,21 @@ def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> C
     label_of = {key: styles.index(spelling[key]) for key in in_train}
     files, splits = listing.files, labelled.splits
     order = sorted(
-        (place for place in range(len(keys)) if keys[place] in in_train),
-        key=lambda place: (SPLITS.index(splits[place] or "train"), label_of[keys[place]], files[labelled.rows[place]]),
+        (i for i in range(len(keys)) if keys[i] in in_train),
+        key=lambda i: (SPLITS.index(splits[i] or "train"), label_of[keys[i]], files[labelled.rows[i]]),
     )
-    rows = [labelled.rows[place] for place in order]
+    rows = [labelled.rows[i] for i in order]
     catalog = Catalog(
         root=source.root,
         styles=styles,
         files=tuple(files[row] for row in rows),
-        labels=np.array([label_of[keys[place]] for place in order], dtype=np.int64),
-        splits=np.array([splits[place] or "train" for place in order], dtype="<U5"),
+        labels=np.array([label_of[keys[i]] for i in order], dtype=np.int64),
+        splits=np.array([splits[i] or "train" for i in order], dtype="<U5"),
         sizes=listing.sizes[rows],
         times=listing.times[rows],
         table=layout.table.names if layout.table else "",
         source=str(source),
-        table_artists=tuple(labelled.artists[place] for place in order) if labelled.artists else (),
+        table_artists=tuple(labelled.artists[i] for i in order) if labelled.artists else (),
     )
     notes = list(labelled.notes)
     if len(order) < len(keys):
@@ -375,12 +375,12 @@ def _cut(catalog: Catalog, seed: int, into: Sequence[str]) -> Catalog:
         artworks[catalog.labels[row]].setdefault(artwork_of(catalog.files[row]), []).append(row)
     splits = catalog.splits.copy()
     for rows_of in artworks:
-        # The order is by name alone, so an artwork that lies in two styles nearly always goes to the same split in
+        # The order is by name alone, so an artwork in two style folders nearly always goes to the same split in
         # both; two styles that number their files 0001.jpg, 0002.jpg, … still give a tenth each.
         order = sorted(rows_of, key=lambda name: _digest(f"{seed}-{name}"))
         number = max(1, round(HELD_OUT_FRACTION * len(order))) if len(order) >= 4 else 0
-        for place, split in enumerate(into):
-            for name in order[place * number : (place + 1) * number]:
+        for part, split in enumerate(into):
+            for name in order[part * number : (part + 1) * number]:
                 splits[rows_of[name]] = split
     return replace(catalog, splits=splits, valid_was_cut=True)
 

@@ -151,7 +151,7 @@ def may_be_unscaled(opened: Image.Image) -> bool:
 
 
 def is_sixteen_bit_colour(opened: Image.Image) -> bool:
-    """Whether an opened file holds 16 bits per channel in colour; to be asked before it is loaded."""
+    """Whether an opened file holds 16 bits per channel in colour; call it before the file is loaded."""
     return _raw_mode(opened) is not None
 
 
@@ -170,7 +170,7 @@ def lower_bytes(reopened: Image.Image) -> Image.Image:
     Asking its decoder for the other byte order makes it keep the other byte.
     """
     match = _raw_mode(reopened)
-    assert match is not None, "asked only of 16-bit colour"
+    assert match is not None, "the file is 16-bit colour"
     channels, order = match.groups()
     native = "L" if sys.byteorder == "little" else "B"
     order = native if order == "N" else order

@@ -20,7 +20,7 @@ from wikiart_data.images.colour import (
 from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS, has_plugin, kind_of_content
 
 Image.init()  # registers every format now: opening from several threads, or with `formats=`, relies on it
-# Odd metadata is met with warnings; only the pixels count here, and what is too large is refused below.
+# Pillow warns of odd metadata; only the pixels count here, and what is too large is refused below.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 MAX_PIXELS = 150_000_000

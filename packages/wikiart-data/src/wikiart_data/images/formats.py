@@ -82,7 +82,7 @@ def kind_of_content(head: bytes) -> str:
     if head[:2] == b"BM" and head[14:18] in _BMP_HEADERS:  # two letters alone may begin a text
         return "BMP"
     if head[4:8] == b"ftyp":
-        brands = {head[place : place + 4] for place in range(8, len(head) - 3, 4)}
+        brands = {head[start : start + 4] for start in range(8, len(head) - 3, 4)}
         if brands & {b"avif", b"avis"}:
             return "AVIF"
         if brands & {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}:

@@ -183,29 +183,29 @@ def _read_file(path: Path, column: LabelColumn) -> tuple[list[TableRow], bool] |
     split = split_name(suffix.group(1)) if suffix else split_name(path.parent.name)
     prefix = f"{path.parent.name}/" if split_name(path.parent.name) else ""
     header = [cell.strip().lower().replace(" ", "_") for cell in lines[0]]
-    file_place = next((header.index(name) for name in _FILE_COLUMNS if name in header), None)
-    if file_place is None:
+    file_column = next((header.index(name) for name in _FILE_COLUMNS if name in header), None)
+    if file_column is None:
         return _headerless(lines, path, column, split or "", prefix)
     body = [line for line in lines[1:] if len(line) == len(header)]
-    if _is_one_hot(body, file_place):
-        return _one_hot(lines[0], body, file_place, prefix, split or ""), True
-    label_place = next((header.index(name) for name in _LABEL_COLUMNS[column] if name in header), None)
-    split_place = next((header.index(name) for name in _SPLIT_COLUMNS if name in header), None)
-    artist_place = next((header.index(name) for name in _LABEL_COLUMNS["artist"] if name in header), None)
-    if label_place is None and column == "genre":
+    if _is_one_hot(body, file_column):
+        return _one_hot(lines[0], body, file_column, prefix, split or ""), True
+    label_column = next((header.index(name) for name in _LABEL_COLUMNS[column] if name in header), None)
+    split_column = next((header.index(name) for name in _SPLIT_COLUMNS if name in header), None)
+    artist_column = next((header.index(name) for name in _LABEL_COLUMNS["artist"] if name in header), None)
+    if label_column is None and column == "genre":
         return None  # nothing but a table can tell it
     rows = []
     for line in body:
-        artist = _single(line[artist_place]) if artist_place is not None else ""
+        artist = _single(line[artist_column]) if artist_column is not None else ""
         rows.append(
             TableRow(
-                file=prefix + line[file_place].strip(),
-                label=_single(line[label_place]) if label_place is not None else "",
-                split=(split or "") if split_place is None else _split_word(line[split_place]),
+                file=prefix + line[file_column].strip(),
+                label=_single(line[label_column]) if label_column is not None else "",
+                split=(split or "") if split_column is None else _split_word(line[split_column]),
                 artist="" if artist.isdigit() else artist,
             )
         )
-    return rows, label_place is not None
+    return rows, label_column is not None
 
 
 def _headerless(
@@ -217,20 +217,20 @@ def _headerless(
     return [TableRow(prefix + line[0].strip(), line[1].strip(), split, "") for line in lines if len(line) == 2], True
 
 
-def _is_one_hot(body: Sequence[Sequence[str]], file_place: int) -> bool:
-    cells = [cell.strip() for line in body[:50] for place, cell in enumerate(line) if place != file_place]
+def _is_one_hot(body: Sequence[Sequence[str]], file_column: int) -> bool:
+    cells = [cell.strip() for line in body[:50] for column, cell in enumerate(line) if column != file_column]
     return len(cells) >= 2 * len(body[:50]) and set(cells) <= {"0", "1"}
 
 
 def _one_hot(
-    header: Sequence[str], body: Sequence[Sequence[str]], file_place: int, prefix: str, split: str
+    header: Sequence[str], body: Sequence[Sequence[str]], file_column: int, prefix: str, split: str
 ) -> list[TableRow]:
     """Roboflow's "Multi-Class" form; a picture of no class or of several gets no label."""
     rows = []
     for line in body:
-        ones = [place for place, cell in enumerate(line) if place != file_place and cell.strip() == "1"]
+        ones = [column for column, cell in enumerate(line) if column != file_column and cell.strip() == "1"]
         label = header[ones[0]].strip() if len(ones) == 1 else ""
-        rows.append(TableRow(prefix + line[file_place].strip(), label, split, ""))
+        rows.append(TableRow(prefix + line[file_column].strip(), label, split, ""))
     return rows
 
 
@@ -373,7 +373,7 @@ class _Index:
         return index
 
     def find(self, written: str, split: str = "") -> str | None:
-        """The picture that a row means; None if it is not there or cannot be told from others.
+        """The picture that a row means; None if it is not there or cannot be told apart from others.
 
         Args:
             written: the path or name in the table.

@@ -65,8 +65,8 @@ class DataSource:
             if _is_table(Path(table)):
                 root = Path(folder).expanduser()
                 labels = Path(table).expanduser()
-                beside = root / labels
-                return cls(root.absolute(), (labels if labels.exists() else beside).absolute(), column)
+                labels = labels if labels.exists() else root / labels
+                return cls(root.absolute(), labels.absolute(), column)
         if _is_table(root) and root.is_file():
             return cls(_folder_of_table(root.absolute()), root.absolute(), column)
         return cls(root.absolute(), None, column)
@@ -232,12 +232,12 @@ def _flat_layout(root: Path) -> Layout:
 
 
 def _found_table(root: Path, column: LabelColumn) -> LabelTable | None:
-    """The label table that lies with the pictures: in the folder, in a folder of tables below it or beside it."""
+    """The label table that comes with the pictures: in the folder, in a folder in it, or in `<folder>_csv`."""
     below = [root, *(folder for folder in _subfolders(root) if not _has_pictures(folder))]
     if table := best_table(tables_in(below), column):
         return table
-    beside = root.with_name(f"{root.name}_csv")  # ArtGAN unpacks to wikiart/ and wikiart_csv/
-    return best_table(tables_in([beside]), column) if beside.is_dir() else None
+    sibling = root.with_name(f"{root.name}_csv")  # ArtGAN unpacks to wikiart/ and wikiart_csv/
+    return best_table(tables_in([sibling]), column) if sibling.is_dir() else None
 
 
 def _table_layout(root: Path, table: LabelTable) -> Layout:
