@@ -1,17 +1,21 @@
 """Devices are chosen, or refused."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from wikiart_data.console import console
 from wikiart_data.errors import InputError
-from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.device import create_accelerator, select_device, use_bf16
 
 
+@pytest.mark.parametrize("choose", [create_accelerator, select_device])
 @pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:1", "cuda:99", ""])
-def test_a_missing_device_is_refused(device):
+def test_a_missing_device_is_refused(device, choose):
     with pytest.raises(InputError) as error:
-        create_accelerator(device)
+        choose(device)
     assert error.value.field == "--device"
 
 
@@ -27,3 +31,13 @@ def test_a_given_precision_is_used():
     assert use_bf16(cpu, "bf16")
     assert not use_bf16(cpu, "fp32")
     assert isinstance(use_bf16(cpu), bool)
+
+
+def test_a_device_is_selected_without_an_accelerator():
+    program = (
+        "from accelerate.state import PartialState; from wikiart_data.training.device import select_device; "
+        "print(select_device('cpu'), select_device().type, PartialState._shared_state)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    expected = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else torch.device("cpu")
+    assert done.stdout.split() == ["cpu", expected.type, "{}"]

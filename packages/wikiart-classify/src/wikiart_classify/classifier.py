@@ -23,7 +23,7 @@ from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.load import Picture, load_images
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.checkpoints import load_weights, read_model
-from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
 
 Network: TypeAlias = StyleNet | InClass | ThreeBlock
@@ -117,7 +117,7 @@ class Classifier:
         config: TrainConfig = options_from(TrainConfig, {name: values[name] for name in values.keys() & known})
         network = create_network(len(styles), config)
         load_weights(network, tensors, path)
-        return cls(network, styles, config, create_accelerator(device).device, path)
+        return cls(network, styles, config, select_device(device), path)
 
     def __repr__(self) -> str:
         name = "" if self.path is None else f"{printable(str(self.path))!r}, "

@@ -18,24 +18,53 @@ def create_accelerator(device: str = "auto") -> Accelerator:
     Raises:
         InputError: this machine has no such device.
     """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
-        raise InputError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.", field="--device")
-    if kind == "cuda":
-        if int(number or 0) >= torch.cuda.device_count():
-            raise InputError(
-                f"--device {device}: this machine has {torch.cuda.device_count()} GPUs; try --device auto.",
-                field="--device",
-            )
-        if number and "LOCAL_RANK" not in os.environ:  # under accelerate launch every process has a GPU of its own
-            os.environ["ACCELERATE_TORCH_DEVICE"] = device
-    if kind == "mps" and not torch.backends.mps.is_available():
-        raise InputError("--device mps: this machine has no Apple GPU; try --device auto.", field="--device")
+    kind, number = _checked(device)
+    if kind == "cuda" and number and "LOCAL_RANK" not in os.environ:
+        # Under accelerate launch every process has a GPU of its own.
+        os.environ["ACCELERATE_TORCH_DEVICE"] = device
     # Each loop calls autocast itself, by `use_bf16`; the user's accelerate config must not add its own.
     accelerator = Accelerator(cpu=kind == "cpu", mixed_precision="no")
     torch.backends.cudnn.deterministic = True  # a resumed run must end where the uninterrupted one would
     console.quiet = not accelerator.is_main_process  # only the main process prints
     return accelerator
+
+
+def select_device(device: str = "auto") -> torch.device:
+    """The device of that name, without an `Accelerator`: for networks that are applied, not trained.
+
+    accelerate keeps the device of its first `Accelerator` for the whole process; a notebook can load one network on the
+    CPU and another one on a GPU.
+
+    Args:
+        device: auto, cpu, cuda, cuda:N, mps.
+
+    Raises:
+        InputError: this machine has no such device.
+    """
+    kind, _ = _checked(device)
+    if kind != "auto":
+        return torch.device(device)
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator or torch.device("cpu")
+
+
+def _checked(device: str) -> tuple[str, str]:
+    """Kind and number of a device, such as `cuda` and `1`.
+
+    Raises:
+        InputError: this machine has no such device.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda", "mps") or (number and not (kind == "cuda" and number.isdecimal())):
+        raise InputError(f"--device {device}: expected auto, cpu, cuda, cuda:1 or mps.", field="--device")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise InputError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} GPUs; try --device auto.",
+            field="--device",
+        )
+    if kind == "mps" and not torch.backends.mps.is_available():
+        raise InputError("--device mps: this machine has no Apple GPU; try --device auto.", field="--device")
+    return kind, number
 
 
 def use_bf16(device: torch.device, precision: str = "auto") -> bool:
