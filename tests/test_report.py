@@ -13,6 +13,7 @@ from wikiart_data.results import Number, Table, json_text
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 report = importlib.import_module("report")
+importlib.import_module("report_legacy")
 sys.path.pop(0)
 
 KEPT = sorted((ROOT / "report").glob("*.json"))
@@ -131,6 +132,18 @@ def test_a_kept_comparison_is_rendered_and_names_no_path(repository: Path):
     assert (repository / "report" / "figures" / "x-frontier.png").read_bytes() == b"png"
     with pytest.raises(SystemExit):
         report.keep("y", [folder, write_run(repository / "run")])
+
+
+TYPED = [path for path in KEPT if (kind := report.kind_of(path)) and kind.tables]
+
+
+@pytest.mark.parametrize("path", TYPED, ids=lambda path: path.stem)
+def test_kept_tables_are_those_of_the_kept_results(path: Path, repository: Path):
+    copy = repository / "report" / path.name
+    copy.write_bytes(path.read_bytes())
+    report.retable(repository / "report")
+    assert copy.read_text() == path.read_text()
+    assert report.table(copy).count("|---") >= 2
 
 
 def test_unknown_arguments_print_the_usage(capsys: pytest.CaptureFixture):

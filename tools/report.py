@@ -6,12 +6,14 @@
     tools/report.py keep NAME FOLDER           the same for the folder of a comparison or an evaluation
     tools/report.py                            render every table of REPORT.md
     tools/report.py --check                    fail if a table differs from what is rendered
+    tools/report.py retable                    make the tables in every JSON anew, after a change to a part's tables
     tools/report.py draw                       redraw every figure that needs nothing but its JSON
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`: the tables that the result itself holds. No number in
 one is written by hand.
 """
 
+import functools
 import importlib
 import json
 import re
@@ -19,11 +21,11 @@ import shutil
 import statistics
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wikiart_data.results import Number, Table, markdown_table
+from wikiart_data.results import Number, Table, from_plain, markdown_table, to_plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,44 +146,85 @@ def _mean_cell(cells: Sequence[str | Number | None]) -> str | Number | None:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """The figures that a kept JSON alone makes."""
+class Kind:
+    """What the results of one kind are in Python. Every name is `module:name`."""
 
     result: str
-    """`module:class` of the result, which has `from_json`."""
-    figures: dict[str, str]
-    """File name → `module:function` that draws the result."""
-    key: str | None = None
-    """Where the result is in the JSON, if it is not all of it."""
+    """The dataclass."""
+    tables: str
+    """Function of a result: its tables."""
+    figures: dict[str, str] = field(default_factory=dict)
+    """File name → function of a result: the figure. Only those that need nothing but the result."""
+    figures_of: str | None = None
+    """The field of the result that the figures show, if not all of it."""
 
 
-_SCORES = {"confusion": "wikiart_classify.figures:confusion_figure", "recall": "wikiart_classify.figures:recall_figure"}
-DRAWINGS = {
-    "classify": Drawing("wikiart_classify.scores:Scores", _SCORES, "test"),
-    "post-hoc": Drawing("wikiart_classify.scores:Scores", _SCORES, "test"),
-    "imbalance": Drawing(
-        "wikiart_classify.comparison:Comparison", {"frontier": "wikiart_classify.figures:frontier_figure"}
+_COMPARISON = ("wikiart_classify.comparison:Comparison", "wikiart_classify.tables:tables")
+_TRAINING = Kind(
+    "wikiart_classify.scores:TrainResult",
+    "wikiart_classify.tables:tables",
+    {"confusion": "wikiart_classify.figures:confusion_figure", "recall": "wikiart_classify.figures:recall_figure"},
+    figures_of="test",
+)
+KINDS = {
+    "classify": _TRAINING,
+    "post-hoc": _TRAINING,
+    "imbalance": Kind(*_COMPARISON, {"frontier": "wikiart_classify.figures:frontier_figure"}),
+    "models": Kind(*_COMPARISON),
+    "artists": Kind(*_COMPARISON),
+    "stylegen": Kind("report_legacy:Untyped", "", {"proof": "wikiart_stylegen.figures:proof_figure"}),
+    "lora": Kind("report_legacy:Untyped", "", {"score": "wikiart_lora.figures:score_figure"}),
+    "rates": Kind(
+        "wikiart_autoencode.evaluation.evaluate:RateComparison",
+        "wikiart_autoencode.evaluation.evaluate:tables",
+        {"rates": "wikiart_autoencode.figures:rate_figure"},
     ),
-    "rates": Drawing(
-        "wikiart_autoencode.evaluation.evaluate:RateComparison", {"rates": "wikiart_autoencode.figures:rate_figure"}
+    "codes": Kind(
+        "wikiart_autoencode.clustering.compare:CodeComparison", "wikiart_autoencode.clustering.compare:tables"
     ),
-    "stylegen": Drawing("builtins:dict", {"proof": "wikiart_stylegen.figures:proof_figure"}),
-    "lora": Drawing("builtins:dict", {"score": "wikiart_lora.figures:score_figure"}),
 }
 """By the name of a kept JSON, without the name of its data."""
 
 
+def kind_of(path: Path) -> Kind | None:
+    """The kind of results that a kept JSON holds."""
+    return next((kind for name, kind in KINDS.items() if f"{path.stem}-".startswith(f"{name}-")), None)
+
+
+def load(path: Path) -> list[Any]:
+    """The results in a kept JSON, one per seed; a comparison is one.
+
+    Raises:
+        InputError: a field is missing or has another type.
+    """
+    kind = kind_of(path)
+    assert kind is not None
+    result_type = _import(kind.result)
+    from_json = getattr(result_type, "from_json", None) or functools.partial(from_plain, result_type)
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return [from_json(result) for result in (content if isinstance(content, list) else [content])]
+
+
+def retable(folder: Path) -> None:
+    """Make the tables of every kept JSON in `folder` anew; nothing else in it is changed."""
+    for path in sorted(folder.glob("*.json")):
+        kind = kind_of(path)
+        if kind is None or not kind.tables:
+            continue
+        content = json.loads(path.read_text(encoding="utf-8"))
+        kept = content if isinstance(content, list) else [content]
+        for result, entry in zip(load(path), kept, strict=True):
+            entry["tables"] = to_plain(_import(kind.tables)(result))
+        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
 def figures(path: Path) -> "Iterator[tuple[str, Figure]]":
     """The figures that a kept JSON alone makes, by file name; others need the run itself."""
-    drawing = next((drawing for name, drawing in DRAWINGS.items() if f"{path.stem}-".startswith(f"{name}-")), None)
-    if drawing is None:
-        return
-    content = json.loads(path.read_text(encoding="utf-8"))
-    content = content[0] if isinstance(content, list) else content
-    load = getattr(_import(drawing.result), "from_json", dict)
-    result = load(content if drawing.key is None else content[drawing.key])
-    for name, function in drawing.figures.items():
-        yield name, _import(function)(result)
+    if (kind := kind_of(path)) is not None and kind.figures:
+        result = load(path)[0]
+        result = getattr(result, kind.figures_of) if kind.figures_of else result
+        for name, function in kind.figures.items():
+            yield name, _import(function)(result)
 
 
 def draw(folder: Path) -> None:
@@ -219,6 +262,8 @@ def main(arguments: list[str]) -> int:
     """Keep, draw, render or check; returns the exit status."""
     if arguments[:1] == ["keep"] and len(arguments) >= 3:
         keep(arguments[1], [Path(run) for run in arguments[2:]])
+    elif arguments == ["retable"]:
+        retable(ROOT / "report")
     elif arguments == ["draw"]:
         draw(ROOT / "report")
         return 0

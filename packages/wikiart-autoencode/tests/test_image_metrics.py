@@ -8,6 +8,8 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from wikiart_autoencode.evaluation.codecs import RatePoint
+from wikiart_autoencode.evaluation.evaluate import psnr_at
 from wikiart_autoencode.evaluation.image_metrics import METRICS, ReconstructionScores, mse, psnr, ssim
 from wikiart_autoencode.losses import charbonnier_loss, psnr_loss, reconstruction_loss
 
@@ -82,3 +84,8 @@ def test_means_are_over_images_and_intervals_contain_them():
         assert (high - low) / 2 == pytest.approx(1.96 * values[:, column].std() / math.sqrt(500), rel=0.1)
         assert low < mean < high
     assert "\n" not in repr(scores)
+
+
+def test_psnr_is_interpolated_within_a_curve_only():
+    curve = [RatePoint(1536.0, 0.0, 24.0, 0.0), RatePoint(512.0, 0.0, 22.0, 0.0)]
+    assert [psnr_at(curve, size) for size in (512, 1024, 1536, 511, 1537)] == [22.0, 23.0, 24.0, None, None]

@@ -211,18 +211,20 @@ def test_a_comparison_has_a_row_per_method_and_fits_80_columns(kind, capsys):
 
 
 def test_differences_have_interval_and_adjusted_p():
-    _, differences = tables(a_comparison())
+    _, differences, methods = tables(a_comparison())
     assert [row[0] for row in differences.rows] == list(METHODS)[1:]
     (row,) = [row for row in differences.rows if row[0] == "focal loss"]
     top1, p_top1, balanced, p_balanced = row[1:]
     assert top1 == Number(-0.123, "%", interval=(-0.144, -0.101), signed=True)
     assert isinstance(balanced, Number)
     assert (p_top1, balanced.value, p_balanced) == ("<0.001", 0.0321, "0.046")
+    assert [row[0] for row in methods.rows] == list(METHODS)
 
 
 def test_one_seed_has_no_std_and_one_row_no_differences():
     comparison = a_comparison("models", seeds=1)
-    (table,) = tables(replace(comparison, rows=comparison.rows[:1]))
+    table, networks = tables(replace(comparison, rows=comparison.rows[:1]))
+    assert [row[0] for row in networks.rows] == ["no balancing"]
     assert all(cell.std is None for row in table.rows for cell in row if isinstance(cell, Number))
 
 

@@ -1,5 +1,7 @@
 """Results as tables, for the terminal, a run's page and the report."""
 
+import statistics
+
 from wikiart_classify.comparison import ComparedMethod, Comparison, Metric, mean_and_std
 from wikiart_classify.scores import MANY, MEDIUM, Scores, TrainResult, most_frequent_confusions
 from wikiart_classify.significance import PairedDifference
@@ -106,25 +108,24 @@ _NAMES: dict[Metric, str] = {
     "ece": "ECE",
 }
 _COLUMNS: dict[str, tuple[Metric, ...]] = {
-    "models": ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece", "train_seconds"),
+    "models": ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece"),
     "imbalance": ("top1", "balanced", "macro_f1", "many", "medium", "few", "ece"),
     "artists": ("majority", "top1", "top3", "balanced", "macro_f1"),
 }
 _FIRST_COLUMN = {"models": "network", "imbalance": "method", "artists": "split"}
-_WITH_STD = ("top1", "balanced")
 
 
 def _comparison_tables(comparison: Comparison) -> list[Table]:
-    seeds = len(comparison.seeds)
-    over = f"mean ± std over {seeds} seeds" if seeds > 1 else "one seed"
+    seeds = ", ".join(map(str, comparison.seeds))
+    over = f"mean ± std over {len(comparison.seeds)} seeds ({seeds})" if len(comparison.seeds) > 1 else f"seed {seeds}"
     metrics = _COLUMNS[comparison.kind]
     artists = comparison.kind == "artists"
     columns = [_FIRST_COLUMN[comparison.kind], *(["images", "styles"] if artists else [])]
-    columns += [_NAMES.get(metric, "training") for metric in metrics]
+    columns += [_NAMES[metric] for metric in metrics]
     rows = []
     for row in comparison.rows:
         sizes = [_span({run.n for run in row.runs}), _span({run.styles_scored for run in row.runs})] if artists else []
-        rows.append((row.label, *sizes, *(_mean_cell(row, metric, artists) for metric in metrics)))
+        rows.append((row.label, *sizes, *(_mean_cell(row, metric) for metric in metrics)))
     number = "" if artists else f"{comparison.n:,} "
     note = (
         "many, medium, few: mean recall over the styles with that many training images "
@@ -141,17 +142,50 @@ def _comparison_tables(comparison: Comparison) -> list[Table]:
         baseline = comparison.rows[0].label
         title = f"Difference to {baseline} in points, with 95 % interval and p adjusted by Holm's method"
         result.append(Table(title, ("method", "top-1", "p", "balanced", "p"), differences))
+    if comparison.kind == "imbalance":
+        result.append(_methods_table(comparison))
+    elif comparison.kind == "models":
+        result.append(_networks_table(comparison))
     return result
 
 
-def _mean_cell(row: ComparedMethod, metric: Metric, always_std: bool) -> Number:
+def _methods_table(comparison: Comparison) -> Table:
+    """Where each method comes from, and the strength that it chose."""
+    rows = []
+    for row in comparison.rows:
+        strengths = dict.fromkeys(f"{run.tau:g}" for run in row.runs if run.tau is not None)
+        rows.append((row.label, row.paper, ", ".join(strengths)))
+    return Table("Papers, and the strength τ that a method chose on valid", ("method", "paper", "τ"), tuple(rows))
+
+
+def _networks_table(comparison: Comparison) -> Table:
+    """What each network is and costs; times are means over the seeds that have one."""
+    rows = []
+    for row in comparison.rows:
+        first = row.runs[0]
+        reached = [run.seconds_to_40_percent for run in row.runs if run.seconds_to_40_percent is not None]
+        share = f" ({len(reached)} of {len(row.runs)} seeds)" if 0 < len(reached) < len(row.runs) else ""
+        rows.append(
+            (
+                row.label + share,
+                Number(first.parameters or None),
+                f"{first.size} px",
+                Number(first.epochs or None),
+                _mean_cell(row, "train_seconds"),
+                Number(statistics.mean(reached) if reached else None, "s", digits=0),
+            )
+        )
+    columns = ("network", "parameters", "images", "epochs", "training", "training to 40 % top-1 on valid")
+    device = f" on {comparison.device}" if comparison.device else ""
+    return Table(f"Size and training time{device}", columns, tuple(rows))
+
+
+def _mean_cell(row: ComparedMethod, metric: Metric) -> Number:
     unit = "s" if metric == "train_seconds" else "%"
     mean_std = mean_and_std(row, metric)
     if mean_std is None:
         return Number(None, unit)
-    mean, std = mean_std
-    show_std = always_std or metric in _WITH_STD
-    return Number(mean, unit, digits=0 if unit == "s" else 1, std=std if show_std else None)
+    return Number(mean_std[0], unit, digits=0 if unit == "s" else 1, std=mean_std[1])
 
 
 def _difference_cells(difference: PairedDifference) -> tuple[Number, str]:

@@ -131,8 +131,8 @@ def tables(result: CodeComparison) -> list[Table]:
             mean, std = train.ami_permuted
             values = (train.ami, test.ami, train.ari, train.purity, train.silhouette)
             ami, *others = (Number(value, digits=3) for value in values)
-            rows.append((row.space, ami, Number(mean, digits=3, std=std), *others))
-        columns = ("codes", "AMI", "AMI, permuted labels", "AMI on test", "ARI", "purity", "silhouette")
+            rows.append((row.space, Number(row.dimensions), ami, Number(mean, digits=3, std=std), *others))
+        columns = ("codes", "dimensions", "AMI", "AMI, permuted labels", "AMI on test", "ARI", "purity", "silhouette")
         title = f"Clusters by {method}, {result.n['train']:,} training images"
         found.append(Table(title, columns, tuple(rows)))
     accuracies: list[tuple[str | Number | None, ...]] = []

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,7 +138,7 @@ def evaluate(options: EvaluateOptions) -> RateComparison:
 
 
 def tables(result: RateComparison) -> list[Table]:
-    """One row per autoencoder, then the point of each curve with the number of bytes nearest to the first."""
+    """Scores of each autoencoder and of the nearest point of each curve; then PSNR at exactly the same bytes."""
     points: list[tuple[str, CodeRate | RatePoint]] = [(code.label, code) for code in result.codes]
     first = result.codes[0].bytes
     for name, curve in result.curves.items():
@@ -158,7 +158,32 @@ def tables(result: RateComparison) -> list[Table]:
         )
     title = f"Reconstruction of {result.n:,} images of {result.split}, codes in 8 bits per number"
     note = f"PCA, JPEG and WebP: at the number of bytes nearest to {first:,}. JPEG and WebP: {result.n_files:,} images."
-    return [Table(title, ("code", "bytes", "PSNR", "SSIM", "MSE"), tuple(rows), note)]
+    same_bytes = tuple(
+        (
+            code.label,
+            Number(code.bytes),
+            Number(code.psnr, "dB", 2),
+            *(Number(psnr_at(curve, code.bytes), "dB", 2) for curve in result.curves.values()),
+        )
+        for code in result.codes
+    )
+    return [
+        Table(title, ("code", "bytes", "PSNR", "SSIM", "MSE"), tuple(rows), note),
+        Table(
+            "PSNR at the same number of bytes",
+            ("code", "bytes", "autoencoder", *result.curves),
+            same_bytes,
+            "Interpolated between the points of each curve; a dash where a format has no files that small or large.",
+        ),
+    ]
+
+
+def psnr_at(curve: Sequence[RatePoint], size: float) -> float | None:
+    """PSNR of a curve at a number of bytes, interpolated linearly; None outside the curve."""
+    points = sorted((point.bytes, point.psnr) for point in curve)
+    if not points[0][0] <= size <= points[-1][0]:
+        return None
+    return float(np.interp(size, *zip(*points, strict=True)))
 
 
 @torch.no_grad()
