@@ -198,7 +198,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         self._step = 0
-        self._stop_requested = False
+        self._stop_signals: set[int] = set()
         self._lock: BaseFileLock | None = None
         self._epoch_count = 0
 
@@ -379,7 +379,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         """Let the first stop signal ask the run to save and stop; a second one ends the process at once."""
 
         def request_stop(signum: int, _: object) -> None:
-            self._stop_requested = True
+            self._stop_signals.add(signum)
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
 
         for signum in STOP_SIGNALS:
@@ -387,11 +387,13 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
 
     def _should_stop(self, interval_ends: bool) -> bool:
         """Whether a stop was requested: the same answer in every process, which must leave the loop together."""
-        if self.world == 1:
-            return self._stop_requested
-        if not interval_ends:
-            return False
-        return self._reduce(torch.tensor([float(self._stop_requested)], device=self.device), "sum").item() > 0
+        if self.world > 1:
+            if not interval_ends:
+                return False
+            flags = torch.tensor([float(signum in self._stop_signals) for signum in STOP_SIGNALS], device=self.device)
+            counts = self._reduce(flags, "sum").tolist()
+            self._stop_signals |= {signum for signum, count in zip(STOP_SIGNALS, counts, strict=True) if count}
+        return bool(self._stop_signals)
 
     def _reduce(self, tensor: Tensor, reduction: str) -> Tensor:
         reduced = self.accelerator.reduce(tensor, reduction)
@@ -399,9 +401,11 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         return reduced
 
     def _stopped(self) -> SystemExit:
+        """What ends the process: status 138 where only SIGUSR1 asked for it, so that a job can be requeued; else 143."""
         if self.is_main:
             echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
-        return SystemExit(128 + signal.SIGTERM)
+        others = self._stop_signals - {getattr(signal, "SIGUSR1", None)}
+        return SystemExit(128 + (signal.SIGTERM if others else signal.SIGUSR1))
 
 
 def _unfinished_run(folder: Path, name: str | None) -> Path | None:

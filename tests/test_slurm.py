@@ -1,0 +1,131 @@
+"""The batch files of examples/slurm with a stand-in for the scheduler: signals, requeueing, several processes."""
+
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+
+from wikiart_data.sample.build import build
+from wikiart_data.training.checkpoints import read_model
+
+ROOT = Path(__file__).resolve().parent.parent
+SLURM = ROOT / "examples" / "slurm"
+OPTIONS = ("--model", "tiny", "--size", "16", "--epochs", "4", "--device", "cpu", "--artists", "0")
+PATIENCE_S = 900  # a machine that is ten times slower must pass as well
+
+SRUN = """#!{python}
+# srun: one process per task; signals are passed on to all of them; ends with the highest status.
+import os, signal, subprocess, sys
+tasks, nodes = int(os.environ["SLURM_NTASKS"]), int(os.environ["SLURM_NNODES"])
+processes = []
+signal.signal(signal.SIGUSR1, lambda number, _: [p.send_signal(number) for p in processes])
+for task in range(tasks):
+    local = task % (tasks // nodes)
+    environment = os.environ | {{"SLURM_PROCID": str(task), "SLURM_LOCALID": str(local)}}
+    processes.append(subprocess.Popen(sys.argv[1:], env=environment))
+open(os.environ["SRUN_PID"], "w").write(str(os.getpid()))
+codes = [p.wait() for p in processes]
+sys.exit(max(code if code >= 0 else 128 - code for code in codes))
+"""
+
+SCONTROL = """#!/bin/bash
+# scontrol: lists the nodes of a job, and notes what is to be requeued.
+case "$1" in
+  show) for node in $3; do echo "$node"; done ;;
+  requeue) echo "$2" >> "$SCONTROL_REQUEUED" ;;
+esac
+"""
+
+
+@dataclass
+class Scheduler:
+    """Runs a batch file, sends SIGUSR1 when the run has logged an epoch, and starts it again when it is requeued."""
+
+    folder: Path
+    requeued: list[str] = field(default_factory=list)
+
+    def submit(self, script: str, *arguments: str, run: Path, tasks: int | None = None, interrupt: bool = True) -> None:
+        text = (SLURM / script).read_text()
+        nodes = int(re.findall(r"#SBATCH --nodes=(\d+)", text)[0])
+        tasks = tasks or nodes * int(re.findall(r"#SBATCH --ntasks-per-node=(\d+)", text)[0])
+        binaries = self.folder / "bin"
+        binaries.mkdir(exist_ok=True)
+        for name, content in (("srun", SRUN.format(python=sys.executable)), ("scontrol", SCONTROL)):
+            (binaries / name).write_text(content)
+            (binaries / name).chmod(0o755 | stat.S_IXUSR)
+        pid_file, requeue_file = self.folder / "srun.pid", self.folder / "requeued"
+        environment = os.environ | {
+            "PATH": f"{binaries}:{os.environ['PATH']}",
+            "SLURM_SUBMIT_DIR": str(self.folder / "submit"),
+            "SLURM_JOB_ID": str(os.getpid()),
+            "SLURM_ARRAY_JOB_ID": "77",
+            "SLURM_ARRAY_TASK_ID": "1",
+            "SLURM_NNODES": str(nodes),
+            "SLURM_NTASKS": str(tasks),
+            "SLURM_JOB_NODELIST": " ".join(["127.0.0.1"] * nodes),
+            "SRUN_PID": str(pid_file),
+            "SCONTROL_REQUEUED": str(requeue_file),
+            "OMP_NUM_THREADS": "1",
+        }
+        activate = self.folder / "submit" / ".venv" / "bin" / "activate"  # what `source` reads: nothing to do here
+        activate.parent.mkdir(parents=True, exist_ok=True)
+        activate.write_text(f"export PATH={Path(sys.executable).parent}:$PATH\n")
+        while True:
+            pid_file.unlink(missing_ok=True)
+            requeue_file.unlink(missing_ok=True)
+            job = subprocess.Popen(["bash", str(SLURM / script), *arguments], env=environment, cwd=self.folder)
+            if interrupt and not self.requeued:
+                self._signal_after_first_epoch(job, run, pid_file)
+            job.wait(PATIENCE_S)
+            if not requeue_file.exists():
+                assert job.returncode == 0
+                return
+            self.requeued += requeue_file.read_text().split()
+            assert job.returncode == 128 + signal.SIGUSR1
+
+    def _signal_after_first_epoch(self, job: subprocess.Popen, run: Path, pid_file: Path) -> None:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (run / "metrics.jsonl").exists():
+            assert job.poll() is None, "the job ended before its first epoch"
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        os.kill(int(pid_file.read_text()), signal.SIGUSR1)
+
+
+@pytest.fixture(scope="module")
+def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("slurm") / "set", size=32, share=0.03, quality=90, echo=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("script", "name", "tasks", "extra"),
+    [
+        ("one_gpu.sbatch", "job", None, ("--seed", "1")),
+        ("seeds.sbatch", "job-1", None, ()),
+        ("one_node.sbatch", "job", 2, ("--seed", "1")),
+        ("two_nodes.sbatch", "job", 2, ("--seed", "1")),
+    ],
+)
+def test_a_job_that_is_interrupted_and_requeued_ends_where_an_uninterrupted_one_does(
+    script: str, name: str, tasks: int | None, extra: tuple[str, ...], paintings: Path, tmp_path: Path
+):
+    weights = []
+    for interrupt in (True, False):
+        folder = tmp_path / str(interrupt)
+        folder.mkdir()
+        scheduler, run = Scheduler(folder), folder / "runs" / "classify" / name
+        arguments = ("wikiart_classify", "--data", str(paintings), "--name", "job", *OPTIONS, *extra)
+        scheduler.submit(script, *arguments, run=run, tasks=tasks, interrupt=interrupt)
+        assert len(scheduler.requeued) == int(interrupt)
+        weights.append(read_model(run / "model.safetensors")[0])
+    interrupted, whole = weights
+    assert interrupted.keys() == whole.keys()
+    assert all(torch.equal(interrupted[key], whole[key]) for key in whole)
