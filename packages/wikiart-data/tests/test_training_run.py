@@ -109,8 +109,15 @@ def interrupt_at(epoch: int, step: int, number: signal.Signals = signal.SIGTERM)
     return at_step
 
 
-@pytest.mark.parametrize(("epoch", "step"), [(0, 0), (0, LOG_INTERVAL - 1), (1, LOG_INTERVAL), (1, STEPS - 1)])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    ("epoch", "step", "number"),
+    [
+        (0, 0, signal.SIGTERM),
+        (0, LOG_INTERVAL - 1, signal.SIGTERM),
+        (1, LOG_INTERVAL, signal.SIGUSR1),
+        (1, STEPS - 1, signal.SIGTERM),
+    ],
+)
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(epoch, step, number, options: TrainOptions):
     whole, model, ema = fit(replace(options, name="whole"))
     with pytest.raises(SystemExit) as stopped:

@@ -401,7 +401,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         return reduced
 
     def _stopped(self) -> SystemExit:
-        """What ends the process: status 138 where only SIGUSR1 asked for it, so that a job can be requeued; else 143."""
+        """What ends the process: status 138 if only SIGUSR1 requested it, so that a job can be requeued; else 143."""
         if self.is_main:
             echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
         others = self._stop_signals - {getattr(signal, "SIGUSR1", None)}
