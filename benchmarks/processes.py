@@ -55,7 +55,9 @@ PARTS = {
     "autoencode": Part(SMALL, "loss", "psnr"),
     "autoencode-vicreg": Part(f"{SMALL} --code 16 --objective vicreg+texture", "loss", "psnr", batch=48),
     "stylegen": Part(f"{SMALL} --channels 4 --embedding-dim 8 --warmup-epochs 1 --power 0", "reconstruction", "psnr"),
-    "lora": Part("--base tiny --size 32 --ema 0.9 --rank 4 --power 0 --sampling 1 --score 0", "loss", "valid"),
+    "lora": Part(
+        "--base tiny --size 32 --ema 0.9 --rank 4 --power 0 --num-inference-steps 1 --score 0", "loss", "valid"
+    ),
 }
 
 
@@ -109,7 +111,7 @@ def train_traced(work: Path, part: str, names: list[str]) -> int:
         settings = PARTS[part]
         arguments = [*settings.options.split(), "--batch-size", str(settings.batch), "--seed", str(job.seed)]
         length = (
-            ["--steps", STEPS, "--every", settings.steps_per_epoch]
+            ["--steps", STEPS, "--save-every", settings.steps_per_epoch]
             if part == "lora"
             else ["--epochs", STEPS // settings.steps_per_epoch]
         )
@@ -159,16 +161,16 @@ def _trace_batches(steps: list[list[int]]) -> None:
 
 def _trace_latents(steps: list[list[int]]) -> None:
     """Let each step of LoRA training append the rows of its latents; only training passes `mirrored`."""
-    from wikiart_lora.supply import Supply
+    from wikiart_lora.dataset import LatentDataset
 
-    latents = Supply.latents
+    latents = LatentDataset.latents
 
-    def traced_latents(self: Supply, rows: Any, mirrored: Any = None) -> torch.Tensor:
+    def traced_latents(self: LatentDataset, rows: Any, mirrored: Any = None) -> torch.Tensor:
         if mirrored is not None:
             steps.append(rows.tolist())
         return latents(self, rows, mirrored)
 
-    Supply.latents = traced_latents  # type: ignore[method-assign]
+    LatentDataset.latents = traced_latents  # type: ignore[method-assign]
 
 
 def _write_hook(written: list[str]) -> Callable[[str, tuple[Any, ...]], None]:

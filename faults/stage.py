@@ -117,8 +117,8 @@ class Stage:
         common = ("--data", str(self.data), "--device", "cpu", "--ema", "0.5", "--name", "one")
         small = ("--size", "32", "--batch-size", "15", *common)
         thin = ("--width", "0.125", "--blocks", "1")
-        steps = ("--size", "16", "--batch-size", "4", "--steps", "12", "--every", "3", "--rank", "2", "--sampling", "1")
-        steps += ("--style", "Cubism", "--variants", "1")
+        steps = ("--size", "16", "--batch-size", "4", "--steps", "12", "--rank", "2")
+        steps += ("--save-every", "3", "--num-inference-steps", "1", "--style", "Cubism", "--captions-per-image", "1")
         base = ("--base", str(self.base), "--precision", "fp32", "--lr", "0.01")
         return [
             Command("classify train", classify, ("--model", "tiny", "--epochs", "5", *small), "runs/classify/one"),
@@ -210,8 +210,8 @@ def make_base(folder: Path) -> None:
     import torch
     import transformers
 
-    from wikiart_lora.tiny_networks import make_scheduler
-    from wikiart_lora.vocabulary import make_tokenizer
+    from wikiart_lora.tiny_base.networks import make_scheduler
+    from wikiart_lora.tiny_base.vocabulary import make_tokenizer
 
     torch.manual_seed(0)
     words = make_tokenizer(["a red lake", "a painting of a house"])

@@ -46,7 +46,7 @@ SHOWN = [
     ("wikiart_classify.tables:print_comparison", "artists-realart", method_comparison),
     ("wikiart_autoencode.clustering.compare:print_tables", "codes-realart", code_comparison),
     ("wikiart_stylegen.report:show_proof", "stylegen-sample", None),
-    ("wikiart_lora.report:show_score", "lora-sample", None),
+    ("wikiart_lora.score:print_score", "lora-sample", None),
 ]
 
 

@@ -149,13 +149,13 @@ STEPS = (
         "B",
         "wikiart-lora --name plain --judge judge",
         "lora/plain/score/result.json",
-        quick="--steps 40 --score 1 --sampling 8",
+        quick="--steps 40 --score 1 --num-inference-steps 8",
         judge="judge-sample",
     ),
     Step(
         "B",
-        "wikiart-lora --base sd15 --data DIR --rank 4 --steps 4000 --batch-size 4 --checkpointing --score 8 "
-        "--judge judge",
+        "wikiart-lora --base sd15 --data DIR --rank 4 --steps 4000 --batch-size 4 --gradient-checkpointing "
+        "--score 8 --judge judge",
         "lora/sd15/score/result.json",
         "--name sd15",
         hub=True,

@@ -1,4 +1,4 @@
-"""Small folders of pictures, small pipelines of every family with random weights, and no network at all."""
+"""Small data folders, small pipelines of every family with random weights, and no network."""
 
 import socket
 import warnings
@@ -9,11 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from wikiart_lora.tiny_networks import make_scheduler
-from wikiart_lora.vocabulary import make_tokenizer
+from wikiart_lora.tiny_base.networks import make_scheduler
+from wikiart_lora.tiny_base.vocabulary import make_tokenizer
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # at import, diffusers and transformers speak of their own old names
+    warnings.simplefilter("ignore")  # diffusers and transformers warn about their own deprecations at import
     import diffusers
     import peft  # noqa: F401
     import transformers
@@ -30,7 +30,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any connection is an error at once: nothing here may reach for the hub."""
+    """Every connection fails at once: no test may reach for the hub."""
 
     def refused(*_: object, **__: object) -> None:
         raise OSError("the tests have no network")
@@ -46,7 +46,7 @@ def _one_thread() -> None:
 
 @pytest.fixture(scope="session")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three styles: plain colours that differ, with noise; titles in the names, and not all of them square."""
+    """Three styles, each a colour with noise; titles in the file names, and not all images are square."""
     root = tmp_path_factory.mktemp("paintings")
     random = np.random.default_rng(0)
     for split, share in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
@@ -66,9 +66,9 @@ def tokenizer():
     return make_tokenizer(["a red lake", "a painting of a house"])
 
 
-def text_encoder(words: int, length: int, projected: bool = False):
+def text_encoder(vocabulary: int, length: int, projected: bool = False):
     config = transformers.CLIPTextConfig(
-        vocab_size=words, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        vocab_size=vocabulary, hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
         max_position_embeddings=length, projection_dim=16, bos_token_id=0, eos_token_id=1, pad_token_id=1,
     )  # fmt: skip
     kind = transformers.CLIPTextModelWithProjection if projected else transformers.CLIPTextModel
@@ -95,12 +95,12 @@ def unet(**more):
 
 def save_sd(folder: Path, prediction: str) -> Path:
     torch.manual_seed(0)
-    words = tokenizer()
+    clip = tokenizer()
     scheduler = diffusers.DDIMScheduler.from_config(make_scheduler().config, prediction_type=prediction)
     if prediction == "epsilon":
         scheduler.register_to_config(rescale_betas_zero_snr=False)
     diffusers.StableDiffusionPipeline(
-        vae=vae(), text_encoder=text_encoder(len(words), words.model_max_length), tokenizer=words, unet=unet(),
+        vae=vae(), text_encoder=text_encoder(len(clip), clip.model_max_length), tokenizer=clip, unet=unet(),
         scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
     return folder
@@ -108,14 +108,14 @@ def save_sd(folder: Path, prediction: str) -> Path:
 
 def save_sdxl(folder: Path) -> Path:
     torch.manual_seed(0)
-    words = tokenizer()
-    length = words.model_max_length
+    clip = tokenizer()
+    length = clip.model_max_length
     diffusers.StableDiffusionXLPipeline(
         vae=vae(),
-        text_encoder=text_encoder(len(words), length),
-        text_encoder_2=text_encoder(len(words), length, projected=True),
-        tokenizer=words,
-        tokenizer_2=words,
+        text_encoder=text_encoder(len(clip), length),
+        text_encoder_2=text_encoder(len(clip), length, projected=True),
+        tokenizer=clip,
+        tokenizer_2=clip,
         unet=unet(
             cross_attention_dim=32, addition_embed_type="text_time", addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=6 * 8 + 16, transformer_layers_per_block=(1, 2),
@@ -128,22 +128,22 @@ def save_sdxl(folder: Path) -> Path:
 
 
 def save_flux2(folder: Path) -> Path:
-    """FLUX.2 klein: as deep in text as the real one, whose pipeline reads the layers 9, 18 and 27; all else shallow."""
+    """FLUX.2 klein, whose pipeline reads layers 9, 18 and 27 of the text encoder; everything else is shallow."""
     torch.manual_seed(0)
     letters = sorted(__import__("tokenizers").pre_tokenizers.ByteLevel.alphabet())
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    words = transformers.Qwen2Tokenizer(
+    qwen = transformers.Qwen2Tokenizer(
         vocab={token: place for place, token in enumerate([*letters, *special])}, merges=[],
         unk_token="<|endoftext|>", eos_token="<|im_end|>", pad_token="<|endoftext|>",
         additional_special_tokens=["<|im_start|>"],
     )  # fmt: skip
-    words.chat_template = (
+    qwen.chat_template = (
         "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
     )
     encoder = transformers.Qwen3ForCausalLM(
         transformers.Qwen3Config(
-            vocab_size=len(words), hidden_size=8, intermediate_size=16, num_hidden_layers=28, num_attention_heads=2,
+            vocab_size=len(qwen), hidden_size=8, intermediate_size=16, num_hidden_layers=28, num_attention_heads=2,
             num_key_value_heads=1, head_dim=4, max_position_embeddings=512,
         )
     )  # fmt: skip
@@ -158,7 +158,7 @@ def save_flux2(folder: Path) -> Path:
     )  # fmt: skip
     diffusers.Flux2KleinPipeline(
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=autoencoder,
-        text_encoder=encoder, tokenizer=words, transformer=transformer,
+        text_encoder=encoder, tokenizer=qwen, transformer=transformer,
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
@@ -185,8 +185,8 @@ def flux2(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def options(paintings: Path, sd: Path) -> list[str]:
-    """A run of seconds."""
+    """Options of a run that takes seconds."""
     return [
         "--base", str(sd), "--data", str(paintings), "--batch-size", "4", "--steps", "4", "--rank", "2", "--size", "16",
-        "--device", "cpu", "--precision", "fp32", "--ema", "0.5", "--lr", "0.01", "--sampling", "1",
+        "--device", "cpu", "--precision", "fp32", "--ema", "0.5", "--lr", "0.01", "--num-inference-steps", "1",
     ]  # fmt: skip

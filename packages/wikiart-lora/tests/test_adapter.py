@@ -1,80 +1,80 @@
-"""The adapter itself: starts as nothing, is all that changes, merges, scales, and has the size it should."""
+"""The adapter: it starts as the identity, is all that is trained, merges, scales, and has the expected size."""
 
+import json
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from wikiart_data.errors import InputError
-from wikiart_lora.adapter import add_adapter, groups, set_strength
-from wikiart_lora.config import TrainConfig, settled
-from wikiart_lora.families import encode_text, predict
-from wikiart_lora.painting import paint
-from wikiart_lora.pipelines import open_base
-from wikiart_lora.stepping import make_optimizer
+from wikiart_lora.adapter import add_adapter, parameter_groups, set_strength
+from wikiart_lora.base_models.families import encode_captions, predict
+from wikiart_lora.base_models.loading import Geometry, fingerprints, load_base, read_geometry, same_weights
+from wikiart_lora.config import TrainConfig, TrainOptions, resolve_config
+from wikiart_lora.optimizers import make_optimizer
+from wikiart_lora.sampling import sample_images, sampling_defaults
+
+CONFIG = TrainConfig(rank=4, alpha=4.0, targets="attention", text_encoder="none")
 
 
-def how(**more):
-    plain = {"rank": 4, "alpha": None, "targets": "attention", "rslora": False, "dora": False, "text_encoder": "none"}
-    return SimpleNamespace(**{**plain, **more})
-
-
-def answer(base):
+def output(base):
     generator = torch.Generator().manual_seed(5)
     channels = base.denoiser.config.in_channels
     noisy = torch.randn(2, channels, 8, 8, generator=generator)
-    text = encode_text(base, ["a red lake", "a house"])
+    text = encode_captions(base, ["a red lake", "a house"])
     return predict(base, base.denoiser, noisy, torch.tensor([100.0, 900.0]), text)
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "flux2"])
-@pytest.mark.parametrize("more", [{}, {"dora": True}, {"targets": "all", "rslora": True, "text_encoder": "words"}])
-def test_a_new_adapter_changes_no_bit(request, family, more):
+@pytest.mark.parametrize("more", [{}, {"dora": True}, {"targets": "all", "rslora": True, "text_encoder": "embeddings"}])
+def test_a_new_adapter_leaves_the_output_bit_identical(request, family, more):
     if family == "flux2" and "text_encoder" in more:
         more = {**more, "text_encoder": "none"}
-    base = open_base(str(request.getfixturevalue(family)))
+    base = load_base(str(request.getfixturevalue(family)))
     with torch.no_grad():
-        before = answer(base)
-        add_adapter(base, how(**more))
-        after = answer(base)
-    if more.get("dora"):  # DoRA divides by the norm it multiplies with: one rounding
+        before = output(base)
+        add_adapter(base, replace(CONFIG, **more))
+        after = output(base)
+    if more.get("dora"):  # DoRA multiplies and divides by the same norm: one rounding error
         torch.testing.assert_close(after, before, rtol=1e-4, atol=1e-5)
     else:
         assert torch.equal(after, before)
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "flux2"])
-def test_all_of_the_adapter_learns_and_nothing_else(request, family):
-    base = open_base(str(request.getfixturevalue(family)))
-    how_much = how(targets="all", text_encoder="none" if family == "flux2" else "words")
-    adapter = add_adapter(base, how_much, words=["a red house"])
-    for name, weight in adapter.named.items():
+def test_every_weight_of_the_adapter_is_trained_and_no_other(request, family):
+    base = load_base(str(request.getfixturevalue(family)))
+    config = replace(CONFIG, targets="all", text_encoder="none" if family == "flux2" else "embeddings", lr=0.01)
+    adapter = add_adapter(base, config, ["a red house"])
+    for name, weight in adapter.by_name.items():
         if name.endswith(("lora_B.weight", "lora_embedding_A")):
-            torch.nn.init.normal_(weight, std=0.1)  # with one of two factors 0 the other has no gradient
+            torch.nn.init.normal_(weight, std=0.1)  # if one of two factors is 0, the other has no gradient
     networks = [base.denoiser, base.pipeline.vae, *base.text_encoders.values()]
-    frozen = [{name: p.clone() for name, p in one.named_parameters() if "lora_" not in name} for one in networks]
-    optimizer = torch.optim.AdamW(groups(adapter, 0.01, 0.01, 1.0))
-    answer(base).square().mean().backward()
-    # The last layer's penultimate output is what SDXL reads: the layer after it cannot get a gradient.
+    frozen = [{n: p.clone() for n, p in network.named_parameters() if "lora_" not in n} for network in networks]
+    optimizer = torch.optim.AdamW(parameter_groups(adapter, config))
+    output(base).square().mean().backward()
+    # SDXL reads the output of the last layer but one: the last layer cannot have a gradient.
     unread = "text_encoder.text_model.encoder.layers.1" if family == "sdxl" else "nothing"
     unread = (unread, unread.replace("text_model.", ""))
-    for name, weight in adapter.named.items():
+    for name, weight in adapter.by_name.items():
         if not name.startswith(unread):
             assert weight.grad is not None, name
             assert weight.grad.abs().sum() > 0, name
-        if name.endswith("lora_embedding_A"):  # "lake" is in the batch too
+        if name.endswith("lora_embedding_A"):  # the batch contains "lake" too
             assert (weight.grad != 0).any(dim=0).sum() == len(base.pipeline.tokenizer("a red house").input_ids) - 2
-    before = {name: weight.clone() for name, weight in adapter.named.items()}
+    before = {name: weight.clone() for name, weight in adapter.by_name.items()}
     optimizer.step()
-    for one, kept in zip(networks, frozen, strict=True):
-        for name, p in one.named_parameters():
+    for network, original in zip(networks, frozen, strict=True):
+        for name, p in network.named_parameters():
             if "lora_" not in name:
                 assert p.grad is None
-                assert torch.equal(p, kept[name])
-    assert any(not torch.equal(weight, before[name]) for name, weight in adapter.named.items())
+                assert torch.equal(p, original[name])
+    assert any(not torch.equal(weight, before[name]) for name, weight in adapter.by_name.items())
 
 
-def test_stable_diffusion_15_at_full_size_has_the_known_number_of_weights():
+def test_parameter_count_on_stable_diffusion_15():
     """SD 1.5's own configuration, on the meta device: rank 4 on the attention projections is 797,184."""
     import diffusers
 
@@ -83,104 +83,147 @@ def test_stable_diffusion_15_at_full_size_has_the_known_number_of_weights():
         assert sum(p.numel() for p in unet.parameters()) == 859_520_964
         unet.requires_grad_(False)
         base = SimpleNamespace(denoiser=unet, denoiser_name="unet", text_encoders={}, name="sd15")
-        adapter = add_adapter(base, how())
+        adapter = add_adapter(base, CONFIG)
     assert sum(weight.numel() for weight in adapter.parameters()) == 797_184
 
 
 @pytest.mark.parametrize("family", ["sd", "flux2"])
-def test_merged_equals_unmerged_and_strength_0_is_the_base(request, family):
-    base = open_base(str(request.getfixturevalue(family)))
+def test_merged_equals_unmerged_and_strength_0_equals_the_base(request, family):
+    base = load_base(str(request.getfixturevalue(family)))
     with torch.no_grad():
-        plain = answer(base)
-        adapter = add_adapter(base, how())
+        plain = output(base)
+        adapter = add_adapter(base, CONFIG)
         for weight in adapter.parameters():
             torch.nn.init.normal_(weight, std=0.2)
-        unmerged = answer(base)
+        unmerged = output(base)
         assert not torch.allclose(unmerged, plain, atol=1e-3)
         set_strength(base, 0.0)
-        assert torch.equal(answer(base), plain)
+        assert torch.equal(output(base), plain)
         set_strength(base, 1.0)
-        assert torch.equal(answer(base), unmerged)
+        assert torch.equal(output(base), unmerged)
         set_strength(base, 0.5)
-        half = answer(base)
+        half = output(base)
         assert not torch.allclose(half, unmerged, atol=1e-4)
         set_strength(base, 1.0)
         base.pipeline.fuse_lora()
-        torch.testing.assert_close(answer(base), unmerged, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(output(base), unmerged, rtol=1e-3, atol=1e-4)
 
 
-def test_rslora_and_plus():
-    rates = {group["lr"] for group in groups(SimpleNamespace(named={
+def test_learning_rates_with_loraplus():
+    adapter = SimpleNamespace(by_name={
         "unet.a.lora_A.weight": torch.nn.Parameter(torch.zeros(1)),
         "unet.a.lora_B.weight": torch.nn.Parameter(torch.zeros(1)),
         "text_encoder.a.lora_A.weight": torch.nn.Parameter(torch.zeros(1)),
-    }), 1e-4, 5e-5, 16.0)}  # fmt: skip
+    })  # fmt: skip
+    config = replace(CONFIG, lr=1e-4, text_encoder_lr=5e-5, loraplus_ratio=16.0)
+    rates = {group["lr"] for group in parameter_groups(adapter, config)}
     assert rates == {1e-4, 1.6e-3, 5e-5}
 
 
-def test_muon_takes_matrices_and_vectors_are_left_to_adamw():
+def test_muon_updates_matrices_and_adamw_vectors():
     matrix, vector = torch.nn.Parameter(torch.ones(4, 2)), torch.nn.Parameter(torch.ones(4))
-    adapter = SimpleNamespace(named={"unet.a.lora_B.weight": matrix, "unet.a.lora_magnitude_vector": vector})
-    config = settled(TrainConfig(optimizer="muon", weight_decay=0.0))
+    adapter = SimpleNamespace(by_name={"unet.a.lora_B.weight": matrix, "unet.a.lora_magnitude_vector": vector})
+    config = replace(CONFIG, optimizer="muon", weight_decay=0.0)
     optimizer = make_optimizer(adapter, config)
     matrix.grad = torch.tensor([[1.0, 0.0], [0.0, 0.001], [0.0, 0.0], [0.0, 0.0]])
     vector.grad = torch.full((4,), 5.0)
     optimizer.step()
     moved = 1 - matrix.detach()
-    # Both directions move alike, however different their gradients are; scaled by √(rows / columns).
+    # Both directions move equally, however different their gradients are; scaled by √(rows / columns).
     assert 0.5 < moved[1, 1] / moved[0, 0] < 2
     assert 0.6 < moved[0, 0] / (config.lr * 2**0.5) < 1.3
     torch.testing.assert_close(vector.detach(), torch.full((4,), 1 - 0.15 * config.lr))
-    assert settled(TrainConfig(optimizer="adamw")).lr == 2e-3
-    assert settled(TrainConfig(base="sd15")).optimizer == "adamw"
 
 
-def test_wearing_the_average_and_taking_it_off(sd):
-    base = open_base(str(sd))
-    adapter = add_adapter(base, how())
-    average = adapter.average()
+def test_swapped_weights_are_restored(sd):
+    base = load_base(str(sd))
+    adapter = add_adapter(base, CONFIG)
+    average = adapter.clone()
     for weight in adapter.parameters():
         torch.nn.init.normal_(weight)
     before = {name: tensor.clone() for name, tensor in adapter.tensors().items()}
-    with adapter.wearing(average):
+    with adapter.swapped_weights(average):
         assert all(torch.equal(adapter.tensors()[name], value) for name, value in average.tensors().items())
     assert all(torch.equal(adapter.tensors()[name], value) for name, value in before.items())
 
 
 @pytest.mark.parametrize("family", ["sd", "sdxl", "flux2"])
-def test_every_family_paints_the_same_picture_from_the_same_seed(request, family):
-    base = open_base(str(request.getfixturevalue(family)))
-    two = paint(base, ["a lake", "a lake"], [3, 4], 16, sampling=2)
+def test_the_same_seed_gives_the_same_image_in_every_family(request, family):
+    base = load_base(str(request.getfixturevalue(family)))
+    two = sample_images(base, ["a lake", "a lake"], [3, 4], 16, num_inference_steps=2)
     assert two.shape == (2, 3, 16, 16)
     assert two.isfinite().all()
     assert not torch.equal(two[0], two[1])
-    torch.testing.assert_close(paint(base, ["a lake"], [4], 16, sampling=2)[0], two[1], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        sample_images(base, ["a lake"], [4], 16, num_inference_steps=2)[0], two[1], rtol=1e-4, atol=1e-4
+    )
 
 
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("./nowhere", "no such folder"),
-        ("nowhere", "Short names: tiny, sd15"),
-        ("nobody/nothing-at-all", "hf download"),
-    ],
-)
-def test_a_missing_base_is_one_sentence(monkeypatch, name, sentence):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the hub's client tries again and again
-    with pytest.raises(InputError) as raised:
-        open_base(name)
-    assert sentence in str(raised.value)
+@pytest.mark.parametrize("name", ["./nowhere", "nowhere", "nobody/nothing-at-all"])
+@pytest.mark.parametrize("load", [load_base, read_geometry])
+def test_a_missing_base_is_refused(monkeypatch, name, load):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the hub's client retries
+    with pytest.raises(InputError) as error:
+        load(name)
+    assert error.value.field == "--base"
+    assert name in str(error.value)
 
 
 def test_other_pipelines_and_broken_folders_are_refused(tmp_path, sd):
-    import json
-    import shutil
-
     (tmp_path / "other").mkdir()
     (tmp_path / "other/model_index.json").write_text(json.dumps({"_class_name": "WanPipeline"}))
-    with pytest.raises(InputError, match="WanPipeline"):
-        open_base(str(tmp_path / "other"))
     shutil.copytree(sd, tmp_path / "broken")
     (tmp_path / "broken/unet/diffusion_pytorch_model.safetensors").write_bytes(b"no")
-    with pytest.raises(InputError, match="safetensors"):
-        open_base(str(tmp_path / "broken"))
+    for folder in ("other", "broken"):
+        with pytest.raises(InputError) as error:
+            load_base(str(tmp_path / folder))
+        assert error.value.field == "--base"
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl", "flux2"])
+def test_geometry_is_read_without_the_weights(request, family):
+    folder = str(request.getfixturevalue(family))
+    base = load_base(folder)
+    assert read_geometry(folder) == base.geometry
+    assert base.geometry.side == (base.denoiser.config.get("sample_size") or 128) * base.pipeline.vae_scale_factor
+    assert read_geometry("tiny").side == 64
+
+
+def test_defaults_depend_on_the_base(sd, tmp_path):
+    tiny = resolve_config(TrainOptions(), tmp_path)
+    assert replace(tiny, data="") == TrainConfig()  # its defaults are those of tiny
+    assert (resolve_config(TrainOptions(optimizer="adamw"), tmp_path).lr, tiny.lr) == (2e-3, 0.02)
+    other = resolve_config(TrainOptions(base=str(sd), size=17), tmp_path)
+    assert (other.optimizer, other.lr, other.text_encoder_lr, other.alpha) == ("adamw", 1e-4, 5e-5, 16.0)
+    assert other.size == 16  # the nearest valid side
+    assert resolve_config(other, tmp_path) == other
+
+
+def test_empty_captions_of_sdxl_are_the_zeros_of_its_pipeline(sdxl):
+    base = load_base(str(sdxl))
+    text = encode_captions(base, ["a lake", ""])
+    prompt, negative, pooled, negative_pooled = base.pipeline.encode_prompt(["a lake"], device="cpu")
+    assert torch.equal(text["embeds"], torch.cat([prompt, negative]))
+    assert torch.equal(text["pooled"], torch.cat([pooled, negative_pooled]))
+    assert prompt.abs().sum() > 0
+    base.pipeline.register_to_config(force_zeros_for_empty_prompt=False)
+    assert encode_captions(base, [""])["embeds"].abs().sum() > 0
+
+
+def test_the_path_of_a_folder_does_not_change_the_number_of_steps(sd, tmp_path):
+    folder = tmp_path / "turbo" / "my-turbo-model"
+    shutil.copytree(sd, folder)
+    assert sampling_defaults(replace(load_base(str(folder)), geometry=Geometry(512, 64))) == (30, 7.0)
+    turbo = replace(load_base(str(sd)), name="stabilityai/sd-turbo", geometry=Geometry(512, 64))
+    assert sampling_defaults(turbo) == (4, 1.0)
+
+
+def test_fingerprints_depend_on_weights_and_not_on_their_type(sd):
+    first, second = fingerprints(load_base(str(sd))), fingerprints(load_base(str(sd), dtype=torch.bfloat16))
+    assert first.keys() == {"autoencoder", "unet", "text_encoder"}
+    assert first == second
+    assert same_weights(first, fingerprints(load_base(str(sd), dtype=torch.float16)))
+    other = load_base(str(sd))
+    with torch.no_grad():
+        next(other.text_encoders["text_encoder"].parameters()).add_(0.1)
+    assert not same_weights(first, fingerprints(other))

@@ -1,17 +1,22 @@
-"""The command as a user runs it: training, going on after a break, the cache, too little memory, mistakes."""
+"""The train command: results, resuming, the cache, too little memory, mistakes."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from wikiart_data.training.legacy_run import Run
+import wikiart_lora
+from wikiart_data.errors import InputError
+from wikiart_data.training.schedule import warmup_cosine
+from wikiart_data.training.training_run import TrainingRun
 from wikiart_lora import cache, train
 from wikiart_lora.cli import main
+from wikiart_lora.optimizers import lr_factor
 
 
 def result_of(name: str) -> dict:
@@ -22,35 +27,41 @@ def weights_of(name: str) -> dict[str, torch.Tensor]:
     return load_file(Path("runs/lora", name, "model.safetensors"))
 
 
+def metrics_of(name: str) -> list[dict]:
+    return [json.loads(line) for line in Path("runs/lora", name, "metrics.jsonl").read_text().splitlines()]
+
+
 def same_weights(a: str, b: str) -> bool:
     first, second = weights_of(a), weights_of(b)
     return first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
 
 
 @pytest.fixture(autouse=True)
-def _without_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grids of pictures take longer than the steps between them. A whole run keeps them, and a broken one."""
-    if not request.node.name.endswith(("whole_run", "a_resume_and_five")):
+def _without_grids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grids take longer than the steps between them; some tests sample them, the others do not."""
+    sampled = ("test_a_run_is_complete", "test_a_resumed_run_ends_with_the_same_weights", "test_a_device_with_room")
+    if not request.node.name.startswith(sampled):
         monkeypatch.setattr("wikiart_lora.train.before_and_after", lambda *_: Figure(figsize=(1, 1)))
 
 
-def test_ten_steps_are_five_and_a_resume_and_five(options, monkeypatch):
-    more = [*options, "--steps", "10", "--every", "4", "--flip", "--aspect", "--noise-offset", "0.1"]
+def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
+    more = [*options, "--steps", "10", "--save-every", "4", "--flip", "--aspect", "--noise-offset", "0.1"]
     assert main([*more, "--name", "whole"]) == 0
     steps = iter([False] * 4 + [True])
     with monkeypatch.context() as patch:
-        patch.setattr(Run, "should_stop", lambda run: next(steps))
-        assert main([*more, "--name", "broken"]) == 143
-    assert main(["--resume", "runs/lora/broken"]) == 0
-    assert same_weights("whole", "broken")
-    lines = [json.loads(line) for line in Path("runs/lora/broken/metrics.jsonl").read_text().splitlines()]
-    whole = [json.loads(line) for line in Path("runs/lora/whole/metrics.jsonl").read_text().splitlines()]
+        patch.setattr(TrainingRun, "_should_stop", lambda *_: next(steps))
+        assert main([*more, "--name", "interrupted"]) == 143
+    assert main(["--resume", "runs/lora/interrupted"]) == 0
+    assert same_weights("whole", "interrupted")
+    lines, whole = metrics_of("interrupted"), metrics_of("whole")
     assert [(line["step"], line["valid"]) for line in lines] == [(line["step"], line["valid"]) for line in whole]
     assert [line["step"] for line in lines] == [4, 8, 10]
 
 
-def test_it_learns_and_leaves_a_whole_run(options, capsys):
-    assert main([*options, "--steps", "40", "--every", "40", "--targets", "all", "--rank", "8", "--name", "one"]) == 0
+def test_a_run_is_complete(options, capsys):
+    assert (
+        main([*options, "--steps", "40", "--save-every", "40", "--targets", "all", "--rank", "8", "--name", "one"]) == 0
+    )
     run = Path("runs/lora/one")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["valid"] > 0
@@ -58,80 +69,181 @@ def test_it_learns_and_leaves_a_whole_run(options, capsys):
         assert (run / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     result = result_of("one")
     assert result["trainable"] == sum(tensor.numel() for tensor in weights_of("one").values())
-    assert "as asked" in capsys.readouterr().out
+    assert "fp32 (as requested)" in capsys.readouterr().out
 
 
-def test_a_batch_in_parts_is_the_same_step(options):
+def test_gradient_accumulation_gives_the_same_update(options):
     assert main([*options, "--steps", "2", "--name", "whole"]) == 0
-    assert main([*options, "--steps", "2", "--accumulate", "3", "--name", "parts"]) == 0
+    assert main([*options, "--steps", "2", "--gradient-accumulation-steps", "3", "--name", "parts"]) == 0
     first, second = weights_of("whole"), weights_of("parts")
     for key in first:
         torch.testing.assert_close(first[key], second[key], rtol=1e-2, atol=1e-4)
 
 
-def test_out_of_memory_halves_the_batch_and_says_so(options, monkeypatch, capsys):
-    real = train.predict
+def test_out_of_memory_increases_gradient_accumulation(options, monkeypatch, capsys):
+    predict = train.predict
 
-    def small_memory(base, network, noisy, times, text):
+    def small_memory(base, network, noisy, timesteps, text):
         if torch.is_grad_enabled() and len(noisy) > 1:
             raise torch.OutOfMemoryError("too little")
-        return real(base, network, noisy, times, text)
+        return predict(base, network, noisy, timesteps, text)
 
     with monkeypatch.context() as patch:
         patch.setattr(train, "predict", small_memory)
         assert main([*options, "--steps", "2", "--name", "poor"]) == 0
-    told = capsys.readouterr().out
-    assert "in 2 parts" in told
-    assert "--accumulate 4" in told
-    assert result_of("poor")["pieces"] == 4
-    assert main([*options, "--steps", "2", "--accumulate", "4", "--name", "told"]) == 0
-    assert same_weights("poor", "told")
+    printed = capsys.readouterr().out
+    assert "using 2 gradient-accumulation steps" in printed
+    assert "--gradient-accumulation-steps 4" in printed
+    assert result_of("poor")["gradient_accumulation_steps"] == 4
+    assert main([*options, "--steps", "2", "--gradient-accumulation-steps", "4", "--name", "configured"]) == 0
+    assert same_weights("poor", "configured")
 
 
-def test_out_of_memory_with_one_picture_is_a_sentence(options, monkeypatch, capsys):
+def test_out_of_memory_with_one_image_is_an_error(options, monkeypatch, capsys):
     def no_memory(*_):
         raise torch.OutOfMemoryError("too little")
 
     monkeypatch.setattr(train, "predict", no_memory)
     assert main([*options, "--name", "none"]) == 2
-    assert "--checkpointing" in capsys.readouterr().err
+    assert "--gradient-checkpointing" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", ["sd", "sdxl"])
+def test_a_device_with_room_for_one_image_trains_and_draws(request, options, monkeypatch, capsys, family):
+    """As a GPU with too little memory: every network refuses more than one image at a time."""
+    import diffusers
+
+    def limit(network: type, method: str, most: int) -> None:
+        function = getattr(network, method)
+
+        def limited(self, images, *args, **kwargs):
+            if len(images) > most:
+                raise torch.OutOfMemoryError("too little")
+            return function(self, images, *args, **kwargs)
+
+        monkeypatch.setattr(network, method, limited)
+
+    limit(diffusers.AutoencoderKL, "encode", 1)
+    limit(diffusers.AutoencoderKL, "decode", 1)
+    limit(diffusers.UNet2DConditionModel, "forward", 2)  # with and without the caption, for guidance
+    base = ["--base", str(request.getfixturevalue(family)), "--num-prior-images", "2"]
+    assert main([*options, *base, "--steps", "2", "--save-every", "2", "--name", "small"]) == 0
+    printed = capsys.readouterr().out
+    for task in ("encoding images", "sampling the grid", "decoding images", "validating"):
+        assert f"Out of memory while {task}" in printed
+    assert Path("runs/lora/small/figures/step-000002.png").exists()
+    assert "Warning" not in printed
+
+
+def test_a_grid_that_fails_is_a_warning_and_the_run_is_saved(options, monkeypatch, capsys):
+    def no_memory(*_):
+        assert Path("runs/lora/one/last.safetensors").exists()
+        assert Path("runs/lora/one/model.safetensors").exists()
+        raise torch.OutOfMemoryError("too little")
+
+    monkeypatch.setattr(train, "before_and_after", no_memory)
+    assert main([*options, "--steps", "4", "--save-every", "2", "--name", "one"]) == 0
+    assert capsys.readouterr().out.count("Warning: the sample grid of step") == 2
+    assert [line["step"] for line in metrics_of("one")] == [2, 4]
+    assert not any(Path("runs/lora/one/figures").glob("step-*"))
+
+
+@pytest.mark.parametrize(("every", "steps"), [("0", []), ("3", [4, 7]), ("100", [7])])
+def test_sample_every(options, every, steps):
+    assert main([*options, "--steps", "7", "--save-every", "2", "--sample-every", every, "--name", "one"]) == 0
+    figures = Path("runs/lora/one/figures").glob("step-*.png")
+    assert sorted(int(figure.stem.partition("-")[2]) for figure in figures) == steps
+
+
+def test_another_base_under_the_same_name_is_noticed(options, sd, tmp_path, monkeypatch, capsys):
+    base = tmp_path / "base"
+    shutil.copytree(sd, base)
+    steps = iter([False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "_should_stop", lambda *_: next(steps))
+        assert main([*options, "--base", str(base), "--save-every", "1", "--name", "one"]) == 143
+    file = base / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = load_file(file)
+    weights["conv_out.bias"] += 1
+    save_file(weights, file)
+    capsys.readouterr()
+    assert main(["--resume", "runs/lora/one"]) == 2
+    assert "--base" in capsys.readouterr().err
+    assert main(["generate", "runs/lora/one", "--prompt", "a lake", "--device", "cpu"]) == 2
+    assert str(base) in capsys.readouterr().err
+    shutil.copytree(sd, base, dirs_exist_ok=True)
+    assert main(["--resume", "runs/lora/one"]) == 0
+
+
+def test_an_adapter_can_be_continued_in_a_new_run(options):
+    assert main([*options, "--steps", "2", "--name", "first", "--alpha", "4"]) == 0
+    more = ["--init-adapter", "runs/lora/first", "--lr", "0", "--alpha", "1", "--rslora", "--steps", "1"]
+    assert main([*options, *more, "--name", "second"]) == 0
+    first, second = weights_of("first"), weights_of("second")
+    for name in first:  # alpha / rank was 4 / 2, and is 1 / √2
+        ratio = 2 * 2**0.5 if "lora_B" in name else 1
+        torch.testing.assert_close(second[name], first[name] * ratio)
+    assert main([*options, "--init-adapter", "runs/lora/first", "--rank", "3", "--name", "third"]) == 2
+    assert not Path("runs/lora/third").exists()
+
+
+def test_dropout_is_repeated_after_a_resume(options, monkeypatch):
+    more = [*options, "--lora-dropout", "0.5", "--save-every", "2"]
+    assert main([*more, "--name", "whole"]) == 0
+    steps = iter([False, False, True])
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "_should_stop", lambda *_: next(steps))
+        assert main([*more, "--name", "interrupted"]) == 143
+    assert main(["--resume", "runs/lora/interrupted"]) == 0
+    assert same_weights("whole", "interrupted")
+    assert main([*options, "--save-every", "2", "--name", "without"]) == 0
+    assert not same_weights("whole", "without")
+
+
+def test_learning_rate_schedules():
+    cosine, standard = lr_factor("cosine", 0.15, 40), warmup_cosine(40)
+    assert [cosine(step) for step in range(40)] == [standard(step) for step in range(40)]
+    assert [lr_factor("constant", 0.25, 8)(step) for step in range(8)] == [0.5, 1, 1, 1, 1, 1, 1, 1]
+    assert [lr_factor("linear", 0.0, 4)(step) for step in range(4)] == [0.75, 0.5, 0.25, 0]
 
 
 @pytest.mark.parametrize(
     "more",
     [
-        ["--no-cache", "--text-encoder", "attention", "--text-lr", "0.001"],
-        ["--text-encoder", "words", "--dora", "--optimizer", "muon"],
-        ["--checkpointing", "--prior", "3", "--rslora", "--plus", "4"],
+        ["--no-cache", "--text-encoder", "attention", "--text-encoder-lr", "0.001"],
+        ["--text-encoder", "embeddings", "--dora", "--optimizer", "muon"],
+        ["--gradient-checkpointing", "--num-prior-images", "3", "--rslora", "--loraplus-ratio", "4"],
         ["--dora", "--style", "ukiyo-e", "--trigger", "zwx"],
     ],
 )
 def test_options_train(options, more):
     assert main([*options, "--steps", "2", "--name", "one", *more]) == 0
     assert any("text_encoder." in key for key in weights_of("one")) == ("--text-encoder" in more)
-    assert any("lora_embedding_A" in key for key in weights_of("one")) == ("words" in more)
+    assert any("lora_embedding_A" in key for key in weights_of("one")) == ("embeddings" in more)
 
 
-def test_without_the_cache_it_is_nearly_the_same(options):
+def test_weights_without_the_cache_are_nearly_the_same(options):
     assert main([*options, "--steps", "2", "--name", "cached"]) == 0
-    assert main([*options, "--steps", "2", "--name", "not", "--no-cache"]) == 0
-    first, second = weights_of("cached"), weights_of("not")
-    # AdamW's first steps have the size of the learning rate whatever the gradient's; rounding flips few of them.
+    assert main([*options, "--steps", "2", "--name", "uncached", "--no-cache"]) == 0
+    first, second = weights_of("cached"), weights_of("uncached")
+    # AdamW's first updates have the size of the learning rate whatever the gradient's; rounding flips few of them.
     near = [torch.isclose(first[key], second[key], atol=1e-3).float().mean().item() for key in first]
     assert np.mean(near) > 0.9
 
 
 @pytest.mark.parametrize("family", ["sd_v", "sdxl", "flux2"])
-def test_other_families_train_save_load_and_paint(request, options, family):
+def test_other_families_train_save_load_and_generate(request, options, family):
     base = str(request.getfixturevalue(family))
     assert main([*options, "--base", base, "--steps", "1", "--name", family]) == 0
     run = f"runs/lora/{family}"
-    assert main(["generate", run, "--style", "Baroque", "-n", "1", "--sampling", "1", "--device", "cpu"]) == 0
+    assert (
+        main(["generate", run, "--style", "Baroque", "-n", "1", "--num-inference-steps", "1", "--device", "cpu"]) == 0
+    )
     assert Path("pictures/000.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_two_processes_train_as_one_and_one_of_them_writes(options, in_two_processes):
-    options = [*options, "--steps", "2", "--prior", "3"]
+def test_two_processes_train_like_one(options, in_two_processes):
+    options = [*options, "--steps", "2", "--num-prior-images", "3"]
     assert main([*options, "--name", "alone"]) == 0
     done = in_two_processes("-m", "wikiart_lora", "train", *options, "--name", "two")
     assert done.stdout.count("step      2 of 2") == 1
@@ -142,87 +254,105 @@ def test_two_processes_train_as_one_and_one_of_them_writes(options, in_two_proce
         torch.testing.assert_close(first[key], second[key], rtol=1e-2, atol=1e-4)
 
 
-def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd, paintings):
-    """Everything that `fit` puts together, put together again from the parts of diffusers."""
+def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd):
+    """The loss that training logs, computed again with the networks of diffusers."""
     import diffusers
 
     from wikiart_data.images.batches import step_seed
 
-    seen: dict[str, object] = {}
-    monkeypatch.setattr(Run, "check", lambda run, loss, epoch, step: seen.setdefault("loss", loss))
-    real = train.predict
-
-    def remembered(base, network, noisy, times, text):
-        seen.setdefault("asked", (noisy.clone(), times.clone(), {k: v.clone() for k, v in text.items()}))
-        return real(base, network, noisy, times, text)
-
-    monkeypatch.setattr(train, "predict", remembered)
+    inputs: list[tuple] = []
     latents: list[torch.Tensor] = []
-    monkeypatch.setattr(
-        cache.Latents, "read", lambda self, rows, mirrored=None: _remember(latents, cache_read(self, rows, mirrored))
-    )
-    assert main([*options, "--steps", "1", "--name", "one", "--dropout", "0"]) == 0
-    noisy, times, text = seen["asked"]
-    clean = next(one for one in latents if len(one) == 4)
+    predict, read = train.predict, cache.CachedLatents.read
+
+    def recorded_predict(base, network, noisy, timesteps, text):
+        inputs.append((noisy.clone(), timesteps.clone(), {name: value.clone() for name, value in text.items()}))
+        return predict(base, network, noisy, timesteps, text)
+
+    def recorded_read(self, rows, mirrored=None):
+        latents.append(read(self, rows, mirrored))
+        return latents[-1]
+
+    monkeypatch.setattr(train, "predict", recorded_predict)
+    monkeypatch.setattr(cache.CachedLatents, "read", recorded_read)
+    assert main([*options, "--steps", "1", "--name", "one", "--caption-dropout", "0"]) == 0
+    (noisy, timesteps, text), clean = inputs[0], next(values for values in latents if len(values) == 4)
     pipeline = diffusers.StableDiffusionPipeline.from_pretrained(
         sd, safety_checker=None, feature_extractor=None, requires_safety_checker=False
     )
     scheduler = diffusers.DDPMScheduler.from_config(pipeline.scheduler.config)
     generator = torch.Generator().manual_seed(step_seed(0, 0, 0))
-    torch.rand(4, generator=generator)  # who is mirrored
+    torch.rand(4, generator=generator)  # which images are mirrored
     drawn = torch.randint(1000, (4,), generator=generator)
     noise = torch.randn(clean.shape, generator=generator)
-    assert times.long().tolist() == drawn.tolist()
+    assert timesteps.long().tolist() == drawn.tolist()
     torch.testing.assert_close(noisy, scheduler.add_noise(clean, noise, drawn), rtol=1e-4, atol=1e-5)
     with torch.no_grad():
-        said = pipeline.unet(noisy, drawn, text["embeds"]).sample
+        prediction = pipeline.unet(noisy, drawn, text["embeds"]).sample
     alphas = scheduler.alphas_cumprod[drawn]
     snr = alphas / (1 - alphas)
-    by_hand = (((said - noise) ** 2).mean(dim=(1, 2, 3)) * torch.minimum(snr, torch.tensor(5.0)) / snr).mean()
-    assert seen["loss"] == pytest.approx(by_hand.item(), rel=1e-3)
-
-
-cache_read = cache.Latents.read
-
-
-def _remember(kept: list, value: torch.Tensor) -> torch.Tensor:
-    kept.append(value.clone())
-    return value
+    errors = ((prediction - noise) ** 2).mean(dim=(1, 2, 3))
+    expected = (errors * torch.minimum(snr, torch.tensor(5.0)) / snr).mean()
+    assert metrics_of("one")[0]["loss"] == pytest.approx(expected.item(), rel=1e-3)
 
 
 def test_a_dry_run_writes_nothing(options, capsys):
     assert main([*options, "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert "trainable parameters" in told
-    assert "training about" in told
+    printed = capsys.readouterr().out
+    assert "trainable parameters" in printed
+    assert "s, training about" in printed
     assert not Path("runs").exists()
 
 
+def test_one_style_is_described_by_its_own_number_of_images(options, capsys):
+    assert main([*options, "--dry-run", "--style", "ukiyo-e"]) == 0
+    assert "Ukiyo_e, 6 training images" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "name"),
     [
-        (["--steps", "0"], "--steps 0"),
-        (["--dropout", "2"], "--dropout 2"),
-        (["--base", "nobody/nothing"], "hf download"),
-        (["--style", "Ukiyo"], "Did you mean Ukiyo_e"),
+        (["--steps", "0"], "--steps"),
+        (["--caption-dropout", "2"], "--caption-dropout"),
+        (["--base", "nobody/nothing"], "--base nobody/nothing"),
+        (["--style", "Ukiyo"], "Ukiyo_e"),
         (["--data", "nowhere"], "nowhere"),
-        (["generate", "nowhere", "--prompt", "a lake"], "does not exist"),
-        (["generate"], "Nothing is asked for"),
-        (["export", "--to", "x.bin"], ".safetensors"),
+        (["--judge", "nowhere"], "--judge nowhere"),
+        (["generate", "nowhere", "--prompt", "a lake"], "nowhere"),
+        (["generate"], "--prompt"),
+        (["export", "--to", "x.bin"], "--to x.bin"),
     ],
 )
-def test_mistakes_are_sentences(options, capsys, monkeypatch, arguments, sentence):
-    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the hub's client tries again and again
-    given = [*options, *arguments] if arguments[0].startswith("--") else arguments
-    assert main(given) == 2
-    told = capsys.readouterr().err
-    assert sentence in told
-    assert "Traceback" not in told
+def test_mistakes_are_errors_that_name_their_cause(options, capsys, monkeypatch, arguments, name):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the hub's client retries
+    command = [*options, *arguments] if arguments[0].startswith("--") else arguments
+    assert main(command) == 2
+    printed = capsys.readouterr().err
+    assert name in printed
+    assert "Traceback" not in printed
+    assert not Path("runs").exists()
 
 
-def test_the_bases_are_listed(capsys):
+def test_bases_are_listed(capsys):
     for arguments in (["--base"], ["--base", "list"], ["train", "--base", "--steps", "3"]):
         assert main(arguments) == 0
-        told = capsys.readouterr().out
-        assert "sd15" in told
-        assert "Apache 2.0" in told
+        printed = capsys.readouterr().out
+        assert "sd15" in printed
+        assert "Apache 2.0" in printed
+
+
+def test_training_and_loading_in_python(options, paintings, sd):
+    result = wikiart_lora.train(
+        wikiart_lora.TrainOptions(
+            base=str(sd), data=str(paintings), steps=1, batch_size=4, size=16, rank=2, device="cpu",
+            num_inference_steps=1, name="python",
+        )
+    )  # fmt: skip
+    assert (result.steps, result.folder, result.score) == (1, Path("runs/lora/python"), None)
+    pipeline = wikiart_lora.load_pipeline(result.folder, device="cpu")
+    assert type(pipeline).__name__ == "StableDiffusionPipeline"
+    assert pipeline.get_active_adapters() == ["default"]
+    image = pipeline("a cubism painting", height=16, width=16, num_inference_steps=1).images[0]
+    assert image.size == (16, 16)
+    with pytest.raises(InputError) as error:
+        wikiart_lora.load_pipeline("nowhere")
+    assert error.value.field == "nowhere"

@@ -1,7 +1,8 @@
-"""The adapter: low-rank weights beside the base's own (LoRA, Hu et al. 2022), put in by peft, kept as one module."""
+"""The adapter: low-rank matrices next to the base's own weights (LoRA, Hu et al. 2022), held as one module."""
 
 import copy
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from wikiart_data.errors import InputError
-from wikiart_lora.pipelines import Base
+from wikiart_data.training.checkpoints import read_model
+from wikiart_lora.base_models.loading import BaseModel
+from wikiart_lora.config import TrainConfig
 
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 JOINT = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out", "to_qkv_mlp_proj", ".attn.to_out")
@@ -23,16 +26,16 @@ TARGETS = {
     "feed-forward": (*ATTENTION, *JOINT, *FEED_FORWARD),
     "all": (*ATTENTION, *JOINT, *FEED_FORWARD, *CONVOLUTIONS),
 }
-"""--targets → the ends of the names of the denoiser's layers; those that a family lacks do not matter."""
-OF_TEXT = ("q_proj", "k_proj", "v_proj", "out_proj")
-WORDS = "token_embedding"
-"""With it a word that the base does not know gets a meaning of its own, as in textual inversion (Gal et al. 2022)."""
-SOONER = 3.0
-"""Times the text encoders' learning rate for words: each is in few captions."""
+"""--targets → suffixes of the names of the denoiser's layers; those that a family lacks are skipped."""
+TEXT_ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
+TOKEN_EMBEDDING = "token_embedding"
+"""Adapting it gives a token that the base does not know a meaning, as in textual inversion (Gal et al. 2022)."""
+TOKEN_EMBEDDING_LR_RATIO = 3.0
+"""Learning rate of token embeddings over that of the text encoders: each occurs in few captions."""
 
 
 class Adapter(nn.Module):
-    """All weights that are trained, by name: a view of what peft put into the networks, to be saved and averaged.
+    """All trained weights by name: views of the parameters that peft added to the networks, to be saved and averaged.
 
     Args:
         weights: `unet.down_blocks.0….lora_A.weight` → the parameter; shared, not copied.
@@ -40,134 +43,187 @@ class Adapter(nn.Module):
 
     def __init__(self, weights: Mapping[str, nn.Parameter]):
         super().__init__()
-        self.named = dict(weights)
+        self.by_name = dict(weights)
         # A parameter's name must not hold a dot.
         self.held = nn.ParameterDict({name.replace(".", "/"): weight for name, weight in weights.items()})
 
     def tensors(self) -> dict[str, Tensor]:
         """The weights under the names that diffusers gives them in files."""
-        return {name: weight.detach() for name, weight in self.named.items()}
+        return {name: weight.detach() for name, weight in self.by_name.items()}
 
-    def average(self) -> "Adapter":
-        """A copy of its own, to be averaged into."""
+    def clone(self) -> "Adapter":
+        """A copy with weights of its own and without gradients, for the moving average."""
         copies = {
-            name: nn.Parameter(weight.detach().clone(), requires_grad=False) for name, weight in self.named.items()
+            name: nn.Parameter(weight.detach().clone(), requires_grad=False) for name, weight in self.by_name.items()
         }
         return Adapter(copies)
 
     @contextmanager
-    def wearing(self, other: "Adapter") -> Iterator[None]:
-        """For a while the networks carry `other`'s weights."""
-        before = {name: weight.detach().clone() for name, weight in self.named.items()}
-        self.put(other.tensors())
+    def swapped_weights(self, other: "Adapter") -> Iterator[None]:
+        """Within the context, the networks use the weights of `other`."""
+        original = {name: weight.detach().clone() for name, weight in self.by_name.items()}
+        self.copy_from(other.tensors())
         try:
             yield
         finally:
-            self.put(before)
+            self.copy_from(original)
 
     @torch.no_grad()
-    def put(self, tensors: Mapping[str, Tensor]) -> None:
+    def copy_from(self, tensors: Mapping[str, Tensor]) -> None:
         """Overwrite the weights."""
-        for name, weight in self.named.items():
+        for name, weight in self.by_name.items():
             weight.copy_(tensors[name])
 
 
-def add_adapter(base: Base, config: Any, words: Sequence[str] = ()) -> Adapter:
-    """Put LoRA layers into the denoiser, and into the text encoders if asked; B starts at 0, so nothing changes yet.
+def add_adapter(base: BaseModel, config: TrainConfig, texts: Sequence[str] = ()) -> Adapter:
+    """Add LoRA layers to the denoiser and, if configured, the text encoders; B is 0, so outputs do not change yet.
 
     Args:
-        base: its weights are frozen already.
+        base: with frozen weights.
         config: with rank, alpha, targets, rslora, dora, text_encoder.
-        words: with `text_encoder="words"`, texts whose words' embeddings learn; those of all others stay as they are.
+        texts: with `text_encoder="embeddings"`, the texts whose tokens' embeddings are trained; all others stay.
 
     Raises:
-        InputError: the base has none of the layers that are to be adapted, or its text encoder cannot be.
+        InputError: the base has none of the layers to adapt, or its text encoder cannot be adapted.
     """
     from peft import LoraConfig
 
     adapts_text = config.text_encoder != "none"
     if adapts_text and base.family == "flux2":
         raise InputError(
-            "--text-encoder: FLUX.2's text encoder is a language model of 4 B, which diffusers adapts nowhere."
+            "--text-encoder: FLUX.2's text encoder is a language model of 4 B parameters, for which diffusers loads no "
+            "adapter.",
+            field="--text-encoder",
         )
-    carriers = {base.denoiser_name: (base.denoiser, TARGETS[config.targets])}
+    adapted = {base.denoiser_name: (base.denoiser, TARGETS[config.targets])}
     if adapts_text:
-        ends = (*OF_TEXT, WORDS) if config.text_encoder == "words" else OF_TEXT
-        carriers |= {name: (encoder, ends) for name, encoder in base.text_encoders.items()}
-    for carrier, (network, ends) in carriers.items():
+        suffixes = (*TEXT_ATTENTION, TOKEN_EMBEDDING) if config.text_encoder == "embeddings" else TEXT_ATTENTION
+        adapted |= {name: (encoder, suffixes) for name, encoder in base.text_encoders.items()}
+    for part, (network, suffixes) in adapted.items():
         layers = [
             name
             for name, layer in network.named_modules()
-            if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding) and name.endswith(ends)
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.Embedding) and name.endswith(suffixes)
         ]
         if not layers:
-            raise InputError(f"--targets {config.targets}: the {carrier} of {base.name} has no such layers.")
+            raise InputError(
+                f"--targets {config.targets}: the {part} of {base.name} has no such layers.", field="--targets"
+            )
         network.add_adapter(
             LoraConfig(
                 r=config.rank,
-                lora_alpha=config.alpha if config.alpha is not None else config.rank,
+                lora_alpha=config.alpha,  # pyright: ignore[reportArgumentType]  (peft takes any number)
                 target_modules=layers,
                 use_rslora=config.rslora,
                 use_dora=config.dora,
+                lora_dropout=config.lora_dropout,
                 init_lora_weights=True,
             )
         )
+    set_dropout(base, False)
     weights: dict[str, nn.Parameter] = {}
-    for carrier, (network, _) in carriers.items():
+    for part, (network, _) in adapted.items():
         for name, weight in network.named_parameters():
             weight.requires_grad_("lora_" in name)
             if "lora_" in name:
-                weight.data = weight.data.float()  # the adapter is trained in float32, whatever the base is kept in
-                weights[f"{carrier}.{_name_in_files(name)}"] = weight
-    for carrier, encoder in base.text_encoders.items():
-        name = f"{carrier}.text_model.embeddings.{WORDS}.lora_embedding_A"
+                weight.data = weight.data.float()  # the adapter is trained in float32, whatever the base's type is
+                weights[f"{part}.{_name_in_files(name)}"] = weight
+    for part, encoder in base.text_encoders.items():
+        name = f"{part}.text_model.embeddings.{TOKEN_EMBEDDING}.lora_embedding_A"
         if name in weights:
-            tokenizer = getattr(base.pipeline, carrier.replace("text_encoder", "tokenizer"))
-            learning = torch.zeros(encoder.config.vocab_size, device=weights[name].device)
-            learning[[token for text in words for token in tokenizer(text).input_ids[1:-1]]] = 1
-            weights[name].register_hook(partial(torch.mul, learning))
+            tokenizer = getattr(base.pipeline, part.replace("text_encoder", "tokenizer"))
+            trained = torch.zeros(encoder.config.vocab_size, device=weights[name].device)
+            trained[[token for text in texts for token in tokenizer(text).input_ids[1:-1]]] = 1
+            weights[name].register_hook(partial(torch.mul, trained))
     return Adapter(weights)
 
 
 def _name_in_files(name: str) -> str:
     """A weight's name as diffusers and peft write it: without the adapter's own name."""
     name = name.replace(".default", "").replace("lora_magnitude_vector.weight", "lora_magnitude_vector")
-    # transformers 5 has flattened CLIP's first text encoder; files keep the level, and loading takes it away again.
+    # transformers 5 has flattened CLIP's first text encoder; files keep the level, and loading removes it again.
     return f"text_model.{name}" if name.startswith(("encoder.layers.", "embeddings.")) else name
 
 
-def groups(adapter: Adapter, lr: float, text_lr: float, plus: float) -> list[dict[str, Any]]:
-    """Parameter groups. With LoRA+ (Hayou et al. 2024) B learns `plus` times as fast as A."""
-    found: dict[float, list[nn.Parameter]] = {}
-    for name, weight in adapter.named.items():
-        rate = (text_lr if name.startswith("text_encoder") else lr) * (plus if "lora_B" in name else 1.0)
-        rate *= SOONER if WORDS in name else 1.0
-        found.setdefault(rate, []).append(weight)
-    return [{"params": weights, "lr": rate} for rate, weights in found.items()]
+def parameter_groups(adapter: Adapter, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameter groups of equal learning rate. With LoRA+ (Hayou et al. 2024) B learns faster than A by a ratio."""
+    by_rate: dict[float, list[nn.Parameter]] = {}
+    for name, weight in adapter.by_name.items():
+        rate = config.text_encoder_lr if name.startswith("text_encoder") else config.lr
+        rate *= config.loraplus_ratio if "lora_B" in name else 1.0
+        rate *= TOKEN_EMBEDDING_LR_RATIO if TOKEN_EMBEDDING in name else 1.0
+        by_rate.setdefault(rate, []).append(weight)
+    return [{"params": weights, "lr": rate} for rate, weights in by_rate.items()]
 
 
-def peft_metadata(base: Base) -> dict[str, str]:
-    """What diffusers wants to find in a file's metadata, to scale and place the adapter as it was trained."""
-    carriers = {base.denoiser_name: base.denoiser, **base.text_encoders}
-    found: dict[str, Any] = {}
-    for carrier, network in carriers.items():
+def peft_metadata(base: BaseModel) -> dict[str, str]:
+    """The metadata that diffusers needs in a file, to place and scale the adapter as it was trained."""
+    settings: dict[str, Any] = {}
+    for part, network in {base.denoiser_name: base.denoiser, **base.text_encoders}.items():
         if getattr(network, "peft_config", None):
-            about = copy.deepcopy(network.peft_config["default"]).to_dict()
-            for key, value in about.items():
-                if isinstance(value, set):
-                    value = sorted(value)
+            for key, value in copy.deepcopy(network.peft_config["default"]).to_dict().items():
+                value = sorted(value) if isinstance(value, set) else value
                 if isinstance(value, list | tuple | str | int | float | bool | dict | type(None)):
-                    found[f"{carrier}.{key}"] = value
-    return {"lora_adapter_metadata": json.dumps(found, sort_keys=True, default=str), "format": "pt"}
+                    settings[f"{part}.{key}"] = value
+    return {"lora_adapter_metadata": json.dumps(settings, sort_keys=True, default=str), "format": "pt"}
 
 
-def load_adapter(base: Base, file: Path, strength: float = 1.0) -> None:
-    """Put a trained adapter on a base, as any program that uses diffusers would.
+def set_dropout(base: BaseModel, active: bool) -> None:
+    """Turn the adapter's dropout on for training steps and off for everything else."""
+    for network in (base.denoiser, *base.text_encoders.values()):
+        for name, module in network.named_modules():
+            if "lora_dropout" in name:
+                module.train(active)
+
+
+def load_into(adapter: Adapter, base: BaseModel, file: Path) -> None:
+    """Overwrite a new adapter's weights with those of a trained one, which may have been scaled otherwise.
+
+    Args:
+        adapter: of the same rank, layers and kind.
+        base: that it was added to.
+        file: model.safetensors of a run, or a file written by `export` in the format peft.
+
+    Raises:
+        InputError: the file is no adapter, or one of another rank or on other layers.
+    """
+    tensors, metadata = read_model(file)
+    if {name: w.shape for name, w in tensors.items()} != {name: w.shape for name, w in adapter.by_name.items()}:
+        raise InputError(
+            f"--init-adapter {file}: it has other layers or another rank; use the same --base, --rank, --targets, "
+            "--text-encoder and --dora.",
+            field="--init-adapter",
+        )
+    theirs, ours = (json.loads(x["lora_adapter_metadata"]) for x in (metadata, peft_metadata(base)))
+    adapter.copy_from({name: value / scale_of(name, ours) for name, value in fold_scale(tensors, theirs).items()})
+
+
+def scale_of(name: str, settings: Mapping[str, Any]) -> float:
+    """The factor of B in a layer's update: alpha / rank, or with rsLoRA alpha / √rank; 1 for other tensors.
+
+    Args:
+        name: of a tensor.
+        settings: peft's, by network: `unet.r`, `unet.lora_alpha`, `unet.use_rslora`, …
+    """
+    if not name.endswith((".lora_B.weight", ".lora_embedding_B")):
+        return 1.0
+    network = name.partition(".")[0]
+    rank, alpha = settings[f"{network}.r"], settings[f"{network}.lora_alpha"]
+    return alpha / math.sqrt(rank) if settings.get(f"{network}.use_rslora") else alpha / rank
+
+
+def fold_scale(tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The same adapter with the scale multiplied into B, so that it is 1 for programs that know no alpha."""
+    return {name: tensor * scale_of(name, settings) for name, tensor in tensors.items()}
+
+
+def load_adapter(base: BaseModel, file: Path, strength: float = 1.0) -> None:
+    """Load a trained adapter into a base, with diffusers' own loader.
 
     Args:
         base: of the kind it was trained on.
-        file: model.safetensors of a run, or a file that `export` wrote.
-        strength: 0 is the base, 1 the adapter as trained.
+        file: model.safetensors of a run, or a file written by `export`.
+        strength: 0 is the base alone, 1 the adapter as trained.
 
     Raises:
         InputError: it is no adapter, or one for another base.
@@ -175,13 +231,13 @@ def load_adapter(base: Base, file: Path, strength: float = 1.0) -> None:
     try:
         base.pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name="default")
     except (ValueError, RuntimeError, KeyError, OSError) as error:
-        first = " ".join(str(error).split())[:200]
-        raise InputError(f"{file} cannot be put on {base.name}: {first}") from error
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{file} cannot be loaded into {base.name}: {reason}", field=file) from error
     set_strength(base, strength)
 
 
-def set_strength(base: Base, strength: float) -> None:
-    """How much of the adapter is felt; at 0 the base's layers run alone, bit for bit."""
+def set_strength(base: BaseModel, strength: float) -> None:
+    """Scale the adapter; at 0 the base's layers run alone, bit for bit."""
     if strength == 0:
         base.pipeline.disable_lora()
     else:

@@ -1,4 +1,4 @@
-"""Sizes that pictures are trained at: one square, or some of nearly the same area in other proportions."""
+"""Image sizes of training: one square, or aspect-ratio buckets of nearly equal area."""
 
 import math
 from collections.abc import Sequence
@@ -8,8 +8,8 @@ from PIL import Image
 
 from wikiart_data.images.sampler import BalancedSampler
 
-RATIO = 2.0
-"""The widest and the tallest bucket."""
+MAX_ASPECT = 2.0
+"""Aspect ratio of the widest bucket, and the inverse of the tallest's."""
 
 
 def make_buckets(size: int, multiple: int, aspect: bool) -> list[tuple[int, int]]:
@@ -18,56 +18,58 @@ def make_buckets(size: int, multiple: int, aspect: bool) -> list[tuple[int, int]
     Args:
         size: side of the square.
         multiple: sides are multiples of this.
-        aspect: False gives the square alone.
+        aspect: False returns the square alone.
     """
     square = (size, size)
     if not aspect:
         return [square]
-    found = {square}
-    for width in range(multiple, int(size * RATIO) + multiple, multiple):
+    buckets = {square}
+    for width in range(multiple, int(size * MAX_ASPECT) + multiple, multiple):
         height = max(multiple, round(size * size / width / multiple) * multiple)
-        if 1 / RATIO <= width / height <= RATIO and 0.75 < width * height / size**2 < 1.25:
-            found.add((height, width))
-    return sorted(found)
+        if 1 / MAX_ASPECT <= width / height <= MAX_ASPECT and 0.75 < width * height / size**2 < 1.25:
+            buckets.add((height, width))
+    return sorted(buckets)
 
 
-def nearest(width: int, height: int, buckets: Sequence[tuple[int, int]]) -> int:
-    """The place of the bucket whose proportions are nearest to a picture's."""
-    wanted = math.log(width / height)
-    return min(range(len(buckets)), key=lambda place: abs(math.log(buckets[place][1] / buckets[place][0]) - wanted))
+def nearest_bucket(width: int, height: int, buckets: Sequence[tuple[int, int]]) -> int:
+    """Index of the bucket whose aspect ratio is nearest to an image's."""
+    ratio = math.log(width / height)
+    return min(range(len(buckets)), key=lambda index: abs(math.log(buckets[index][1] / buckets[index][0]) - ratio))
 
 
-def fitted(picture: Image.Image, bucket: tuple[int, int]) -> np.ndarray:
-    """A picture made to cover a bucket, and what stands out cut off evenly: (height, width, 3) uint8."""
+def resize_and_crop(image: Image.Image, bucket: tuple[int, int]) -> np.ndarray:
+    """An image resized to cover a bucket and cropped at the centre: (height, width, 3) uint8."""
     height, width = bucket
-    scale = max(width / picture.width, height / picture.height)
-    covered = (max(width, round(picture.width * scale)), max(height, round(picture.height * scale)))
-    if covered != picture.size:
-        picture = picture.resize(covered, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    left, top = (covered[0] - width) // 2, (covered[1] - height) // 2
-    return np.asarray(picture.crop((left, top, left + width, top + height)), dtype=np.uint8)
+    scale = max(width / image.width, height / image.height)
+    size = (max(width, round(image.width * scale)), max(height, round(image.height * scale)))
+    if size != image.size:
+        image = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return np.asarray(image.crop((left, top, left + width, top + height)), dtype=np.uint8)
 
 
-def epoch_batches(sampler: BalancedSampler, rows: np.ndarray, bucket_of: np.ndarray, batch: int, epoch: int):
-    """An epoch of batches, each of one bucket, in random order; the same for the same epoch.
+def epoch_batches(
+    sampler: BalancedSampler, rows: np.ndarray, bucket_of: np.ndarray, batch_size: int, epoch: int
+) -> list[np.ndarray]:
+    """An epoch of batches, each from one bucket, in random order; the same for the same epoch.
 
-    A bucket's last batch is filled up with pictures of that bucket that were shown already.
+    A bucket's last batch is filled up with images of that bucket that were drawn already.
 
     Args:
         sampler: over `rows`.
         rows: (n,) of the catalog.
         bucket_of: (N,) the bucket of each row of the catalog.
-        batch: pictures in a step.
-        epoch: which one.
+        batch_size: images per step.
+        epoch: number of the epoch.
 
     Returns:
-        A list of (batch,) int64.
+        Arrays (batch_size,) int64.
     """
     drawn = rows[sampler.epoch(epoch)]
     batches = []
     for bucket in np.unique(bucket_of[drawn]):
-        mine = drawn[bucket_of[drawn] == bucket]
-        full = -(-len(mine) // batch) * batch
-        batches += list(np.resize(mine, full).reshape(-1, batch))
+        in_bucket = drawn[bucket_of[drawn] == bucket]
+        padded = -(-len(in_bucket) // batch_size) * batch_size
+        batches += list(np.resize(in_bucket, padded).reshape(-1, batch_size))
     order = np.random.default_rng((sampler.seed, epoch, 1)).permutation(len(batches))
-    return [batches[place] for place in order]
+    return [batches[index] for index in order]

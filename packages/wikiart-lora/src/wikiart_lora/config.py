@@ -1,6 +1,11 @@
-"""The options of each command: a frozen dataclass is the command line, the help text and what run.json keeps."""
+"""The options of each command, and the configuration of a training run.
 
-from dataclasses import dataclass, replace
+`TrainOptions` is the command line and its help text; what is left out there is None. `resolve_config` turns it into a
+`TrainConfig`, in which nothing is left open: that is what run.json keeps and what the training loop reads.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,371 +16,429 @@ from wikiart_data.errors import InputError
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Teach a base the styles of a data folder, draw a grid of before and after, and score it.
+class TrainOptions:
+    """Train an adapter on the styles of a data folder, sample grids with and without it, and evaluate it.
 
-    Example: wikiart-lora --data paintings --base sd15 --steps 4000 --checkpointing
+    Example: wikiart-lora --data paintings --base sd15 --steps 4000 --gradient-checkpointing
     """
 
     base: str = "tiny"
-    """A short name, a diffusers pipeline's folder, or its name on the hub. `--base list` lists the short names with
-    size, licence and GPU memory."""
+    """Base model: a short name, the folder of a diffusers pipeline, or its name on the hub. `--base list` lists the
+    short names with size, licence and GPU memory."""
     data: MaybeData = None
     """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
-    """JSON with defaults for these options: the course's config.json, or the run.json of an earlier run."""
+    """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")
-    """Where run folders are made: RUNS/lora/NAME."""
+    """Folder in which run folders are created: RUNS/lora/NAME."""
     name: MaybeText = None
     """Name of the run's folder (default: the next free number)."""
     overwrite: bool = False
-    """Replace a run of that name."""
+    """Replace an existing run of that name."""
     resume: MaybeFolder = None
-    """Go on with the run in this folder, with the options it was started with."""
+    """Continue the run in this folder, with the options it was started with."""
     dry_run: bool = False
-    """Print parameters, memory and time, and stop before training."""
+    """Print the number of parameters, the memory and the time needed, and stop before training."""
     style: MaybeText = None
-    """Teach this style alone (default: one adapter for all styles)."""
+    """Train on this style only (default: one adapter for all styles)."""
     steps: MaybeNumber = None
-    """Steps of training (default: tiny 600, others 3000)."""
+    """Number of training steps (default: tiny 600, others 3000)."""
     batch_size: MaybeNumber = None
-    """Pictures in a step, over all processes (default: tiny 32, others 4)."""
-    accumulate: int = 1
-    """Parts that a batch is worked through in, one after another: less memory, the same step."""
+    """Images per step, over all processes (default: tiny 32, others 4)."""
+    gradient_accumulation_steps: int = 1
+    """Number of parts in which a batch is processed, one after another: less memory, the same update."""
     size: MaybeNumber = None
-    """Side of the pictures, in pixels (default: what the base was made for)."""
+    """Side of the images, in pixels (default: the size the base was trained at)."""
     aspect: bool = False
-    """Keep proportions: buckets of the same area, up to twice as wide or tall, instead of squares."""
+    """Keep aspect ratios: use buckets of equal area, up to twice as wide or as tall, instead of squares."""
     rank: MaybeNumber = None
-    """Of the low-rank weights (default: tiny 32, others 16)."""
+    """Rank of the low-rank matrices (default: tiny 32, others 16)."""
     alpha: MaybeReal = None
-    """Scale of the adapter, divided by the rank (default: the rank)."""
+    """Scale of the adapter, which is divided by the rank (default: the rank)."""
     targets: Literal["auto", "attention", "feed-forward", "all"] = "auto"
-    """Layers that are adapted: attention's projections, those and feed-forward, or convolutions too (auto: tiny all,
-    others attention)."""
-    text_encoder: Literal["auto", "none", "attention", "words"] = "auto"
-    """What is adapted of the text encoders: nothing, attention's projections, or the embeddings of the trigger and of
-    the words in styles' names too (auto: tiny words, others none). Captions are then encoded at every step."""
+    """Layers that are adapted: the attention projections; those and the feed-forward layers; or the convolutions too
+    (auto: all for tiny, attention for others)."""
+    text_encoder: Literal["auto", "none", "attention", "embeddings"] = "auto"
+    """What is adapted in the text encoders: nothing; the attention projections; or those and the token embeddings of
+    the trigger and of the style names (auto: embeddings for tiny, none for others). Captions are then encoded at every
+    step."""
+    lora_dropout: float = 0.0
+    """Dropout probability of the adapter's inputs during training."""
+    init_adapter: MaybeFile = None
+    """Start from this adapter instead of a new one: the folder of a run, or its model.safetensors."""
     rslora: bool = False
-    """Divide by the square root of the rank instead (rsLoRA, Kalajdzievski 2023)."""
+    """Divide alpha by the square root of the rank instead of the rank (rsLoRA, Kalajdzievski 2023)."""
     dora: bool = False
-    """Learn magnitude and direction apart (DoRA, Liu et al. 2024)."""
-    plus: float = 1.0
-    """Times the learning rate for B (LoRA+, Hayou et al. 2024, use 16)."""
+    """Learn magnitude and direction separately (DoRA, Liu et al. 2024)."""
+    loraplus_ratio: float = 1.0
+    """Ratio of the learning rates of B and A (LoRA+, Hayou et al. 2024, recommend 16)."""
     lr: MaybeReal = None
-    """Peak learning rate (default: 0.02 with muon, else 1e-4; tiny 2e-3)."""
-    text_lr: MaybeReal = None
-    """Of the text encoders' adapter (default: half of --lr)."""
+    """Peak learning rate (default: 0.02 with muon; else 1e-4, tiny 2e-3)."""
+    lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
+    """Learning rate after the warm-up: half a cosine to zero, a line to zero, or constant."""
+    lr_warmup_ratio: float = 0.15
+    """Fraction of the steps in which the learning rate rises linearly from zero."""
+    text_encoder_lr: MaybeReal = None
+    """Peak learning rate of the text encoders' adapter (default: half of --lr)."""
     weight_decay: float = 0.01
-    """Of AdamW."""
+    """Weight decay of the optimizer."""
     optimizer: Literal["auto", "adamw", "muon", "adamw8bit"] = "auto"
-    """auto: tiny muon, others adamw. muon needs fewer steps for small bases. adamw8bit needs the extra `eightbit` and
-    an NVIDIA GPU."""
+    """Optimizer (auto: muon for tiny, adamw for others). muon needs fewer steps on small bases; adamw8bit needs the
+    extra `eightbit` and an NVIDIA GPU."""
     snr_gamma: MaybeReal = None
-    """Of the min-SNR weights; 0 turns them off (default: tiny 0, others 5). Flow matching does not use them."""
+    """Gamma of the min-SNR loss weights; 0 turns them off (default: tiny 0, others 5). Not used by flow matching."""
     noise_offset: float = 0.0
-    """Share of noise that is the same all over the picture."""
-    dropout: float = 0.1
-    """Share of pictures that are shown without their caption."""
-    variants: int = 2
-    """Captions of each picture, in different turns of phrase."""
-    artists: MaybeReal = None
-    """Share of the captions that name the artist, if known (default: tiny 0, others 0.5)."""
+    """Strength of the noise component that is constant over an image."""
+    caption_dropout: float = 0.1
+    """Probability that an image is trained without its caption, for classifier-free guidance."""
+    caption_from: Literal["auto", "templates", "files"] = "auto"
+    """Source of captions: templates over style, artist and title; files next to the images (x.txt for x.jpg,
+    metadata.jsonl or captions.csv); or auto, files where there are any and templates for the rest."""
+    captions_per_image: int = 2
+    """Number of captions per image, each from another template."""
+    artist_prob: MaybeReal = None
+    """Probability that a caption names the artist, where known (default: tiny 0, others 0.5)."""
     trigger: str = ""
-    """A rare word in front of every caption, such as zwx."""
+    """A rare word to put in front of every caption, such as zwx."""
     flip: bool = False
-    """Show half of the pictures mirrored."""
+    """Mirror images horizontally with probability one half."""
     power: float = 1.0
-    """Balance of sampling: 0 as the styles come, 1 every style equally often, 0.5 between."""
-    prior: int = 0
-    """Pictures that the base paints beforehand and that training keeps it to (prior preservation)."""
-    prior_weight: float = 1.0
-    """Weight of those pictures' loss."""
+    """Exponent of balanced sampling: 0 follows the data, 1 draws all styles equally often, 0.5 lies between."""
+    num_prior_images: int = 0
+    """Number of images generated by the base before training, for prior preservation; 0 turns it off."""
+    prior_loss_weight: float = 1.0
+    """Weight of the loss on those images."""
     ema: float = 0.99
-    """Decay of the averaged adapter that is shown, scored and kept, a step."""
-    checkpointing: bool = False
-    """Recompute activations going back: much less memory, about a third slower."""
+    """Decay per step of the averaged adapter, which is the one sampled, evaluated and saved."""
+    gradient_checkpointing: bool = False
+    """Recompute activations in the backward pass: much less memory, about a third slower."""
     no_cache: bool = False
-    """Encode pictures and captions at every step instead of once."""
-    every: MaybeNumber = None
-    """Steps between two saves, validation losses and grids (default: a quarter of all, at most 250)."""
+    """Encode images and captions at every step instead of once."""
+    save_every: MaybeNumber = None
+    """Steps between two checkpoints and validation losses (default: a quarter of --steps, at most 250)."""
+    sample_every: MaybeNumber = None
+    """Steps between two sample grids, which are drawn at checkpoints; 0 draws none (default: as --save-every)."""
     score: MaybeNumber = None
-    """Pictures a style in the score at the end; 0 for none (default: tiny 8, others 0)."""
-    sampling: MaybeNumber = None
-    """Sampling steps of grids and score (default: tiny 20, turbo 4, others 30)."""
+    """Images per style in the evaluation at the end; 0 skips it (default: tiny 8, others 0)."""
+    num_inference_steps: MaybeNumber = None
+    """Denoising steps when sampling grids and evaluating (default: tiny 20, turbo 4, others 30)."""
     judge: MaybeFolder = None
-    """The judge, made by wikiart-classify --export DIR (default: the folder judge, if there is one)."""
+    """Folder of the judge, written by wikiart-classify --export DIR (default: the folder judge, if there is one)."""
     seed: int = 0
-    """Of weights, order, noise and captions."""
+    """Random seed for initialisation, data order, noise and captions."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
-    """auto takes what the hardware is fastest with, and says why."""
+    """Precision of the computation; auto takes the fastest that the hardware supports, and prints the reason."""
     push_to_hub: MaybeText = None
-    """At the end, upload adapter and model card to this repository of the hub (owner/name)."""
+    """Upload adapter and model card to this repository of the hub at the end (owner/name)."""
     cache_dir: MaybeFolder = None
-    """Where latents and embeddings are kept (default: $WIKIART_CACHE, else the user's cache)."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Folder for cached latents and embeddings (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to accept."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant, before anything is started."""
-        check_ranges(self, _RANGES)
-
-
-_RANGES = (
-    ("steps", 1, 10_000_000),
-    ("batch_size", 1, 65_536),
-    ("accumulate", 1, 65_536),
-    ("size", 16, 4096),
-    ("rank", 1, 4096),
-    ("alpha", 0, 1e6),
-    ("plus", 1, 1000),
-    ("lr", 0, 10),
-    ("text_lr", 0, 10),
-    ("weight_decay", 0, 10),
-    ("snr_gamma", 0, 1e6),
-    ("noise_offset", 0, 1),
-    ("dropout", 0, 1),
-    ("variants", 1, 4),
-    ("artists", 0, 1),
-    ("power", 0, 1),
-    ("prior", 0, 1_000_000),
-    ("prior_weight", 0, 1000),
-    ("ema", 0, 1),
-    ("every", 1, 10_000_000),
-    ("score", 0, 10_000),
-    ("sampling", 1, 1000),
-    ("seed", 0, 2**32),
-    ("bad_limit", 0, 1),
-)
-
-TINY = {
-    "steps": 600, "batch_size": 32, "rank": 32, "targets": "all", "snr_gamma": 0.0, "artists": 0.0,
-    "score": 8, "optimizer": "muon", "text_encoder": "words",
-}  # fmt: skip
-OTHERS = {
-    "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention",
-    "snr_gamma": 5.0, "artists": 0.5, "score": 0, "optimizer": "adamw",
-    "text_encoder": "none",
-}  # fmt: skip
-"""What is left out on the command line, by the kind of base."""
-
-
-def settled(config: TrainConfig) -> TrainConfig:
-    """The options with everything filled in that was left to the base."""
-    defaults = TINY if config.base == "tiny" else OTHERS
-    left = {name: value for name, value in defaults.items() if getattr(config, name) in (None, "auto")}
-    config = replace(config, **left)
-    if config.lr is None:
-        adamw = 2e-3 if config.base == "tiny" else 1e-4
-        config = replace(config, lr=0.02 if config.optimizer == "muon" else adamw)
-    assert config.steps is not None
-    assert config.lr is not None
-    assert config.rank is not None
-    more = {"every": min(250, -(-config.steps // 4)), "text_lr": config.lr / 2, "alpha": float(config.rank)}
-    return replace(config, **{name: value for name, value in more.items() if getattr(config, name) is None})
+        """Refuse values out of range before anything is started."""
+        check_ranges(self, _TRAIN_RANGES)
 
 
 @dataclass(frozen=True)
-class GenerateConfig:
-    """Paint pictures with a trained adapter.
+class TrainConfig(TrainOptions):
+    """Options of a training run with every default filled in, as `resolve_config` makes it.
+
+    The defaults here are those of `tiny`.
+    """
+
+    data: str = ""
+    steps: int = 600
+    batch_size: int = 32
+    size: int = 64
+    rank: int = 32
+    alpha: float = 32.0
+    targets: Literal["attention", "feed-forward", "all"] = "all"
+    text_encoder: Literal["none", "attention", "embeddings"] = "embeddings"
+    lr: float = 0.02
+    text_encoder_lr: float = 0.01
+    optimizer: Literal["adamw", "muon", "adamw8bit"] = "muon"
+    snr_gamma: float = 0.0
+    artist_prob: float = 0.0
+    save_every: int = 150
+    sample_every: int = 150
+    score: int = 8
+
+
+_TRAIN_RANGES = (
+    ("steps", 1, 10_000_000),
+    ("batch_size", 1, 65_536),
+    ("gradient_accumulation_steps", 1, 65_536),
+    ("size", 16, 4096),
+    ("rank", 1, 4096),
+    ("alpha", 0, 1e6),
+    ("loraplus_ratio", 1, 1000),
+    ("lr", 0, 10),
+    ("lr_warmup_ratio", 0, 1),
+    ("lora_dropout", 0, 1),
+    ("text_encoder_lr", 0, 10),
+    ("weight_decay", 0, 10),
+    ("snr_gamma", 0, 1e6),
+    ("noise_offset", 0, 1),
+    ("caption_dropout", 0, 1),
+    ("captions_per_image", 1, 4),
+    ("artist_prob", 0, 1),
+    ("power", 0, 1),
+    ("num_prior_images", 0, 1_000_000),
+    ("prior_loss_weight", 0, 1000),
+    ("ema", 0, 1),
+    ("save_every", 1, 10_000_000),
+    ("sample_every", 0, 10_000_000),
+    ("score", 0, 10_000),
+    ("num_inference_steps", 1, 1000),
+    ("seed", 0, 2**32),
+    ("max_bad_fraction", 0, 1),
+)
+
+_OTHER_DEFAULTS = {
+    "steps": 3000, "batch_size": 4, "rank": 16, "targets": "attention", "snr_gamma": 5.0, "artist_prob": 0.5,
+    "score": 0, "optimizer": "adamw", "text_encoder": "none",
+}  # fmt: skip
+"""Defaults of all bases but `tiny`, whose are those of `TrainConfig`."""
+
+
+def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
+    """Fill in everything that was left to its default; options that are complete come back as they are.
+
+    Args:
+        options: from the command line or from Python.
+        root: the data folder.
+
+    Raises:
+        InputError: the base cannot be found, so that its image size is not known.
+    """
+    from wikiart_lora.base_models.loading import read_geometry
+
+    defaults = {
+        name: getattr(TrainConfig, name) if options.base == "tiny" else _OTHER_DEFAULTS[name]
+        for name in _OTHER_DEFAULTS
+    }
+    values = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
+    values |= {name: value for name, value in defaults.items() if values[name] in (None, "auto")}
+    geometry = read_geometry(options.base)
+    values |= {"data": str(root), "size": geometry.nearest_side(values["size"] or geometry.side)}
+    if values["lr"] is None:
+        values["lr"] = 0.02 if values["optimizer"] == "muon" else 2e-3 if options.base == "tiny" else 1e-4
+    save_every = values["save_every"] or min(250, -(-values["steps"] // 4))
+    derived = {
+        "save_every": save_every,
+        "sample_every": save_every,
+        "text_encoder_lr": values["lr"] / 2,
+        "alpha": float(values["rank"]),
+    }
+    return TrainConfig(**{**values, **{name: value for name, value in derived.items() if values[name] is None}})
+
+
+@dataclass(frozen=True)
+class GenerateOptions:
+    """Generate images with a trained adapter.
 
     Example: wikiart-lora generate --style Ukiyo_e --prompt "a landscape with a lake and two pines" -n 4
     """
 
     model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/lora)."""
+    """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     prompt: str = ""
-    """What to paint, in words."""
+    """Text prompt: what the images show."""
     style: MaybeText = None
-    """In which style; it is put into words as in training."""
+    """Style of the images; it is added to the prompt as in training."""
     strength: float = 1.0
-    """Of the adapter: 0 is the base."""
+    """Strength of the adapter; 0 is the base alone."""
     seed: int = 0
-    """Of the first picture; the others count on."""
-    number: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
-    """How many pictures."""
+    """Random seed of the first image; each further image takes the next."""
+    num_images: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 1
+    """Number of images."""
     to: Path = Path("pictures")
-    """The folder to write: NNN.png."""
-    side: MaybeNumber = None
-    """Of the pictures, in pixels (default: as in training)."""
-    sampling: MaybeNumber = None
-    """Sampling steps (default: tiny 20, turbo 4, others 30)."""
-    guidance: MaybeReal = None
-    """How much the prompt counts (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
+    """Folder to write: NNN.png."""
+    size: MaybeNumber = None
+    """Side of the images, in pixels (default: as in training)."""
+    num_inference_steps: MaybeNumber = None
+    """Denoising steps (default: tiny 20, turbo 4, others 30)."""
+    guidance_scale: MaybeReal = None
+    """Scale of classifier-free guidance (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked for."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
-        check_ranges(self, _PAINTING)
+        """Refuse values out of range."""
+        check_ranges(self, _SAMPLING_RANGES)
         if not self.prompt and self.style is None:
-            raise InputError("Nothing is asked for: name what to paint with --prompt, or a --style, or both.")
+            raise InputError("There is nothing to generate: give a --prompt, a --style, or both.", field="--prompt")
 
 
-_PAINTING = (
-    ("number", 1, 100_000),
-    ("side", 16, 4096),
-    ("sampling", 1, 1000),
-    ("guidance", 0, 100),
+_SAMPLING_RANGES = (
+    ("num_images", 1, 100_000),
+    ("size", 16, 4096),
+    ("num_inference_steps", 1, 1000),
+    ("guidance_scale", 0, 100),
     ("strength", -10, 10),
     ("seed", 0, 2**32),
 )
 
 
 @dataclass(frozen=True)
-class GridConfig:
-    """Draw styles × strengths at one seed; the first column is the base.
+class GridOptions:
+    """Draw a grid of styles × strengths at one seed; the first column is the base alone.
 
     Example: wikiart-lora grid --prompt "a portrait of a person in a red coat" --strengths 0.5 1 1.5
     """
 
     model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/lora)."""
+    """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     prompt: str = "a landscape at dusk with two hills, a lake and a house under a red sun"
-    """What to paint, in words."""
+    """Text prompt: what the images show."""
     styles: Names = ()
     """The rows (default: all styles of the run)."""
     strengths: tuple[float, ...] = (0.5, 1.0, 1.5)
-    """The columns after the base's."""
+    """Strengths of the adapter: the columns after the first."""
     seed: int = 0
-    """The same for every picture."""
+    """Random seed of every image."""
     to: Path = Path("styles.png")
     """The PNG file to write."""
-    side: MaybeNumber = None
-    """Of the pictures, in pixels (default: as in training)."""
-    sampling: MaybeNumber = None
-    """Sampling steps."""
-    guidance: MaybeReal = None
-    """How much the prompt counts."""
+    size: MaybeNumber = None
+    """Side of the images, in pixels (default: as in training)."""
+    num_inference_steps: MaybeNumber = None
+    """Denoising steps (default: tiny 20, turbo 4, others 30)."""
+    guidance_scale: MaybeReal = None
+    """Scale of classifier-free guidance (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked for."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
-        check_ranges(self, _PAINTING[1:4] + _PAINTING[5:])
+        """Refuse values out of range."""
+        check_ranges(self, _SAMPLING_RANGES)
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
-    """Score a base without and with its adapter, on the same prompts and seeds.
+class EvaluateOptions:
+    """Evaluate a base without and with its adapter, on the same prompts and seeds.
 
     Example: wikiart-lora evaluate runs/lora/001 --judge judge
     """
 
     model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/lora)."""
+    """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     judge: MaybeFolder = None
-    """The judge, made by wikiart-classify --export DIR (default: the folder judge, if there is one). Without one,
-    diversity, memorisation and content are scored, and styles are not."""
-    pictures: int = 8
-    """Pictures a style."""
+    """Folder of the judge, written by wikiart-classify --export DIR (default: the folder judge, if there is one).
+    Without a judge, diversity, memorisation and content are measured, and styles are not."""
+    images_per_style: int = 8
+    """Images generated per style."""
     strength: float = 1.0
-    """Of the adapter."""
+    """Strength of the adapter."""
     data: MaybeData = None
     """Folder of paintings (default: the one the run was trained on)."""
     seed: int = 0
-    """Of prompts and noise."""
-    sampling: MaybeNumber = None
-    """Sampling steps."""
-    guidance: MaybeReal = None
-    """How much the prompt counts."""
+    """Random seed for prompts and noise."""
+    num_inference_steps: MaybeNumber = None
+    """Denoising steps (default: tiny 20, turbo 4, others 30)."""
+    guidance_scale: MaybeReal = None
+    """Scale of classifier-free guidance (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked for."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
-    """Where packed pictures are kept."""
-    bad_limit: float = 0.01
-    """Largest share of unreadable files to go on with."""
+    """Folder of the cache (default: $WIKIART_CACHE, else the user's cache)."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
-        check_ranges(self, (("pictures", 1, 10_000), *_PAINTING[2:]))
+        """Refuse values out of range."""
+        check_ranges(self, (("images_per_style", 1, 10_000), *_SAMPLING_RANGES))
 
 
 @dataclass(frozen=True)
-class ExportConfig:
-    """Write a trained adapter for other programs, and push it to the hub if asked.
+class ExportOptions:
+    """Write a trained adapter in a format that other programs read.
 
     Example: wikiart-lora export runs/lora/001 --format kohya --to styles.safetensors
     """
 
     model: tyro.conf.Positional[MaybeFile] = None
-    """A run's folder or its model.safetensors (default: the newest run in RUNS/lora)."""
+    """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     format: Literal["peft", "kohya"] = "peft"
-    """peft: for diffusers and ComfyUI; kohya: for A1111, Forge and others (UNet families)."""
+    """Key names of the file. peft: for diffusers, and for ComfyUI with FLUX.2; kohya: for ComfyUI, A1111, Forge,
+    InvokeAI and stable-diffusion.cpp with Stable Diffusion and SDXL."""
     to: Path = Path("adapter.safetensors")
-    """The file to write; a model card is written beside it."""
+    """The file to write; a model card is written next to it."""
     overwrite: bool = False
-    """Replace that file."""
+    """Replace an existing file."""
     push_to_hub: MaybeText = None
     """Upload both to this repository of the hub (owner/name)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked for."""
+    """Folder in which the newest run is looked for."""
 
     def __post_init__(self) -> None:
         """Refuse a file that diffusers would not find."""
         if self.to.suffix != ".safetensors":
-            raise InputError(f"--to {self.to}: a file that ends in .safetensors is written.")
+            raise InputError(f"--to {self.to}: the name must end in .safetensors.", field="--to")
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Pretrain the embedded base `tiny` on photographs of the sample set's scenes; an hour and a quarter of one core.
+    """Pretrain the embedded base `tiny` on plain renderings of scenes; takes 75 minutes of one core.
 
     Example: wikiart-lora pretrain --name tiny
     """
 
     runs: Path = Path("runs")
-    """Where run folders are made: RUNS/lora-pretrain/NAME."""
+    """Folder in which run folders are created: RUNS/lora-pretrain/NAME."""
     name: MaybeText = None
     """Name of the run's folder (default: the next free number)."""
     overwrite: bool = False
-    """Replace a run of that name."""
+    """Replace an existing run of that name."""
     resume: MaybeFolder = None
-    """Go on with the run in this folder, with the options it was started with."""
-    pictures: int = 12_000
-    """Scenes, six kinds in turn."""
+    """Continue the run in this folder, with the options it was started with."""
+    data: tyro.conf.Suppress[str] = "plain renderings of the sample set's scenes"
+    """Not an option: what the run's record says of its data."""
+    cache_dir: tyro.conf.Suppress[Path | None] = None
+    """Not an option: there is nothing to cache."""
+    num_scenes: int = 12_000
+    """Number of rendered scenes, of six kinds in turn."""
     vae_steps: int = 1_500
-    """Steps of the autoencoder."""
+    """Training steps of the autoencoder."""
     autoencoder: MaybeText = None
-    """Take the autoencoder of this base (tiny, or a folder that pretrain has made) and train none."""
+    """Use the autoencoder of this base (tiny, or a folder written by pretrain) instead of training one."""
     steps: int = 5_000
-    """Steps of text encoder and UNet."""
+    """Training steps of text encoder and UNet."""
     batch_size: int = 32
-    """Pictures in a step."""
+    """Images per step."""
     lr: float = 0.01
-    """Peak learning rate of Muon for kernels; everything else takes 0.15 times that, with AdamW."""
+    """Peak learning rate of Muon for kernels; AdamW takes 0.15 times that for all other parameters."""
     kl: float = 1e-5
-    """Weight of the latents' pull towards a normal distribution."""
+    """Weight of the KL divergence between the latents and a normal distribution."""
     ema: float = 0.998
-    """Decay of the averaged weights that are kept, a step."""
+    """Decay per step of the averaged weights, which are the ones saved."""
     seed: int = 0
-    """Of weights, order and noise."""
+    """Random seed for initialisation, data order and noise."""
     device: str = "auto"
-    """auto, cpu, cuda, cuda:1, mps."""
+    """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """auto takes bf16 where the hardware is faster with it."""
+    """Precision of the computation; auto takes bf16 where the hardware is faster with it."""
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be meant."""
-        check_ranges(self, (("pictures", 6, 10_000_000), ("vae_steps", 1, 10_000_000), ("steps", 1, 10_000_000)))
+        """Refuse values out of range."""
+        check_ranges(self, (("num_scenes", 6, 10_000_000), ("vae_steps", 1, 10_000_000), ("steps", 1, 10_000_000)))
         check_ranges(self, (("batch_size", 1, 65_536), ("lr", 0, 1), ("ema", 0, 1), ("seed", 0, 2**32)))
 
 
-def check_ranges(config: object, ranges: tuple[tuple[str, float, float], ...]) -> None:
-    """Refuse values that cannot be meant.
+def check_ranges(options: object, ranges: Sequence[tuple[str, float, float]]) -> None:
+    """Refuse values out of range; a name that `options` lacks is skipped.
 
     Raises:
         InputError: an option is out of its range.
     """
     for name, low, high in ranges:
-        value = getattr(config, name)
+        value = getattr(options, name, None)
         if value is not None and not low <= value <= high:
-            raise InputError(f"--{name.replace('_', '-')} {value:g} is not in {low:g}..{high:.10g}.")
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} {value:g} is not in {low:g}..{high:.10g}.", field=option)

@@ -1,6 +1,8 @@
-"""`wikiart-lora evaluate`: did it learn the styles? The base and the adapter, on the same prompts and seeds."""
+"""`wikiart-lora evaluate`: did the adapter learn the styles? The base without and with it, same prompts and seeds."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,295 +16,316 @@ from wikiart_data.images.catalog import Catalog, find_data, scan
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.guessed_tables import bootstrap_mean, guessed_tables, kid, proportion
-from wikiart_data.results.statistics import feature_scale, in_top_k
+from wikiart_data.results.statistics import Estimate, bootstrap_mean, feature_scale, in_top_k, kid, proportion
 from wikiart_data.sample import is_sample_set
-from wikiart_data.styles import display_name
+from wikiart_data.styles import display_name, style_index
 from wikiart_data.training.run import read_run_record
 from wikiart_lora.adapter import set_strength
-from wikiart_lora.buckets import fitted
-from wikiart_lora.captions import PLAIN, caption_for, titles
-from wikiart_lora.config import EvaluateConfig
-from wikiart_lora.families import decode_latents, encode_pictures
-from wikiart_lora.figures import pairs_figure, picture_grid, score_figure
-from wikiart_lora.generate import Trained, open_trained
-from wikiart_lora.measures import diversity, memorisation, small
-from wikiart_lora.painting import paint
-from wikiart_lora.probe import kept, kinds_of, train_probe
-from wikiart_lora.report import show_score
-from wikiart_lora.supply import label_of
+from wikiart_lora.base_models.families import decode_latents, encode_images
+from wikiart_lora.base_models.loading import BaseModel
+from wikiart_lora.buckets import resize_and_crop
+from wikiart_lora.captions import caption_for, image_titles
+from wikiart_lora.config import EvaluateOptions
+from wikiart_lora.figures import image_grid, pairs_figure, score_figure
+from wikiart_lora.metrics import diversity, memorisation, thumbnails
+from wikiart_lora.pipeline import LoadedRun, load_run
+from wikiart_lora.sampling import sample_images
+from wikiart_lora.score import (
+    Measures,
+    Score,
+    StyleRow,
+    compare_with_targets,
+    print_score,
+    style_estimate,
+    tables,
+)
+from wikiart_lora.tiny_base.scene_probe import scene_accuracy, scene_kinds, train_scene_probe
 
-MOST_REAL = 1500
-"""Training pictures that are compared with, drawn at random from larger sets."""
-TARGETS = {"times_base": 3.0, "hit_rate": 0.6, "scene_points": 15.0}
-"""What an adapter of `tiny` on the sample set should reach."""
+MAX_REAL = 1500
+"""Real images compared with, drawn at random from larger sets."""
 
 
-def find_judge(named: Path | None) -> Path | None:
-    """The judge's folder: as named, else `judge` where the command is run, else None."""
-    if named is not None:
-        return named
+@dataclass(frozen=True)
+class Prompts:
+    """What is generated: each style with the same titles out of valid."""
+
+    labels: np.ndarray
+    """(N,) the style of each prompt, equal ones together."""
+    texts: tuple[str, ...]
+    """N prompts."""
+    plain: tuple[str, ...]
+    """The same without style and trigger."""
+    kinds: np.ndarray | None
+    """(N,) kinds of scenes; sample set only."""
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class RealImages:
+    """Real images as training sees them."""
+
+    images: Tensor
+    """(n, 3, size, size) float32 in [0, 1]."""
+    rows: np.ndarray
+    """(n,) of the catalog."""
+    labels: np.ndarray
+    """(n,) styles."""
+
+
+def find_judge(folder: Path | None) -> Path | None:
+    """The judge's folder: the given one, else `judge` in the working directory, else None."""
+    if folder is not None:
+        return folder
     return Path("judge") if (Path("judge") / "judge.json").is_file() else None
 
 
-def evaluate(config: EvaluateConfig) -> None:
-    """Paint, measure, print the table, and write score/ into the run's folder.
+def evaluate(options: EvaluateOptions) -> Score:
+    """Generate, measure, print the tables, and write score/ into the run's folder.
 
     Raises:
-        InputError: there is no such run or judge, or they know other styles.
+        InputError: there is no such run or judge, or they have other styles.
     """
-    score(config)
+    run = load_run(options.model, options.runs, options.device, options.strength)
+    catalog = scan(find_data(options.data or run.config.data, options.cache_dir), cache_dir=options.cache_dir)
+    if catalog.styles != run.styles:
+        raise InputError(f"{run.file} was trained on other styles than {catalog.root} has.", field=catalog.root)
+    judge = _load_judge(find_judge(options.judge), catalog, run.base.device)
+    labels = (
+        [style_index(run.config.style, catalog.styles, field="--style")]
+        if run.config.style
+        else list(range(len(catalog.styles)))
+    )
+    prompts = make_prompts(catalog, np.repeat(labels, options.images_per_style), run.config.trigger, options.seed)
+    size, sampling = run.config.size, (options.num_inference_steps, options.guidance_scale)
+    generated: dict[str, Tensor] = {}
+    for name, strength in (("base", 0.0), ("adapted", options.strength)):
+        set_strength(run.base, strength)
+        label = f"generating {len(prompts.texts)} images {'with the adapter' if strength else 'by the base alone'}"
+        generated[name] = sample_images(run.base, prompts.texts, prompts.seeds, size, *sampling, label=label)
+    set_strength(run.base, 0.0)  # what follows measures the base's autoencoder, and the base on plain prompts
 
-
-def score(config: EvaluateConfig) -> dict[str, Any]:
-    """As `evaluate`.
-
-    Returns:
-        What score/result.json holds.
-
-    Raises:
-        InputError: there is no such run or judge, or they know other styles.
-    """
-    trained = open_trained(config.model, config.runs, config.device, config.strength)
-    catalog = scan(find_data(config.data or trained.config["data"], config.cache_dir), cache_dir=config.cache_dir)
-    if catalog.styles != trained.styles:
-        raise InputError(f"{trained.file} was trained on other styles than {catalog.root} has.")
-    place = find_judge(config.judge)
-    judge = Judge.load(place, trained.base.denoiser.device) if place else None
-    if judge is not None and judge.styles != catalog.styles:
-        raise InputError(f"The judge in {place} knows other styles than {catalog.root} has.")
-    if judge is None:
-        echo("There is no judge, so styles cannot be scored: make one with wikiart-classify --export judge.")
-    labels = range(len(catalog.styles))
-    if trained.config["style"]:
-        labels = [label_of(trained.config["style"], catalog)]
-    wanted = np.repeat(np.array(labels), config.pictures)
-    prompts, plain, kinds = questions(catalog, wanted, trained.config["trigger"], config.seed)
-    seeds = [config.seed * 100_003 + number for number in range(len(prompts))]
-    side = trained.config["size"]
-    made: dict[str, Tensor] = {}
-    for name, strength in (("base", 0.0), ("adapted", config.strength)):
-        set_strength(trained.base, strength)
-        label = f"painting {len(prompts)} pictures, {'the base alone' if not strength else 'with the adapter'}"
-        made[name] = paint(trained.base, prompts, seeds, side, config.sampling, config.guidance, label=label)
-    set_strength(trained.base, 0.0)
-
-    train_rows = sample(real_rows(catalog, "train", labels), MOST_REAL, config.seed)
-    valid_rows = sample(real_rows(catalog, "valid", labels), MOST_REAL, config.seed)
-    real, _ = read_real(catalog, train_rows, side)
-    held, held_labels = read_real(catalog, valid_rows, side)
-    result: dict[str, Any] = {
-        "kind": "lora score",
-        "command": "wikiart-lora evaluate",
-        "base": trained.base.name,
-        "strength": config.strength,
-        "n": len(prompts),
-        "styles": len(labels),
-        "side": side,
-        "seed": config.seed,
-        "data_fingerprint": catalog.fingerprint,
-        "git_commit": read_run_record(trained.file.parent)["git_commit"],
-        "training": how_trained(trained),
-        "rows": {name: {} for name in made},
-        "memorisation": {name: memorisation(small(images), small(real), small(held)) for name, images in made.items()},
-    }
-    result["per_style"] = [{"style": catalog.styles[label]} for label in labels]
+    train = read_real_images(catalog, _random_rows(catalog, "train", labels, options.seed), size)
+    valid = read_real_images(catalog, _random_rows(catalog, "valid", labels, options.seed), size)
+    rows, per_style = {name: Measures() for name in generated}, [StyleRow(catalog.styles[label]) for label in labels]
     if judge is not None:
-        with_judge(result, judge, made, wanted, held, held_labels, trained)
+        rows, per_style = judge_images(judge, run.base, generated, prompts.labels, valid, catalog)
     else:
-        for name, images in made.items():
-            spread = [diversity(small(images[wanted == label])) for label in labels if (wanted == label).sum() > 1]
-            result["rows"][name]["diversity"] = bootstrap_mean(np.array(spread)) if spread else None
-    if kinds is not None:
-        known = kinds_of([catalog.files[row] for row in train_rows])
-        on_valid = kinds_of([catalog.files[row] for row in valid_rows])
-        probe = train_probe(real, known, held, on_valid, config.seed)
-        result["probe"] = {"real": probe.on_valid}
-        # The base is asked for the scene alone: what the adapter costs is measured against the base at its best.
-        set_strength(trained.base, 0.0)
-        scenes = paint(
-            trained.base, plain, seeds, side, config.sampling, config.guidance, label="painting scenes alone"
+        for name, images in generated.items():
+            by_style = [thumbnails(images[prompts.labels == label]) for label in labels]
+            rows[name] = Measures(diversity=_mean_diversity(by_style))
+    probe = None
+    if prompts.kinds is not None:
+        kinds = [scene_kinds([catalog.files[row] for row in real.rows]) for real in (train, valid)]
+        network = train_scene_probe(train.images, kinds[0], options.seed)
+        # The base gets the scene alone: the adapter's cost is measured against the base at its best.
+        plain = sample_images(
+            run.base, prompts.plain, prompts.seeds, size, *sampling, label="generating scenes without a style"
         )
-        result["probe"]["base"] = kept(probe, scenes, kinds)
-        for name, images in made.items():
-            result["probe"][f"{name}, style asked"] = kept(probe, images, kinds)
-    result["targets"] = against_targets(result)
-    write(trained, catalog, result, made, real, wanted)
-    return result
+        probe = {
+            "real": scene_accuracy(network, valid.images, kinds[1].numpy()),
+            "base": scene_accuracy(network, plain, prompts.kinds),
+            **{f"{name}, style asked": scene_accuracy(network, x, prompts.kinds) for name, x in generated.items()},
+        }
+    real_train, real_valid = thumbnails(train.images), thumbnails(valid.images)
+    near = {name: memorisation(thumbnails(images), real_train, real_valid) for name, images in generated.items()}
+    score = Score(
+        base=run.base.name,
+        strength=options.strength,
+        n=len(prompts.texts),
+        styles=len(labels),
+        side=size,
+        seed=options.seed,
+        data_fingerprint=catalog.fingerprint,
+        git_commit=read_run_record(run.file.parent).get("git_commit"),
+        training=_training_facts(run),
+        rows=rows,
+        memorisation=near,
+        per_style=tuple(per_style),
+        judge=None if judge is None else _judge_facts(judge),
+        chance=None if judge is None else _chance(judge),
+        probe=probe,
+        targets=compare_with_targets(rows, near["adapted"], probe),
+    )
+    _write(run, catalog, score, generated, train.images, prompts.labels)
+    return score
 
 
-def how_trained(trained: Trained) -> dict[str, Any]:
-    """What the adapter cost, of the run's result and record; {} for a run that was not finished."""
-    folder = trained.file.parent
+def _load_judge(folder: Path | None, catalog: Catalog, device: torch.device) -> Judge | None:
+    if folder is None:
+        echo("There is no judge, so styles are not measured: make one with wikiart-classify --export judge.")
+        return None
+    judge = Judge.load(folder, device)
+    if judge.styles != catalog.styles:
+        raise InputError(f"The judge in {folder} has other styles than {catalog.root}.", field="--judge")
+    return judge
+
+
+def _judge_facts(judge: Judge) -> dict[str, Any]:
+    return {key: getattr(judge.info, key) for key in ("seed", "network", "width", "top1", "top3", "split", "size")}
+
+
+def _chance(judge: Judge) -> dict[str, float]:
+    return {"top1": 1 / len(judge.styles), "top3": min(1.0, 3 / len(judge.styles))}
+
+
+def _training_facts(run: LoadedRun) -> dict[str, Any]:
+    """Options and cost of the training run, from its result and record; {} for a run that was not finished."""
+    folder = run.file.parent
     try:
-        found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     record = read_run_record(folder)
-    options = {name: trained.config[name] for name in ("batch_size", "rank", "targets", "lr", "seed")}
-    costs = {name: found[name] for name in ("steps", "train_seconds", "trainable")}
+    options = {name: getattr(run.config, name) for name in ("batch_size", "rank", "targets", "lr", "seed")}
+    costs = {name: result[name] for name in ("steps", "train_seconds", "trainable")}
     return {**options, **costs, "device": record["device"], "processes": record["processes"]}
 
 
-def questions(
-    catalog: Catalog, wanted: np.ndarray, trigger: str, seed: int
-) -> tuple[list[str], list[str], np.ndarray | None]:
-    """What is asked for: a style and a thing out of valid each, in turn, so that all styles get the same things.
+def make_prompts(catalog: Catalog, labels: np.ndarray, trigger: str, seed: int) -> Prompts:
+    """Combine styles with titles out of valid, the same titles for every style.
 
     Args:
         catalog: the data.
-        wanted: (N,) the style of each picture, equal ones together.
+        labels: (N,) the style of each image, equal ones together.
         trigger: of the run.
-        seed: of the choice of things.
-
-    Returns:
-        N prompts, the same without style and trigger, and on the sample set the kinds of scenes (N,), else None.
+        seed: of titles and noise.
     """
     rows = catalog.rows("valid") if len(catalog.rows("valid")) else catalog.rows("train")
-    number = int((wanted == wanted[0]).sum())
-    known = titles(catalog)
-    rows = np.array([row for row in rows if known[row]] or rows)
-    chosen = np.resize(np.random.default_rng(seed).permutation(rows), number)
+    per_style = int((labels == labels[0]).sum())
+    styles = len(labels) // per_style
+    titles = image_titles(catalog)
+    rows = np.array([row for row in rows if titles[row]] or rows)
+    chosen = np.resize(np.random.default_rng(seed).permutation(rows), per_style)
     kinds = None
     if is_sample_set(catalog.root):
-        all_kinds = kinds_of([catalog.files[row] for row in rows]).numpy()
+        kind_of_row = scene_kinds([catalog.files[row] for row in rows]).numpy()
         order = np.random.default_rng(seed).permutation(len(rows))
-        # A kind after the other, so that each is asked for about equally often.
-        turns = [order[all_kinds[order] == kind] for kind in np.unique(all_kinds)]
-        chosen = np.array([rows[_in_turn(turns, place)] for place in range(number)])
-        kinds = np.tile(kinds_of([catalog.files[row] for row in chosen]).numpy(), len(wanted) // number)
-    things = [known[row] for row in chosen] * (len(wanted) // number)
-    prompts = [
-        caption_for(catalog.styles[label], thing, trigger=trigger) for label, thing in zip(wanted, things, strict=True)
-    ]
-    return prompts, [PLAIN.format(title=thing) for thing in things], kinds
-
-
-def _in_turn(turns: list[np.ndarray], place: int) -> int:
-    mine = turns[place % len(turns)]
-    return int(mine[place // len(turns) % len(mine)])
-
-
-def with_judge(
-    result: dict[str, Any],
-    judge: Judge,
-    made: dict[str, Tensor],
-    wanted: np.ndarray,
-    held: Tensor,
-    held_labels: np.ndarray,
-    trained: Trained,
-) -> None:
-    """Put into the result what the judge says: hit rates, KID and diversity by style and over all styles."""
-    result["judge"] = {
-        key: getattr(judge.info, key) for key in ("seed", "network", "width", "top1", "top3", "split", "size")
-    }
-    result["chance"] = {"top1": 1 / len(judge.styles), "top3": min(1.0, 3 / len(judge.styles))}
-    of_real, features_real = judge.predict_batches(held, 64)
-    # What the base's own autoencoder leaves of real paintings is the most that any adapter can show.
-    decoded = torch.cat(
-        [decode_latents(trained.base, encode_pictures(trained.base, part * 2 - 1)).cpu() for part in held.split(32)]
+        # The kinds in turn, so that each occurs about equally often.
+        by_kind = [order[kind_of_row[order] == kind] for kind in np.unique(kind_of_row)]
+        chosen = np.array([rows[_in_turn(by_kind, number)] for number in range(per_style)])
+        kinds = np.tile(scene_kinds([catalog.files[row] for row in chosen]).numpy(), styles)
+    repeated = [titles[row] for row in chosen] * styles
+    texts = tuple(
+        caption_for(catalog.styles[label], title, trigger=trigger)
+        for label, title in zip(labels, repeated, strict=True)
     )
-    through, _ = judge.predict_batches(decoded, 64)
-    truth = torch.from_numpy(held_labels)
-    for name, answers in (("real", of_real), ("real, encoded and decoded", through)):
-        result["rows"][name] = {f"top{k}": proportion(in_top_k(answers, truth, k)) for k in (1, 3)}
-    scale = feature_scale(features_real)
-    labels = np.unique(wanted)
-    for name, images in made.items():
+    seeds = tuple(seed * 100_003 + number for number in range(len(texts)))
+    return Prompts(labels, texts, tuple(repeated), kinds, seeds)
+
+
+def _in_turn(groups: Sequence[np.ndarray], number: int) -> int:
+    group = groups[number % len(groups)]
+    return int(group[number // len(groups) % len(group)])
+
+
+def judge_images(
+    judge: Judge,
+    base: BaseModel,
+    generated: Mapping[str, Tensor],
+    labels: np.ndarray,
+    valid: RealImages,
+    catalog: Catalog,
+) -> tuple[dict[str, Measures], list[StyleRow]]:
+    """Hit rates, KID and diversity by the judge.
+
+    Args:
+        judge: knows the styles of the catalog.
+        base: with the adapter turned off; its autoencoder bounds what any adapter can show.
+        generated: "base" and "adapted" → (N, 3, S, S) float in [0, 1].
+        labels: (N,) the style of each prompt.
+        valid: real images.
+        catalog: the data.
+
+    Returns:
+        The measures of base, adapted, real, and real images encoded and decoded; and a row per style.
+    """
+    answers_real, features_real = judge.predict_batches(valid.images, 64)
+    reconstructed = torch.cat(
+        [decode_latents(base, encode_images(base, part * 2 - 1)).cpu() for part in valid.images.split(32)]
+    )
+    answers_reconstructed, _ = judge.predict_batches(reconstructed, 64)
+    scale, styles = feature_scale(features_real), np.unique(labels)
+    by_set: dict[str, Measures] = {}
+    by_style: dict[str, list[Measures]] = {}
+    for name, images in generated.items():
         answers, features = judge.predict_batches(images, 64)
-        asked = torch.from_numpy(wanted)
-        top = {k: in_top_k(answers, asked, k) for k in (1, 3)}
-        row = result["rows"][name]
-        row |= {f"top{k}": proportion(top[k]) for k in (1, 3)}
+        hits = [in_top_k(answers, torch.from_numpy(labels), k) for k in (1, 3)]
+        by_style[name] = []
+        for label in styles:
+            of_style, real_of_style = labels == label, valid.labels == label
+            top1, top3 = (proportion(hit[of_style]) for hit in hits)
+            several = of_style.sum() > 1
+            spread = style_estimate(diversity(features[of_style])) if several else None
+            distance = None
+            if several and real_of_style.sum() > 1:
+                distance = kid(features_real[real_of_style], features[of_style], scale)
+            by_style[name].append(Measures(top1, top3, distance, spread))
+        top1, top3 = (proportion(hit) for hit in hits)
+        distance = None
         if len(features_real) > 1 and len(features) > 1:
-            row["kid"] = kid(features_real, features, scale)
-        spread = []
-        for entry, label in zip(result["per_style"], labels, strict=True):
-            mine, theirs = wanted == label, held_labels == label
-            entry[name] = {f"top{k}": proportion(top[k][mine]) for k in (1, 3)}
-            if mine.sum() > 1:
-                entry[name]["diversity"] = diversity(features[mine])
-                spread.append(entry[name]["diversity"])
-            if mine.sum() > 1 and theirs.sum() > 1:
-                entry[name]["kid"] = kid(features_real[theirs], features[mine], scale)
-        row["diversity"] = bootstrap_mean(np.array(spread)) if spread else None
-    of_style = [diversity(features_real[held_labels == one]) for one in labels if (held_labels == one).sum() > 1]
-    result["rows"]["real"]["diversity"] = bootstrap_mean(np.array(of_style)) if of_style else None
+            distance = kid(features_real, features, scale)
+        spread = _mean_diversity([features[labels == label] for label in styles])
+        by_set[name] = Measures(top1, top3, distance, spread)
+    truth = torch.from_numpy(valid.labels)
+    spread_real = _mean_diversity([features_real[valid.labels == label] for label in styles])
+    for name, answers, spread in (
+        ("real", answers_real, spread_real),
+        ("real, encoded and decoded", answers_reconstructed, None),
+    ):
+        top1, top3 = (proportion(in_top_k(answers, truth, k)) for k in (1, 3))
+        by_set[name] = Measures(top1, top3, None, spread)
+    rows = zip(styles, by_style["base"], by_style["adapted"], strict=True)
+    return by_set, [StyleRow(catalog.styles[label], base, adapted) for label, base, adapted in rows]
 
 
-def against_targets(result: dict[str, Any]) -> dict[str, Any]:
-    """What was aimed at, what was reached, and whether that is enough; left out where it was not measured."""
-    found: dict[str, Any] = {}
-    rows = result["rows"]
-    if "top1" in rows["adapted"]:
-        before, after = (rows[name]["top1"]["value"] for name in ("base", "adapted"))
-        times = after / max(before, 1 / rows["base"]["top1"]["n"])
-        found["hit rate, times the base's"] = _aim(times, TARGETS["times_base"], times >= TARGETS["times_base"])
-        found["hit rate"] = _aim(after, TARGETS["hit_rate"], after >= TARGETS["hit_rate"])
-    if "probe" in result:
-        lost = 100 * (result["probe"]["base"]["value"] - result["probe"]["adapted, style asked"]["value"])
-        found["points the scene probe loses"] = _aim(lost, TARGETS["scene_points"], lost <= TARGETS["scene_points"])
-    about = result["memorisation"]["adapted"]
-    near, far = about["painted"]["value"], about["held_out"]["interval"][0]
-    found["distance to the nearest training picture"] = _aim(near, far, near >= far)
-    return found
+def _mean_diversity(features_by_style: Sequence[Tensor]) -> Estimate | None:
+    values = [diversity(features) for features in features_by_style if len(features) > 1]
+    return bootstrap_mean(np.array(values)) if values else None
 
 
-def _aim(value: float, aim: float, reached: bool) -> dict[str, Any]:
-    return {"value": float(value), "aim": float(aim), "reached": bool(reached)}
-
-
-def real_rows(catalog: Catalog, split: str, labels: Any) -> np.ndarray:
-    """(n,) rows of a split of some styles."""
+def _random_rows(catalog: Catalog, split: str, labels: Sequence[int], seed: int) -> np.ndarray:
+    """At most MAX_REAL rows of a split of some styles, in order."""
     rows = catalog.rows(split)
-    return rows[np.isin(catalog.labels[rows], list(labels))]
+    rows = rows[np.isin(catalog.labels[rows], labels)]
+    if len(rows) <= MAX_REAL:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, MAX_REAL, replace=False))
 
 
-def sample(rows: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """At most so many rows, in order."""
-    return rows if len(rows) <= most else np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
-
-
-def read_real(catalog: Catalog, rows: np.ndarray, side: int) -> tuple[Tensor, np.ndarray]:
-    """Real pictures as training sees them: (n, 3, side, side) float32 in 0..1, and their styles (n,).
+def read_real_images(catalog: Catalog, rows: np.ndarray, size: int) -> RealImages:
+    """Real images cropped as in training, of those rows that can be read.
 
     Raises:
-        InputError: none of them can be read.
+        InputError: fewer than two of them can be.
     """
-    found, labels = [], []
-    for row in track(rows, len(rows), "reading real pictures", "pictures"):
+    images, readable = [], []
+    for row in track(rows, len(rows), "reading real images", "images"):
         try:
-            picture = decode(catalog.root / catalog.files[row], at_least=side)
+            image = decode(catalog.root / catalog.files[row], at_least=size)
         except BadPictureError:
-            continue  # training has named it
-        found.append(torch.from_numpy(fitted(picture, (side, side)).copy()))
-        labels.append(int(catalog.labels[row]))
-    if len(found) < 2:
-        raise InputError(f"{catalog.root} has fewer than two readable pictures to compare with.")
-    return torch.stack(found).permute(0, 3, 1, 2).float() / 255, np.array(labels)
+            continue  # reported during training
+        images.append(torch.from_numpy(resize_and_crop(image, (size, size)).copy()))
+        readable.append(row)
+    if len(images) < 2:
+        raise InputError(f"{catalog.root} has fewer than two readable images to compare with.", field=catalog.root)
+    readable = np.array(readable)
+    return RealImages(torch.stack(images).permute(0, 3, 1, 2).float() / 255, readable, catalog.labels[readable])
 
 
-def write(
-    trained: Trained,
-    catalog: Catalog,
-    result: dict[str, Any],
-    made: dict[str, Tensor],
-    real: Tensor,
-    wanted: np.ndarray,
+def _write(
+    run: LoadedRun, catalog: Catalog, score: Score, generated: Mapping[str, Tensor], train: Tensor, labels: np.ndarray
 ) -> None:
     """Print the score and write it with its figures."""
-    folder = trained.file.parent / "score"
-    figures = {"score": score_figure(result)} if "judge" in result else {}
-    labels = np.unique(wanted)
-    # Another thing to paint for the next style: the figure shows all that was asked for, and nothing is picked.
-    shown = [np.flatnonzero(wanted == label) for label in labels]
-    shown = [int(mine[place % len(mine)]) for place, mine in enumerate(shown)]
-    names = [display_name(catalog.styles[label]) for label in labels]
-    figures["before-after"] = pairs_figure(made["base"][shown], made["adapted"][shown], names)
-    about = result["memorisation"]["adapted"]
-    closest = torch.stack([made["adapted"][about["nearest"]], real[about["nearest_train"]]])[None]
-    figures["nearest"] = picture_grid(closest, ["nearest pair"], ["painted", "training picture"])
-    write_results(folder, result, guessed_tables(result), figures)
-    echo()
-    show_score(result)
-    echo(f"\nThe score is in {folder}/ (open {trained.file.parent / 'index.html'}).")
+    folder = run.file.parent / "score"
+    figures = {"score": score_figure(score)} if score.judge is not None else {}
+    # Another title for each next style: the figure shows all of them, and none is selected by hand.
+    by_style = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    shown = [int(indices[number % len(indices)]) for number, indices in enumerate(by_style)]
+    names = [display_name(catalog.styles[label]) for label in np.unique(labels)]
+    figures["before-after"] = pairs_figure(generated["base"][shown], generated["adapted"][shown], names)
+    near = score.memorisation["adapted"]
+    closest = torch.stack([generated["adapted"][near.nearest], train[near.nearest_train]])[None]
+    figures["nearest"] = image_grid(closest, ["nearest pair"], ["generated", "training image"])
+    write_results(folder, score.to_json(), tables(score), figures)
+    print_score(score)
+    echo(f"\nThe evaluation is in {folder}/ (open {run.file.parent / 'index.html'}).")

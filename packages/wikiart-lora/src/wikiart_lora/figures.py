@@ -1,6 +1,6 @@
-"""Pictures of a LoRA run: learning curves, grids of pictures, the score."""
+"""Figures of a LoRA run: learning curves, grids of images, the evaluation."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from wikiart_data.results.figures import ACCENT, INK, LINES, PALE, SECOND, TINY, WIDTH, canvas, styled
 from wikiart_data.styles import display_name
+from wikiart_lora.score import Score
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -15,36 +16,37 @@ if TYPE_CHECKING:
 
 @styled
 def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
-    """Training loss, which jumps with the timesteps drawn, and the loss on valid, which does not."""
+    """Training loss, which varies with the timesteps drawn, and validation loss, which does not."""
     figure, ((left, right),) = canvas(2.4, columns=2)
     steps = [line["step"] for line in metrics]
     left.plot(steps, [line["loss"] for line in metrics], color=INK, marker=".")
-    left.set(title="Loss in training", xlabel="step")
-    right.plot(steps, [line["valid"] for line in metrics], marker=".", label="told the style", **LINES[0])
-    right.plot(steps, [line["valid_swapped"] for line in metrics], marker=".", label="told another", **LINES[1])
-    right.set(title="Loss on valid, fixed noise", xlabel="step")
+    left.set(title="Training loss", xlabel="step")
+    right.plot(steps, [line["valid"] for line in metrics], marker=".", label="with the style", **LINES[0])
+    right.plot(steps, [line["valid_swapped"] for line in metrics], marker=".", label="with another style", **LINES[1])
+    right.set(title="Validation loss by caption", xlabel="step")
     right.legend()
     return figure
 
 
 @styled
-def picture_grid(pictures: Tensor, rows: Sequence[str], columns: Sequence[str]) -> "Figure":
-    """A grid of pictures with named rows and columns.
+def image_grid(images: Tensor, rows: Sequence[str], columns: Sequence[str]) -> "Figure":
+    """A grid of images with labelled rows and columns.
 
     Args:
-        pictures: (R, C, 3, H, W) float in 0..1.
-        rows: R names.
-        columns: C names.
+        images: (R, C, 3, H, W) float in [0, 1].
+        rows: R labels.
+        columns: C labels.
     """
     high, wide = len(rows), len(columns)
     label = 1.1
     side = min(1.4, (WIDTH - label) / wide)
-    height, width = pictures.shape[-2:]
+    height, width = images.shape[-2:]
     figure, grid = canvas(high * side * height / width + 0.4, rows=high, columns=wide)
-    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
     for row, line in enumerate(grid):
         for column, axes in enumerate(line):
-            axes.imshow(pictures[row, column].permute(1, 2, 0).numpy(), interpolation="nearest")
+            axes.imshow(images[row, column].permute(1, 2, 0).numpy(), interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             if row == 0:
@@ -53,24 +55,25 @@ def picture_grid(pictures: Tensor, rows: Sequence[str], columns: Sequence[str]) 
     return figure
 
 
-PAIRS = 6
-"""Styles side by side in a figure of pairs."""
+PAIR_COLUMNS = 6
+"""Styles per row in a figure of pairs."""
 
 
 @styled
 def pairs_figure(before: Tensor, after: Tensor, names: Sequence[str]) -> "Figure":
-    """Each style's two pictures side by side, the base's on the left, in a figure that fits a page.
+    """Two images per style, the base's on the left, in a figure that fits a page.
 
     Args:
-        before: (N, 3, H, W) float in 0..1, by the base.
-        after: (N, 3, H, W), the same prompts and seeds with the adapter.
+        before: (N, 3, H, W) float in [0, 1], by the base.
+        after: (N, 3, H, W), with the adapter, at the same prompts and seeds.
         names: N.
     """
-    columns = min(PAIRS, len(names))
+    columns = min(PAIR_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     aspect = before.shape[-2] / before.shape[-1] / 2
     figure, grid = canvas(rows * (WIDTH / columns * aspect + 0.16) + 0.1, rows=rows, columns=columns)
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.01, wspace=0.0, hspace=0.0)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.02, h_pad=0.01, wspace=0.0, hspace=0.0)
     for axes in grid.flat:
         axes.set_axis_off()
     for axes, left, right, name in zip(grid.flat, before, after, names, strict=False):
@@ -80,25 +83,24 @@ def pairs_figure(before: Tensor, after: Tensor, names: Sequence[str]) -> "Figure
 
 
 @styled
-def score_figure(result: dict[str, Any]) -> "Figure":
-    """Hit rate by style with and without the adapter, KID by style, and what else was measured."""
-    per_style = [row for row in result["per_style"] if "adapted" in row]
-    figure, ((left, right),) = canvas(max(2.6, 0.17 * len(per_style) + 0.8), columns=2)
-    order = sorted(per_style, key=lambda row: row["adapted"]["top1"]["value"])
-    places = range(len(order))
-    left.barh(
-        places, [100 * row["adapted"]["top1"]["value"] for row in order], color=ACCENT, height=0.7, label="adapted"
-    )
-    left.plot(
-        [100 * row["base"]["top1"]["value"] for row in order], places, "|", color=SECOND, markersize=7, label="base"
-    )
-    left.set_yticks(places, [display_name(row["style"]) for row in order], fontsize=TINY)
-    left.set(title="Named by the judge as the style asked for", xlabel="%", xlim=(0, 100))
+def score_figure(result: "Score | Mapping[str, Any]") -> "Figure":
+    """Hit rate and KID by style, with and without the adapter; from a score or the content of its result.json."""
+    score = result if isinstance(result, Score) else Score.from_json(result)
+    figure, ((left, right),) = canvas(max(2.6, 0.17 * len(score.per_style) + 0.8), columns=2)
+    both = [(row.style, row.base, row.adapted) for row in score.per_style]
+    hit_rates = [(a.top1.value, b.top1.value, style) for style, b, a in both if a.top1 and b.top1]
+    kids = {style: (a.kid.value, b.kid.value) for style, b, a in both if a.kid and b.kid}
+    hit_rates.sort(key=lambda row: row[0])
+    positions = range(len(hit_rates))
+    left.barh(positions, [100 * adapted for adapted, _, _ in hit_rates], color=ACCENT, height=0.7, label="adapted")
+    left.plot([100 * base for _, base, _ in hit_rates], positions, "|", color=SECOND, markersize=7, label="base")
+    left.set_yticks(positions, [display_name(style) for _, _, style in hit_rates], fontsize=TINY)
+    left.set(title="Classified by the judge as the style of the prompt", xlabel="%", xlim=(0, 100))
     left.legend(loc="lower right")
-    known = [row for row in order if "kid" in row["adapted"]]
-    at = range(len(known))
-    right.barh(at, [row["adapted"]["kid"]["value"] for row in known], color=PALE, height=0.7, label="adapted")
-    right.plot([row["base"]["kid"]["value"] for row in known], at, "|", color=SECOND, markersize=7, label="base")
-    right.set_yticks(at, [display_name(row["style"]) for row in known], fontsize=TINY)
-    right.set(title="KID to real paintings", xlabel="less is nearer")
+    styles = [style for _, _, style in hit_rates if style in kids]
+    positions = range(len(styles))
+    right.barh(positions, [kids[style][0] for style in styles], color=PALE, height=0.7, label="adapted")
+    right.plot([kids[style][1] for style in styles], positions, "|", color=SECOND, markersize=7, label="base")
+    right.set_yticks(positions, [display_name(style) for style in styles], fontsize=TINY)
+    right.set(title="KID to real paintings", xlabel="lower is better")
     return figure

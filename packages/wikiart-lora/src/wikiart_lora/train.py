@@ -1,252 +1,418 @@
-"""`wikiart-lora train`: the loop, readable from top to bottom."""
+"""`wikiart-lora train`: fine-tuning an adapter, from the options to a finished run's folder."""
 
 import json
-import time
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
-from wikiart_data.console import echo, track
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import step_seed
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.styles import style_index
 from wikiart_data.training.checkpoints import write_model
 from wikiart_data.training.device import create_accelerator
-from wikiart_data.training.legacy_run import Run
-from wikiart_data.training.loop import average_gradients, check_finite, options_for_resume, update_ema, warmup_cosine
-from wikiart_lora.adapter import Adapter, add_adapter, peft_metadata
-from wikiart_lora.captions import drawn, style_words, titles
-from wikiart_lora.config import EvaluateConfig, TrainConfig, settled
-from wikiart_lora.estimate import describe, dry_run
+from wikiart_data.training.run import Part, find_model
+from wikiart_data.training.schedule import average_gradients, update_ema
+from wikiart_data.training.training_run import TrainingRun
+from wikiart_lora.adapter import Adapter, add_adapter, load_into, peft_metadata, set_dropout, set_strength
+from wikiart_lora.base_models.families import TextEmbeddings, predict
+from wikiart_lora.base_models.loading import (
+    Autocast,
+    BaseModel,
+    autocast_for,
+    choose_precision,
+    fingerprints,
+    load_base,
+    same_weights,
+    weights_dtype,
+)
+from wikiart_lora.captions import sample_captions, style_phrase
+from wikiart_lora.config import EvaluateOptions, TrainConfig, TrainOptions, resolve_config
+from wikiart_lora.dataset import LatentDataset, PriorImages, check_splits, generate_prior_images
+from wikiart_lora.diffusion import (
+    NoiseSchedule,
+    add_noise,
+    diffusion_loss,
+    read_schedule,
+    sample_noise,
+    sample_timesteps,
+)
+from wikiart_lora.estimate import dry_run, print_plan
 from wikiart_lora.evaluate import evaluate, find_judge
-from wikiart_lora.families import predict
 from wikiart_lora.figures import learning_curve
-from wikiart_lora.noise import add_noise, diffusion_loss, draw_noise, draw_times, schedule_of
-from wikiart_lora.pipelines import Base, fingerprint, open_base
-from wikiart_lora.precision import autocast_for, choose_precision, weights_type
-from wikiart_lora.prior import make_prior
-from wikiart_lora.progress import before_and_after
-from wikiart_lora.stepping import halved, make_optimizer
-from wikiart_lora.supply import Supply, check_splits, label_of
-from wikiart_lora.validation import chosen_rows, make_examples, validation_loss
+from wikiart_lora.model_card import push
+from wikiart_lora.optimizers import increase_accumulation, lr_factor, make_optimizer
+from wikiart_lora.sampling import before_and_after
+from wikiart_lora.score import Score
+from wikiart_lora.validation import make_examples, validation_loss, validation_rows
 
-CLIP = 1.0
-"""Largest norm of the gradient."""
+PART = Part(
+    "lora",
+    "An adapter that teaches a diffusion model painting styles",
+    "wikiart-lora",
+    ("wikiart-lora evaluate RUN --judge JUDGE", "wikiart-lora generate RUN --style Ukiyo_e --prompt 'a lake'"),
+)
+MAX_GRADIENT_NORM = 1.0
+DROPOUT_STREAM = 7
+"""Of the random numbers of a step, those of LoRA dropout."""
 LIBRARIES = ("diffusers", "transformers", "peft")
-"""Their versions are kept in run.json, beside those that every run keeps."""
+"""Their versions are recorded in run.json, with those that every run records."""
 
 
-def train(config: TrainConfig) -> None:
-    """Train, draw before and after, score, and write the run's folder.
+@dataclass(frozen=True)
+class TrainResult:
+    """A finished run."""
+
+    folder: Path
+    steps: int
+    train_seconds: float
+    """Time in training steps, without encoding, validation and sampling."""
+    trainable: int
+    """Parameters of the adapter."""
+    base_parameters: int
+    """Parameters of the denoiser without the adapter."""
+    precision: str
+    gradient_accumulation_steps: int
+    """At the end: more than configured if the device ran out of memory."""
+    valid: float | None
+    """Last validation loss."""
+    score: Score | None = None
+    """The evaluation, if one was configured."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of result.json: without the folder it is in, and without the score, which has its own."""
+        return {name: value for name, value in asdict(replace(self, score=None)).items() if name not in _NOT_IN_JSON}
+
+
+_NOT_IN_JSON = ("folder", "score")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run trains and on what: all that can fail before its folder is created."""
+
+    catalog: Catalog
+    base: BaseModel
+    adapter: Adapter
+    precision: str
+    precision_reason: str
+    fingerprints: Mapping[str, str]
+    """Of the base's networks, without the adapter; rounded, so that the device does not matter."""
+
+
+def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
+    """Train an adapter, sample grids, evaluate, and write the run's folder.
+
+    Returns:
+        The result; None after a dry run, and in processes other than the main one.
 
     Raises:
-        InputError: the base, the data, the options or the run folder cannot be used.
+        InputError: the base, the data, the options or the run's folder cannot be used.
     """
-    run = fit(config)
-    if run is None:
-        return
-    # As settled when the run was started; on --resume `config` does not hold them.
-    options = run.record["config"]
-    echo(f"\nEverything is in {run.folder}/ (open index.html; model.safetensors).")
-    if options["score"]:
-        judge = find_judge(config.judge or (Path(options["judge"]) if options["judge"] else None))
-        sampling, wanted = options["sampling"], options["score"]
-        evaluate(
-            EvaluateConfig(
-                run.folder, judge, wanted, sampling=sampling, device=config.device, cache_dir=config.cache_dir
-            )
+    if options.dry_run and options.resume is None:
+        config = resolve_config(options, find_data(options.data, options.cache_dir))
+        inputs = load_inputs(config)
+        print_plan(inputs.base, inputs.adapter, inputs.catalog, config, inputs.precision_reason, 1)
+        dry_run(inputs.base, inputs.adapter, inputs.catalog, config, autocast_for(inputs.base.device, inputs.precision))
+        return None
+    fitted = fit(options)
+    if fitted is None:
+        return None
+    result, config, styles = fitted
+    echo(f"\nEverything is in {result.folder}/ (open index.html; model.safetensors).")
+    if config.score:
+        evaluation = EvaluateOptions(
+            result.folder,
+            find_judge(config.judge),
+            config.score,
+            num_inference_steps=config.num_inference_steps,
+            device=config.device,
+            cache_dir=config.cache_dir,
         )
-    if options["push_to_hub"]:
-        from wikiart_lora.card import push
+        result = replace(result, score=evaluate(evaluation))
+    if config.push_to_hub:
+        push(result.folder, config.push_to_hub)
+    echo(f"\nGenerate images: wikiart-lora generate {result.folder} --style {styles[-1]} --prompt '…'")
+    return result
 
-        push(run.folder, options["push_to_hub"])
-    echo(f"\nPaint: wikiart-lora generate {run.folder} --style {run.record['styles'][-1]} --prompt '…'")
+
+def load_inputs(config: TrainConfig) -> Inputs:
+    """Scan the data, load the base and add an adapter to it, a new one or that of `init_adapter`.
+
+    Raises:
+        InputError: the data, the base or the options cannot be used.
+    """
+    device = create_accelerator(config.device).device
+    if config.batch_size % PartialState().num_processes:
+        raise InputError(
+            f"--batch-size {config.batch_size} is not a multiple of the {PartialState().num_processes} processes.",
+            field="--batch-size",
+        )
+    catalog = scan(config.data, cache_dir=config.cache_dir)
+    check_splits(catalog, config.style)
+    if config.judge is not None and not (config.judge / "judge.json").is_file():  # now, not after hours of training
+        raise InputError(
+            f"--judge {config.judge} holds no judge: make one with wikiart-classify --export DIR.", field="--judge"
+        )
+    precision, reason = choose_precision(device, config.precision)
+    base = load_base(config.base, device, weights_dtype(device, precision))
+    base_fingerprints = fingerprints(base)
+    styles = (
+        catalog.styles
+        if config.style is None
+        else [catalog.styles[style_index(config.style, catalog.styles, field="--style")]]
+    )
+    torch.manual_seed(config.seed)
+    adapter = add_adapter(base, config, [config.trigger, *(style_phrase(style) for style in styles)])
+    if config.init_adapter is not None and config.resume is None:
+        load_into(adapter, base, find_model(config.init_adapter, config.runs, "lora"))
+    if config.gradient_checkpointing:
+        base.denoiser.enable_gradient_checkpointing()
+    return Inputs(catalog, base, adapter, precision, f"{precision} ({reason})", base_fingerprints)
 
 
-def fit(config: TrainConfig) -> Run | None:
+def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]] | None:
     """Train and write the run's folder.
 
     Returns:
-        The run; None in processes other than the main one, and after a dry run.
+        Result, config and styles; None in processes other than the main one.
 
     Raises:
-        InputError: the base, the data, the options or the run folder cannot be used.
+        InputError: the base, the data, the options or the run's folder cannot be used.
     """
-    accelerator = create_accelerator(config.device)
-    device, rank, world = accelerator.device, accelerator.process_index, accelerator.num_processes
-    run = None
-    if config.resume:
-        run = Run.resume(config.resume, "lora", accelerator=accelerator)
-        config = options_for_resume(config, run.record)
-    config = settled(config)
-    assert config.steps
-    assert config.batch_size
-    assert config.every
-    if config.batch_size % world:
-        raise InputError(f"--batch-size {config.batch_size} cannot be shared by {world} processes.")
-    root = find_data(config.data, config.cache_dir)
-    catalog = scan(root, cache_dir=config.cache_dir)
-    check_splits(catalog, config.style)
-    if config.judge is not None and not (config.judge / "judge.json").is_file():  # now, not after hours of training
-        raise InputError(f"--judge {config.judge} holds no judge: make one with wikiart-classify --export DIR.")
-    precision, reason = choose_precision(device, config.precision)
-    dtype, autocast = weights_type(device, precision), autocast_for(device, precision)
-    base = open_base(config.base, device, dtype)
-    config = replace(config, data=str(root), size=base.fitting(config.size or base.side))
-    torch.manual_seed(config.seed)
-    taught = catalog.styles if config.style is None else [catalog.styles[label_of(config.style, catalog)]]
-    adapter = add_adapter(base, config, [config.trigger, *(style_words(style) for style in taught)])
-    if config.checkpointing:
-        base.denoiser.enable_gradient_checkpointing()
-    if accelerator.is_main_process:
-        describe(base, adapter, catalog, config, device, f"{precision} ({reason})", world)
-    if config.dry_run:
-        dry_run(base, adapter, catalog, config, device, autocast)
-        return None
-    began_with = fingerprint(base.pipeline.vae)
-    if run is None:
-        libraries = {name: metadata.version(name) for name in LIBRARIES}
-        about = {"base": base.name, "autoencoder": began_with, "libraries": libraries}
-        run = Run.start("lora", config, catalog, accelerator=accelerator, **about)
-    elif run.record["data"]["fingerprint"] != catalog.fingerprint:
-        raise InputError(f"{catalog.root} has changed since {run.folder} was started: train anew.")
-    elif run.record["autoencoder"] != began_with:
-        raise InputError(f"--base {base.name} has changed since {run.folder} was started: train anew.")
-
-    supply = Supply(base, catalog, config, device, dtype)
-    schedule = schedule_of(base.pipeline.scheduler)
-    known = titles(catalog)
-    prior = make_prior(base, config.prior, known, config.size, config.seed, config.sampling) if config.prior else None
-    # A style may have no picture in valid; then progress is measured on all styles.
-    valid = supply.rows("valid") if len(supply.rows("valid")) else supply.readable("valid")
-    valid = chosen_rows(valid, catalog.labels)
-    examples = make_examples(valid, supply.latents, config.seed)
-    supply.free()
-    average = adapter.average()
+    run = TrainingRun.open(PART, options, resolve_config, load_inputs)
+    config, catalog, base, adapter = run.config, run.data.catalog, run.data.base, run.data.adapter
+    if options.resume is None:
+        run.record["libraries"] = {name: metadata.version(name) for name in LIBRARIES}
+        run.record["fingerprints"] = dict(run.data.fingerprints)
+        run.write_json("run.json", run.record)
+    elif not same_weights(run.record["fingerprints"], run.data.fingerprints):
+        raise InputError(
+            f"--base {base.name} has changed since {run.folder} was started; start a new run.", field="--base"
+        )
+    if run.is_main:
+        print_plan(base, adapter, catalog, config, run.data.precision_reason, run.world)
+    dataset = LatentDataset(base, catalog, config, weights_dtype(run.device, run.data.precision))
+    prior = generate_prior_images(base, dataset.titles, config) if config.num_prior_images else None
+    # A style may have no image in valid; then progress is measured on all styles.
+    rows = dataset.rows("valid") if len(dataset.rows("valid")) else dataset.all_rows("valid")
+    examples = make_examples(validation_rows(rows, catalog.labels), dataset.latents, config.seed)
+    dataset.offload()
+    schedule, autocast = read_schedule(base.pipeline.scheduler), autocast_for(run.device, run.data.precision)
+    ema = adapter.clone()
+    weights = list(adapter.by_name.values())
     optimizer = make_optimizer(adapter, config)
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-    weights = list(adapter.named.values())
-    parts = {"adapter": adapter, "average": average}
-    progress = run.resumed(parts, optimizer) if config.resume else None
-    progress = progress or {"step": 0, "loss": 0.0, "seconds": 0.0, "scale": scaler.get_scale()}
-    scaler.load_state_dict({**scaler.state_dict(), "scale": progress["scale"]} if scaler.is_enabled() else {})
-    seconds, loss_sum, pieces = progress["seconds"], progress["loss"], config.accumulate
-    run.listen()
-    batches = supply.batches(progress["step"])
-    for start in range(progress["step"] - progress["step"] % config.every, config.steps, config.every):
-        began, first = time.monotonic(), max(start, progress["step"])
-        last = min(start + config.every, config.steps)
-        for step in track(range(first, last), last - first, f"steps to {last:,} of {config.steps:,}", "steps"):
-            rows = next(batches)
-            seed = step_seed(config.seed, 0, step)
-            generator = torch.Generator().manual_seed(seed)
-            mirrored = (torch.rand(len(rows), generator=generator) < 0.5).numpy() & config.flip
-            words = drawn(supply.captions, rows, config.dropout, seed)
-            times = draw_times(schedule, len(rows), generator)
-            # Everything is drawn for the whole batch, so that it is the same however many processes share it.
-            mine = np.arange(rank, len(rows), world)
-            clean = supply.latents(rows[mine], mirrored[mine]).to(device)
-            noise = draw_noise(clean.new_empty(len(rows), *clean.shape[1:]), config.noise_offset, generator)
-            noise, times = noise[mine].to(device), times[mine].to(device)
-            words = [words[place] for place in mine]
-            if prior:
-                places = torch.randint(len(prior.latents), (len(rows),), generator=generator)[mine]
-                kept, kept_text = prior.read(places, device)
-                kept_noise = draw_noise(kept.new_empty(len(rows), *kept.shape[1:]), 0.0, generator)[mine].to(device)
-            while True:
-                value, fits = 0.0, True
-                try:
-                    for part in np.array_split(np.arange(len(mine)), min(pieces, len(mine))):
-                        share = len(part) / len(mine)
-                        with autocast():
-                            text = supply.text([words[place] for place in part])
-                            noisy = add_noise(schedule, clean[part], noise[part], times[part])
-                            said = predict(base, base.denoiser, noisy, times[part], text)
-                        loss = diffusion_loss(schedule, said, clean[part], noise[part], times[part], config.snr_gamma)
-                        if prior:
-                            noisy = add_noise(schedule, kept[part], kept_noise[part], times[part])
-                            text = {name: values[part] for name, values in kept_text.items()}
-                            with autocast():
-                                said = predict(base, base.denoiser, noisy, times[part], text)
-                            loss = loss + config.prior_weight * diffusion_loss(
-                                schedule, said, kept[part], kept_noise[part], times[part], config.snr_gamma
-                            )
-                        scaler.scale(share * loss).backward()
-                        value += share * loss.item()
-                except torch.OutOfMemoryError:
-                    fits = False
-                if fits:
-                    break
-                optimizer.zero_grad(set_to_none=True)
-                pieces = halved(pieces, len(mine), device)
-            run.check(value, start // config.every, step)
-            average_gradients(accelerator, weights)
+    scheduler = LambdaLR(optimizer, lr_factor(config.lr_scheduler, config.lr_warmup_ratio, config.steps))
+    scaler = torch.amp.GradScaler(run.device.type, enabled=run.data.precision == "fp16")
+    run.attach(adapter=adapter, average=ema, optimizer=optimizer, scheduler=scheduler, scaler=scaler)
+    accumulation_steps = config.gradient_accumulation_steps
+    batches = dataset.batches(run.epoch * config.save_every + run.first_step)
+    for interval in run.epochs(-(-config.steps // config.save_every)):
+        first = interval * config.save_every
+        draw_grid(run, dataset, ema, first)  # of the checkpoint that has just been saved
+        set_dropout(base, config.lora_dropout > 0)
+        length = min(config.save_every, config.steps - first)
+        label = f"steps to {first + length:,} of {config.steps:,}"
+        for position, batch_rows in run.steps(islice(batches, length - run.first_step), length, label):
+            step = first + position
+            batch = draw_batch(dataset, schedule, batch_rows, prior, step, run.rank, run.world)
+            if config.lora_dropout:
+                torch.manual_seed(step_seed(config.seed, run.rank, step, DROPOUT_STREAM))
+            loss_of = partial(batch_loss, base, dataset, schedule, batch, config, autocast)
+            loss, accumulation_steps = backward(loss_of, len(batch.clean), accumulation_steps, scaler, optimizer)
+            average_gradients(run.accelerator, weights)
             scaler.unscale_(optimizer)
-            torch.nn.utils.clip_grad_norm_(weights, CLIP)
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * warmup_cosine((step + 1) / config.steps)
+            torch.nn.utils.clip_grad_norm_(weights, MAX_GRADIENT_NORM)
             scaler.step(optimizer)
             scaler.update()
+            scheduler.step()
             optimizer.zero_grad(set_to_none=True)
-            update_ema(average, adapter, config.ema, step)
-            loss_sum += value
-            if run.should_stop():
-                check_finite(run.folder, start // config.every, adapter, average)
-                progress = {"epoch": start // config.every, "step": step + 1, "loss": loss_sum}
-                now = seconds + time.monotonic() - began
-                run.save(parts, optimizer, seconds=now, scale=scaler.get_scale(), **progress)
-                accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
-                raise run.stop("wikiart-lora")
-        seconds += time.monotonic() - began
-        check_finite(run.folder, start // config.every, adapter, average)
-        mean_loss = accelerator.reduce(torch.tensor(loss_sum / (last - start), device=device), "mean").item()
+            update_ema(ema, adapter, config.ema, step)
+            run.record_losses(loss=loss)
+        set_dropout(base, False)
         if run.is_main:
-            with adapter.wearing(average):
-                valid_loss, swapped_loss = (
-                    validation_loss(base, schedule, examples, text, device, autocast)
-                    for text in (supply.first_text, partial(supply.first_text, swapped=True))
+            save_adapter(run, base, ema)
+            with adapter.swapped_weights(ema):
+                valid, swapped = (
+                    validation_loss(base, schedule, examples, embeddings, autocast)
+                    for embeddings in (dataset.first_embeddings, partial(dataset.first_embeddings, swapped=True))
                 )
-                run.draw({f"step-{last:06d}": before_and_after(base, catalog, known, config)})
-            supply.free()
-            left = seconds / last * (config.steps - last)
-            line = f"step {last:6,} of {config.steps:,}  loss {mean_loss:.4f}  valid {valid_loss:.4f}"
-            line += f" ({swapped_loss:.4f} told other styles)"
+            line = f"step {first + length:6,} of {config.steps:,}  loss {run.losses['loss']:.4f}  valid {valid:.4f}"
             run.log(
-                start // config.every,
-                f"{line}  {seconds:.0f} s, {left:.0f} s left",
-                step=last,
-                loss=mean_loss,
-                valid=valid_loss,
-                valid_swapped=swapped_loss,
-                seconds=round(seconds, 2),
+                f"{line} (with other styles' captions {swapped:.4f})",
+                step=first + length,
+                loss=run.losses["loss"],
+                valid=valid,
+                valid_swapped=swapped,
             )
-            keep(run, base, average)
-        loss_sum = 0.0
-        progress = {"epoch": start // config.every + 1, "step": last, "loss": 0.0, "seconds": seconds}
-        run.save(parts, optimizer, scale=scaler.get_scale(), **progress)
-    accelerator.wait_for_everyone()
+    draw_grid(run, dataset, ema, config.steps)
+    trainable = sum(weight.numel() for weight in weights)
+    metrics = run.metrics() if run.is_main else []
+    result = TrainResult(
+        folder=run.folder,
+        steps=config.steps,
+        train_seconds=round(run.seconds, 1),
+        trainable=trainable,
+        base_parameters=sum(p.numel() for p in base.denoiser.parameters()) - trainable,
+        precision=run.data.precision,
+        gradient_accumulation_steps=accumulation_steps,
+        valid=metrics[-1]["valid"] if metrics else None,
+    )
     if run.is_main:
-        keep(run, base, average)
-        result = {
-            "steps": config.steps,
-            "train_seconds": round(seconds, 1),
-            "trainable": sum(weight.numel() for weight in weights),
-            "base_parameters": sum(p.numel() for p in base.denoiser.parameters()) - sum(w.numel() for w in weights),
-            "precision": precision,
-            "pieces": pieces,
-            "valid": run.metrics()[-1]["valid"] if run.metrics() else None,
-        }
-        run.finish(result, {"learning": learning_curve(run.metrics())})
-    accelerator.end_training()
-    return run if run.is_main else None
+        save_adapter(run, base, ema)
+        run.finish(result.to_json(), [], {"learning": learning_curve(metrics)})
+    run.close()
+    return (result, config, run.record["styles"]) if run.is_main else None
 
 
-def keep(run: Run, base: Base, average: Adapter) -> None:
-    """Write model.safetensors: the averaged adapter, as diffusers loads it, and all that run.json knows of it."""
-    about = {name: json.dumps(run.record[name]) for name in ("config", "styles")}
-    write_model(run.folder / "model.safetensors", average.tensors(), about | peft_metadata(base))
+def draw_grid(run: TrainingRun[TrainConfig, Inputs], dataset: LatentDataset, ema: Adapter, step: int) -> None:
+    """Draw the sample grid of a checkpoint, if one is due; failing is a warning, since the checkpoint is saved."""
+    config, base, name = run.config, run.data.base, f"step-{step:06d}"
+    every = config.sample_every
+    due = every > 0 and step > 0 and (step == config.steps or step // every > (step - config.save_every) // every)
+    if not due or not run.is_main or (run.folder / "figures" / f"{name}.png").exists():
+        return
+    try:
+        with run.data.adapter.swapped_weights(ema):
+            run.save_figures({name: before_and_after(base, dataset.catalog, dataset.titles, config)})
+    except (RuntimeError, InputError) as error:  # too little memory is a RuntimeError
+        echo(f"Warning: the sample grid of step {step:,} was not drawn: {' '.join(str(error).split())[:200]}")
+    finally:
+        set_strength(base, 1.0)
+        dataset.offload()
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """The images of one step in this process, with everything random already drawn."""
+
+    clean: Tensor
+    """(B, C, h, w) latents."""
+    noise: Tensor
+    timesteps: Tensor
+    """(B,)."""
+    captions: list[str]
+    prior: tuple[Tensor, Tensor, TextEmbeddings] | None
+    """Latents, noise and embeddings of as many prior images."""
+
+
+def draw_batch(
+    dataset: LatentDataset,
+    schedule: NoiseSchedule,
+    rows: np.ndarray,
+    prior: PriorImages | None,
+    step: int,
+    rank: int,
+    world: int,
+) -> TrainingBatch:
+    """Read the latents of one step and draw its noise, timesteps and captions; they depend on seed and step alone.
+
+    Everything is drawn for the whole batch, so that it is the same over any number of processes.
+    """
+    config, device = dataset.config, dataset.device
+    seed = step_seed(config.seed, 0, step)
+    generator = torch.Generator().manual_seed(seed)
+    mirrored = (torch.rand(len(rows), generator=generator) < 0.5).numpy() & config.flip
+    captions = sample_captions(dataset.captions, rows, config.caption_dropout, seed)
+    timesteps = sample_timesteps(schedule, len(rows), generator)
+    own = np.arange(rank, len(rows), world)
+    clean = dataset.latents(rows[own], mirrored[own]).to(device)
+    noise = sample_noise(clean.new_empty(len(rows), *clean.shape[1:]), config.noise_offset, generator)
+    prior_part = None
+    if prior is not None:
+        indices = torch.randint(len(prior.latents), (len(rows),), generator=generator)[own]
+        latents, text = prior.read(indices, device)
+        prior_noise = sample_noise(latents.new_empty(len(rows), *latents.shape[1:]), 0.0, generator)
+        prior_part = (latents, prior_noise[own].to(device), text)
+    own_captions = [captions[index] for index in own]
+    return TrainingBatch(clean, noise[own].to(device), timesteps[own].to(device), own_captions, prior_part)
+
+
+def batch_loss(
+    base: BaseModel,
+    dataset: LatentDataset,
+    schedule: NoiseSchedule,
+    batch: TrainingBatch,
+    config: TrainConfig,
+    autocast: Autocast,
+    part: np.ndarray,
+) -> Tensor:
+    """The loss on a part (b,) of a batch, with prior preservation if there are prior images: a scalar."""
+    clean, noise, timesteps = batch.clean[part], batch.noise[part], batch.timesteps[part]
+    with autocast():
+        text = dataset.embeddings([batch.captions[index] for index in part])
+        noisy = add_noise(schedule, clean, noise, timesteps)
+        prediction = predict(base, base.denoiser, noisy, timesteps, text)
+    loss = diffusion_loss(schedule, prediction, clean, noise, timesteps, config.snr_gamma)
+    if batch.prior is not None:
+        clean, noise = batch.prior[0][part], batch.prior[1][part]
+        text = {name: values[part] for name, values in batch.prior[2].items()}
+        with autocast():
+            noisy = add_noise(schedule, clean, noise, timesteps)
+            prediction = predict(base, base.denoiser, noisy, timesteps, text)
+        prior_loss = diffusion_loss(schedule, prediction, clean, noise, timesteps, config.snr_gamma)
+        loss = loss + config.prior_loss_weight * prior_loss
+    return loss
+
+
+def backward(
+    loss_of: partial[Tensor],
+    batch_size: int,
+    accumulation_steps: int,
+    scaler: torch.amp.GradScaler,
+    optimizer: torch.optim.Optimizer,
+) -> tuple[Tensor, int]:
+    """Accumulate the gradients of a batch; after running out of memory, start over with smaller parts.
+
+    Args:
+        loss_of: indices (b,) of the batch → loss.
+        batch_size: images of this process.
+        accumulation_steps: number of parts to begin with.
+        scaler: of the loss.
+        optimizer: whose gradients are reset before a second attempt.
+
+    Returns:
+        The mean loss, on the device, and the number of parts that fitted.
+
+    Raises:
+        InputError: not even one image fits.
+    """
+    while True:
+        try:
+            total = None
+            for part in np.array_split(np.arange(batch_size), min(accumulation_steps, batch_size)):
+                weight = len(part) / batch_size
+                loss = loss_of(part)
+                scaler.scale(weight * loss).backward()
+                total = weight * loss.detach() + (0 if total is None else total)
+            assert total is not None
+            return total, accumulation_steps
+        except torch.OutOfMemoryError as error:
+            device = _device_of(optimizer)
+            error.__traceback__ = None  # its frames hold the activations
+        optimizer.zero_grad(set_to_none=True)
+        accumulation_steps = increase_accumulation(accumulation_steps, batch_size, device)
+
+
+def _device_of(optimizer: torch.optim.Optimizer) -> torch.device:
+    return optimizer.param_groups[0]["params"][0].device
+
+
+def save_adapter(run: TrainingRun[TrainConfig, Inputs], base: BaseModel, ema: Adapter) -> None:
+    """Write model.safetensors: the averaged adapter as diffusers loads it, with config and styles."""
+    write_model(
+        run.folder / "model.safetensors",
+        ema.tensors(),
+        run.identity() | peft_metadata(base) | {"fingerprints": json.dumps(run.record["fingerprints"])},
+    )

@@ -1,0 +1,1 @@
+"""Base models: those with short names, how they are loaded, and what differs between their families."""

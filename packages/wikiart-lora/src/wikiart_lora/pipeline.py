@@ -1,0 +1,125 @@
+"""A trained adapter in its base: `load_pipeline` for notebooks, `load_run` for the commands."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from wikiart_data.cli.commands import options_from
+from wikiart_data.errors import InputError
+from wikiart_data.styles import style_index
+from wikiart_data.training.checkpoints import read_model
+from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.run import find_model
+from wikiart_lora.adapter import load_adapter
+from wikiart_lora.base_models.loading import (
+    BaseModel,
+    choose_precision,
+    fingerprints,
+    load_base,
+    same_weights,
+    weights_dtype,
+)
+from wikiart_lora.captions import caption_for
+from wikiart_lora.config import TrainConfig
+
+if TYPE_CHECKING:
+    from diffusers import DiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A base with a trained adapter, and how that was trained."""
+
+    base: BaseModel
+    styles: tuple[str, ...]
+    """The class list of the run."""
+    config: TrainConfig
+    file: Path
+
+    def prompt(self, style: str | None, text: str) -> str:
+        """The prompt for a style, phrased as in training; without one, the text alone.
+
+        Raises:
+            InputError: the adapter was not trained on that style.
+        """
+        if style is None:
+            return f"{self.config.trigger} {text}".strip()
+        name = self.styles[style_index(style, self.styles, field="--style")]
+        return caption_for(name, text, trigger=self.config.trigger)
+
+
+def load_pipeline(
+    run_or_adapter: Path | str, *, strength: float = 1.0, device: str = "auto", base: str | None = None
+) -> "DiffusionPipeline":
+    """The base of a trained adapter as a diffusers pipeline, with the adapter loaded.
+
+    Args:
+        run_or_adapter: folder of a run, its model.safetensors, or a file written by `wikiart-lora export`.
+        strength: 0 is the base alone, 1 the adapter as trained.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        base: short name, folder or hub name of another base than the one recorded in the file, such as a copy of it.
+
+    Returns:
+        A `StableDiffusionPipeline`, `StableDiffusionXLPipeline` or `Flux2KleinPipeline`:
+        `pipeline("a cubism painting of a lake", height=64, width=64).images[0]`.
+
+    Raises:
+        InputError: there is no adapter at that path, or its base cannot be loaded.
+    """
+    return load_run(Path(run_or_adapter), Path("runs"), device, strength, base).base.pipeline
+
+
+def load_run(
+    model: Path | None, runs: Path, device: str, strength: float = 1.0, base_name: str | None = None
+) -> LoadedRun:
+    """The base of a run with its adapter.
+
+    Args:
+        model: folder of a run or its model.safetensors; None for the newest run in `runs`.
+        runs: where the newest run is looked for.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        strength: of the adapter.
+        base_name: another base than the recorded one.
+
+    Raises:
+        InputError: there is no such run, or its base cannot be loaded.
+    """
+    file = find_model(model, runs, "lora")
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+        if "crc32" in metadata:  # files of other programs, and of earlier exports, have none
+            read_model(file)
+        styles, config = tuple(json.loads(metadata["styles"])), _config(json.loads(metadata["config"]))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} is no adapter written by wikiart-lora, or is damaged ({error}).", field=file
+        ) from error
+    execution_device = create_accelerator(device).device
+    precision, _ = choose_precision(execution_device, "auto")
+    base = load_base(base_name or config.base, execution_device, weights_dtype(execution_device, precision))
+    recorded = metadata.get("fingerprints")
+    if base_name is None and recorded and not same_weights(json.loads(recorded), fingerprints(base)):
+        raise InputError(
+            f"The base {base.name} has other weights than the one that {file} was trained on: put that one back, or "
+            "train again.",
+            field=base.name,
+        )
+    load_adapter(base, file, strength)
+    return LoadedRun(base, styles, config, file)
+
+
+def _config(values: Mapping[str, Any]) -> TrainConfig:
+    """The configuration in an adapter's metadata.
+
+    Raises:
+        ValueError: it is of another command or another version.
+    """
+    try:
+        return options_from(TrainConfig, values)
+    except InputError as error:
+        raise ValueError(f"its options are of another command or version: {error}") from error

@@ -1,0 +1,1 @@
+"""The embedded base `tiny`: its networks, vocabulary and pretraining; its weights are in `weights/`."""

@@ -1,0 +1,276 @@
+"""What is done with a trained adapter: images, grids, exports, the model card, the evaluation."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from wikiart_data.judge import Judge, JudgeInfo
+from wikiart_data.training.checkpoints import read_model
+from wikiart_lora import evaluate as evaluation
+from wikiart_lora.adapter import load_adapter, set_strength
+from wikiart_lora.base_models.families import encode_captions
+from wikiart_lora.base_models.loading import load_base
+from wikiart_lora.cli import main
+from wikiart_lora.config import EvaluateOptions
+from wikiart_lora.metrics import diversity, memorisation
+from wikiart_lora.model_card import model_card
+from wikiart_lora.sampling import sample_images
+from wikiart_lora.score import Score
+from wikiart_lora.tiny_base.scene_probe import scene_accuracy, train_scene_probe
+
+
+@pytest.fixture(scope="module")
+def trained(sd, paintings, tmp_path_factory) -> Path:
+    """The folder of a finished run with adapters in UNet and text encoder, strong enough to be visible."""
+    folder = tmp_path_factory.mktemp("runs")
+    options = (
+        f"--base {sd} --data {paintings} --runs {folder} --cache-dir {folder}/cache --name one --steps 3 "
+        "--batch-size 4 --size 16 --device cpu --rank 3 --alpha 6 --rslora --targets all --text-encoder attention "
+        "--lr 0.05 --ema 0 --num-inference-steps 1"
+    )
+    assert main(options.split()) == 0
+    return folder / "lora" / "one"
+
+
+def test_damaged_weights_are_refused(trained, tmp_path, capsys):
+    whole = (trained / "model.safetensors").read_bytes()
+    header = 8 + int.from_bytes(whole[:8], "little")
+    for damaged in (whole[: header + 40], whole[:-3] + bytes([whole[-3] ^ 64]) + whole[-2:]):
+        (tmp_path / "model.safetensors").write_bytes(damaged)
+        assert main(["generate", str(tmp_path), "--prompt", "a lake", "--device", "cpu"]) == 2
+        printed = capsys.readouterr().err
+        assert str(tmp_path / "model.safetensors") in printed
+        assert "Traceback" not in printed
+
+
+def images_with(sd: Path, file: Path) -> torch.Tensor:
+    base = load_base(str(sd))
+    load_adapter(base, file)
+    return sample_images(base, ["a red lake", "a house"], [1, 2], 16, num_inference_steps=2)
+
+
+@pytest.mark.parametrize("kind", ["peft", "kohya"])
+def test_exported_files_give_the_same_images(trained, sd, kind):
+    assert main(["export", str(trained), "--format", kind, "--to", "out/styles.safetensors"]) == 0
+    ours = images_with(sd, trained / "model.safetensors")
+    base = load_base(str(sd))
+    plain = sample_images(base, ["a red lake", "a house"], [1, 2], 16, num_inference_steps=2)
+    assert (ours - plain).abs().max() > 0.02
+    torch.testing.assert_close(images_with(sd, Path("out/styles.safetensors")), ours, rtol=1e-3, atol=2e-3)
+    assert "load_lora_weights" in Path("out/styles.md").read_text()
+    assert main(["export", str(trained), "--format", kind, "--to", "out/styles.safetensors"]) == 2
+
+
+@pytest.mark.parametrize("form", ["peft", "kohya"])
+def test_the_update_of_an_export_is_the_product_of_its_factors(trained, form):
+    """Programs that ignore alpha apply B A; those that read it multiply by alpha / rank, which must be 1."""
+    assert main(["export", str(trained), "--format", form, "--to", "x.safetensors"]) == 0
+    run, _ = read_model(trained / "model.safetensors")
+    tensors, exported = read_model(Path("x.safetensors"))
+    layers = [name.removesuffix(".lora_A.weight") for name in run if name.endswith("lora_A.weight")]
+    assert len(layers) > 10
+    for layer in layers:
+        scale = 6 / 3**0.5  # alpha / √rank
+        expected = scale * run[f"{layer}.lora_B.weight"].flatten(1) @ run[f"{layer}.lora_A.weight"].flatten(1)
+        if form == "peft":
+            down, up = tensors[f"{layer}.lora_A.weight"], tensors[f"{layer}.lora_B.weight"]
+        else:
+            name = layer.replace("unet.", "lora_unet.").replace("text_encoder.", "lora_te.").replace(".", "_")
+            down, up = tensors[f"{name}.lora_down.weight"], tensors[f"{name}.lora_up.weight"]
+            assert tensors[f"{name}.alpha"].item() == len(down) == 3
+        torch.testing.assert_close(up.flatten(1) @ down.flatten(1), expected)
+    if form == "peft":
+        settings = json.loads(exported["lora_adapter_metadata"])
+        assert (settings["unet.lora_alpha"], settings["unet.r"], settings["unet.use_rslora"]) == (3, 3, False)
+    else:
+        assert len(tensors) == 3 * len(layers)
+        assert (exported["ss_network_dim"], exported["ss_network_alpha"]) == ("3", "3")
+
+
+def test_dora_is_exported_as_peft_only(options, sd, capsys):
+    assert main([*options, "--dora", "--steps", "2", "--ema", "0", "--name", "dora", "--alpha", "8"]) == 0
+    assert main(["export", "runs/lora/dora", "--format", "kohya", "--to", "x.safetensors"]) == 2
+    assert "--format kohya" in capsys.readouterr().err
+    assert main(["export", "runs/lora/dora", "--to", "x.safetensors"]) == 0
+    expected = images_with(sd, Path("runs/lora/dora/model.safetensors"))
+    torch.testing.assert_close(images_with(sd, Path("x.safetensors")), expected, rtol=1e-3, atol=2e-3)
+
+
+def test_the_exported_file_is_the_one_that_is_pushed(trained, monkeypatch):
+    uploads = {}
+
+    class Api:
+        def create_repo(self, repository, exist_ok):
+            pass
+
+        def upload_file(self, path_or_fileobj, path_in_repo, repo_id):
+            source = path_or_fileobj
+            uploads[path_in_repo] = Path(source).read_bytes() if isinstance(source, str) else source.read()
+
+    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    arguments = ["--format", "kohya", "--to", "styles.safetensors", "--push-to-hub", "somebody/styles"]
+    assert main(["export", str(trained), *arguments]) == 0
+    assert uploads["styles.safetensors"] == Path("styles.safetensors").read_bytes()
+    assert "model.safetensors" not in uploads
+    assert b'weight_name="styles.safetensors"' in uploads["README.md"]
+
+
+def test_token_embeddings_are_exported_as_peft_only(sd, options, capsys):
+    arguments = [
+        "--text-encoder",
+        "embeddings",
+        "--optimizer",
+        "muon",
+        "--steps",
+        "3",
+        "--ema",
+        "0",
+        "--name",
+        "tokens",
+    ]
+    assert main([*options, *arguments, "--base", str(sd)]) == 0
+    assert main(["export", "runs/lora/tokens", "--format", "kohya", "--to", "x.safetensors"]) == 2
+    assert "--format kohya" in capsys.readouterr().err
+    assert main(["export", "runs/lora/tokens", "--format", "peft", "--to", "x.safetensors"]) == 0
+    tensors, _ = read_model(Path("x.safetensors"))
+    name = "text_encoder.text_model.embeddings.token_embedding.lora_embedding_A"
+    assert tensors[name].abs().sum() > 0  # it was 0 before training
+    base = load_base(str(sd))
+    load_adapter(base, Path("x.safetensors"))
+    loaded = dict(base.pipeline.text_encoder.named_parameters())
+    assert torch.equal(loaded["embeddings.token_embedding.lora_embedding_A.default"], tensors[name])
+    with torch.no_grad():
+        for strength in (0.0, 1.0):
+            set_strength(base, strength)
+            plain = embedding(load_base(str(sd)))
+            assert torch.equal(embedding(base), plain) == (strength == 0)
+
+
+def embedding(base):
+    return encode_captions(base, ["a ukiyo e painting"])["embeds"]
+
+
+def test_kohya_is_refused_for_transformers(flux2, options, capsys):
+    assert main([*options, "--base", str(flux2), "--steps", "1", "--name", "flow"]) == 0
+    assert main(["export", "runs/lora/flow", "--format", "kohya", "--to", "x.safetensors"]) == 2
+    assert "--format kohya" in capsys.readouterr().err
+
+
+def test_png_files_hold_their_prompt_and_strength_matters(trained):
+    for strength in ("0", "1"):
+        arguments = [
+            "generate",
+            str(trained),
+            "--style",
+            "ukiyo-e",
+            "--prompt",
+            "a lake",
+            "-n",
+            "2",
+            "--num-inference-steps",
+            "2",
+        ]
+        assert main([*arguments, "--seed", "7", "--strength", strength, "--to", strength]) == 0
+    with Image.open("1/001.png") as picture:
+        assert picture.info["prompt"] == "a ukiyo e painting of a lake"
+        assert picture.info["seed"] == "8"
+        assert picture.size == (16, 16)
+        after = np.asarray(picture).copy()
+    with Image.open("0/001.png") as picture:
+        assert not np.array_equal(np.asarray(picture), after)
+
+
+def test_a_grid_of_styles_and_strengths(trained, capsys):
+    assert (
+        main(["grid", str(trained), "--strengths", "0.5", "1", "--num-inference-steps", "1", "--to", "grid.png"]) == 0
+    )
+    assert "3 styles × 3 strengths" in capsys.readouterr().out
+    assert Path("grid.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["grid", str(trained), "--styles", "Pop_Art"]) == 2
+    assert main(["generate", str(trained), "--size", "17"]) == 2
+
+
+def colour_judge() -> Judge:
+    """A judge that tells the three colours apart."""
+
+    class ByColour(torch.nn.Module):
+        def forward(self, images):
+            means = images.mean(dim=(2, 3))
+            return (20 * means).softmax(dim=1), means
+
+    info = JudgeInfo(
+        ("Baroque", "Cubism", "Ukiyo_e"), 16, seed=0, network="by colour", top1=1.0, top3=1.0, split="test"
+    )
+    return Judge(info, ByColour())
+
+
+def test_evaluation_with_a_judge(trained, monkeypatch, capsys):
+    monkeypatch.setattr(evaluation.Judge, "load", lambda folder, device: colour_judge())
+    arguments = ["--judge", "judge", "--images-per-style", "3", "--num-inference-steps", "1"]
+    assert main(["evaluate", str(trained), *arguments]) == 0
+    assert "top-1" in capsys.readouterr().out
+    content = json.loads((trained / "score/result.json").read_text())
+    score = Score.from_json(content)
+    assert (score.n, score.training["steps"], score.rows["real"].top1.value) == (9, 3, 1.0)
+    for name in ("base", "adapted"):
+        row = score.rows[name]
+        assert row.top1.interval[0] <= row.top1.value <= row.top1.interval[1]
+        assert row.top1.n == 9
+        assert row.kid is not None
+        assert row.diversity is not None
+    assert {row.style for row in score.per_style} == {"Baroque", "Cubism", "Ukiyo_e"}
+    assert all(row.adapted.kid is not None for row in score.per_style)
+    assert "hit rate" in score.targets
+    for figure in ("score", "before-after", "nearest"):
+        assert (trained / f"score/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
+    rows = {row[0]: row for table in content["tables"] for row in table["rows"]}
+    assert rows["adapted"][1]["value"] == score.rows["adapted"].top1.value
+    assert rows["chance"][1]["value"] == pytest.approx(1 / 3)
+    card = model_card(trained)
+    assert "| base |" in card
+    assert "| rank | 3 |" in card
+
+
+def test_evaluation_without_a_judge(trained, capsys):
+    score = evaluation.evaluate(EvaluateOptions(trained, images_per_style=2, num_inference_steps=1, device="cpu"))
+    assert "There is no judge" in capsys.readouterr().out
+    assert score.judge is None
+    assert score.rows["adapted"].top1 is None
+    assert score.rows["adapted"].diversity.value > 0
+    assert score.memorisation["adapted"].painted.value > 0
+    assert Score.from_json(json.loads((trained / "score/result.json").read_text())).rows == score.rows
+
+
+def test_a_push_without_network_is_an_error(trained, capsys):
+    assert main(["export", str(trained), "--to", "a.safetensors", "--push-to-hub", "somebody/styles"]) == 2
+    printed = capsys.readouterr().err
+    assert "somebody/styles" in printed
+    assert "Traceback" not in printed
+
+
+def test_metrics_on_known_numbers():
+    torch.manual_seed(0)
+    assert diversity(torch.ones(5, 3)) == pytest.approx(0, abs=1e-9)
+    assert diversity(torch.eye(4)) == pytest.approx(1)
+    train, held_out = torch.randn(50, 12), torch.randn(50, 12)
+    copied = memorisation(train[:20] + 0.001, train, held_out)
+    assert copied.painted.value < 0.01
+    assert copied.closer.value == 1.0
+    assert memorisation(torch.randn(50, 12), train, held_out).closer.value < 0.2
+
+
+def test_the_scene_probe_generalises_to_new_scenes():
+    from wikiart_data.sample import SCENES, paint, scene
+
+    def render(first_seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+        images = [paint(scene(kind, first_seed + seed), "photograph", 32) for seed in range(16) for kind in SCENES]
+        kinds = torch.arange(len(SCENES)).repeat(16)
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255, kinds
+
+    probe = train_scene_probe(*render(0))
+    images, kinds = render(500)
+    assert scene_accuracy(probe, images, kinds.numpy()).value > 0.5
