@@ -138,9 +138,9 @@ def weights_reader(part: str, folder: Path) -> Callable[[], Any]:
         return values, trained.styles, str(trained.config)
 
     def of_adapter() -> Any:
-        from wikiart_lora.generate import open_trained
+        from wikiart_lora.pipeline import load_run
 
-        trained = quietly(open_trained, file, Path("runs"), "cpu", 1.0)
+        trained = quietly(load_run, file, Path("runs"), "cpu")
         network = trained.base.denoiser.state_dict()
         values = {name: value.float().numpy().tobytes() for name, value in network.items() if "lora_" in name}
         return values, trained.styles, str(trained.config)
@@ -245,23 +245,23 @@ def cache_artefacts(stage: Stage) -> list[Artefact]:
     base: list[Any] = []
 
     def open_model() -> Any:
-        from wikiart_lora.pipelines import open_base
+        from wikiart_lora.base_models.loading import load_base
 
         if not base:
-            base.append(open_base(str(stage.base)))
+            base.append(load_base(str(stage.base)))
         return base[0]
 
     def latents() -> Any:
-        from wikiart_lora.cache import latents_of
+        from wikiart_lora.cache import cached_latents
 
-        cached = quietly(latents_of, open_model(), catalog, make_buckets(16, 4, False), False, 0.01, cache)
+        cached = quietly(cached_latents, open_model(), catalog, make_buckets(16, 4, False), False, 0.01, cache)
         values = [np.array(latent).tobytes() for latent in cached.maps]
-        return cached.bucket_of.tobytes(), cached.place_of.tobytes(), values
+        return cached.bucket_of.tobytes(), cached.index_of.tobytes(), values
 
     def captions() -> Any:
-        from wikiart_lora.cache import embeddings_of
+        from wikiart_lora.cache import cached_embeddings
 
-        cached = quietly(embeddings_of, open_model(), ["a red lake", "a house"], cache)
+        cached = quietly(cached_embeddings, open_model(), ["a red lake", "a house"], cache)
         return {name: value.float().numpy().tobytes() for name, value in cached.maps.items()}
 
     points = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)

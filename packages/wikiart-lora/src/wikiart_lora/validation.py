@@ -80,9 +80,7 @@ def validation_loss(
         noise = example.noise.to(device)
         noisy = add_noise(schedule, clean, noise, timesteps)
         caption = embeddings(np.array([example.row]))
-        text = {
-            name: values.to(device).expand(len(TIMESTEPS), *values.shape[1:]) for name, values in caption.items()
-        }
+        text = {name: values.to(device).expand(len(TIMESTEPS), *values.shape[1:]) for name, values in caption.items()}
         predict_part = partial(_predict_part, base, noisy, timesteps, text, autocast)
         prediction = torch.cat(list(parts.map(len(TIMESTEPS), predict_part)))
         total += diffusion_loss(schedule, prediction, clean, noise, timesteps, gamma=0.0).item()

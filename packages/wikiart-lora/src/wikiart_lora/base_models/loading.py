@@ -297,7 +297,7 @@ def same_weights(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
 
 def _crc_of(tensor: torch.Tensor, crc: int) -> int:
     flat = tensor.detach().cpu().contiguous().flatten()
-    return zlib.crc32(flat.view(torch.uint8).numpy() if flat.numel() else b"", crc)
+    return zlib.crc32(flat.view(torch.uint8).numpy().data if flat.numel() else b"", crc)
 
 
 def choose_precision(device: torch.device, requested: str) -> tuple[str, str]:
