@@ -19,6 +19,7 @@ from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import step_seed
 from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.results.tables import Number, Table
 from wikiart_data.styles import style_index
 from wikiart_data.training.checkpoints import write_model
 from wikiart_data.training.device import create_accelerator
@@ -98,6 +99,20 @@ class TrainResult:
 _NOT_IN_JSON = ("folder", "score")
 
 
+def tables(result: TrainResult) -> list[Table]:
+    """The result as a table for the run's page."""
+    rows = (
+        ("steps", Number(result.steps)),
+        ("time in training steps", Number(result.train_seconds, "s", digits=0)),
+        ("trainable parameters", Number(result.trainable)),
+        ("parameters of the base's denoiser", Number(result.base_parameters)),
+        ("precision", result.precision),
+        ("gradient-accumulation steps", Number(result.gradient_accumulation_steps)),
+        ("validation loss", Number(result.valid, digits=4)),
+    )
+    return [Table("Training", ("", "value"), rows)]
+
+
 @dataclass(frozen=True)
 class Inputs:
     """What a run trains and on what: all that can fail before its folder is created."""
@@ -168,11 +183,9 @@ def load_inputs(config: TrainConfig) -> Inputs:
     precision, reason = choose_precision(device, config.precision)
     base = load_base(config.base, device, weights_dtype(device, precision))
     base_fingerprints = fingerprints(base)
-    styles = (
-        catalog.styles
-        if config.style is None
-        else [catalog.styles[style_index(config.style, catalog.styles, field="--style")]]
-    )
+    styles = catalog.styles
+    if config.style is not None:
+        styles = [styles[style_index(config.style, styles, field="--style")]]
     torch.manual_seed(config.seed)
     adapter = add_adapter(base, config, [config.trigger, *(style_phrase(style) for style in styles)])
     if config.init_adapter is not None and config.resume is None:
@@ -271,7 +284,7 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
     )
     if run.is_main:
         save_adapter(run, base, ema)
-        run.finish(result.to_json(), [], {"learning": learning_curve(metrics)})
+        run.finish(result.to_json(), tables(result), {"learning": learning_curve(metrics)})
     run.close()
     return (result, config, run.record["styles"]) if run.is_main else None
 
