@@ -128,7 +128,7 @@ def import_everything() -> None:
         "accelerate", "datasets", "diffusers", "matplotlib.figure", "peft", "sklearn.manifold", "transformers",
         "wikiart_autoencode.clustering.cluster_codes", "wikiart_autoencode.autoencoder", "wikiart_classify.export",
         "wikiart_classify.training",
-        "wikiart_data.acquire.download", "wikiart_data.cli.prepare", "wikiart_lora.generate", "wikiart_lora.train",
+        "wikiart_data.acquire.download", "wikiart_data.cli.prepare", "wikiart_lora.generate", "wikiart_lora.training",
         "wikiart_stylegen.training",
     ):  # fmt: skip
         importlib.import_module(name)

@@ -17,7 +17,7 @@ LOSSES = {
     "classify": ["wikiart_classify.training:partial_cross_entropy"],
     "autoencode": ["wikiart_autoencode.training:reconstruction_loss"],
     "stylegen": ["wikiart_stylegen.training:reconstruction_loss"],
-    "lora": ["wikiart_lora.train:diffusion_loss"],
+    "lora": ["wikiart_lora.training:diffusion_loss"],
 }
 """Package → functions called once per training step, as `module:function`, whose value enters a loss."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wikiart_lora.config import TrainConfig, TrainOptions
     from wikiart_lora.pipeline import load_pipeline
-    from wikiart_lora.train import train
+    from wikiart_lora.training import train
 
 __all__ = ["TrainConfig", "TrainOptions", "load_pipeline", "train"]
 
@@ -16,7 +16,7 @@ _MODULES = {
     "TrainConfig": "wikiart_lora.config",
     "TrainOptions": "wikiart_lora.config",
     "load_pipeline": "wikiart_lora.pipeline",
-    "train": "wikiart_lora.train",
+    "train": "wikiart_lora.training",
 }
 
 

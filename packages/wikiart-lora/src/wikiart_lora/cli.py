@@ -18,7 +18,7 @@ from wikiart_lora.config import (
 ABOUT = "LoRA fine-tuning of a pretrained diffusion model in the painting styles, and an evaluation of the result."
 
 COMMANDS = (
-    Command("train", TrainOptions, "wikiart_lora.train:train", "train an adapter, sample grids, evaluate it"),
+    Command("train", TrainOptions, "wikiart_lora.training:train", "train an adapter, sample grids, evaluate it"),
     Command("generate", GenerateOptions, "wikiart_lora.generate:generate", "generate images with an adapter"),
     Command("grid", GridOptions, "wikiart_lora.generate:grid", "styles × strengths at one seed, and the base alone"),
     Command("evaluate", EvaluateOptions, "wikiart_lora.evaluate:evaluate", "evaluate a base with and without adapter"),

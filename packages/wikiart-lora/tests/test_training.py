@@ -14,7 +14,7 @@ import wikiart_lora
 from wikiart_data.errors import InputError
 from wikiart_data.training.schedule import warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
-from wikiart_lora import cache, train
+from wikiart_lora import cache, training
 from wikiart_lora.cli import main
 from wikiart_lora.optimizers import lr_factor
 
@@ -41,7 +41,7 @@ def _without_grids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     """Grids take longer than the steps between them; some tests sample them, the others do not."""
     sampled = ("test_a_run_is_complete", "test_a_resumed_run_ends_with_the_same_weights", "test_a_device_with_room")
     if not request.node.name.startswith(sampled):
-        monkeypatch.setattr("wikiart_lora.train.before_and_after", lambda *_: Figure(figsize=(1, 1)))
+        monkeypatch.setattr("wikiart_lora.training.before_and_after", lambda *_: Figure(figsize=(1, 1)))
 
 
 def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
@@ -81,7 +81,7 @@ def test_gradient_accumulation_gives_the_same_update(options):
 
 
 def test_out_of_memory_increases_gradient_accumulation(options, monkeypatch, capsys):
-    predict = train.predict
+    predict = training.predict
 
     def small_memory(base, network, noisy, timesteps, text):
         if torch.is_grad_enabled() and len(noisy) > 1:
@@ -89,7 +89,7 @@ def test_out_of_memory_increases_gradient_accumulation(options, monkeypatch, cap
         return predict(base, network, noisy, timesteps, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train, "predict", small_memory)
+        patch.setattr(training, "predict", small_memory)
         assert main([*options, "--steps", "2", "--name", "poor"]) == 0
     printed = capsys.readouterr().out
     assert "using 2 gradient-accumulation steps" in printed
@@ -103,7 +103,7 @@ def test_out_of_memory_with_one_image_is_an_error(options, monkeypatch, capsys):
     def no_memory(*_):
         raise torch.OutOfMemoryError("too little")
 
-    monkeypatch.setattr(train, "predict", no_memory)
+    monkeypatch.setattr(training, "predict", no_memory)
     assert main([*options, "--name", "none"]) == 2
     assert "--gradient-checkpointing" in capsys.readouterr().err
 
@@ -141,7 +141,7 @@ def test_a_grid_that_fails_is_a_warning_and_the_run_is_saved(options, monkeypatc
         assert Path("runs/lora/one/model.safetensors").exists()
         raise torch.OutOfMemoryError("too little")
 
-    monkeypatch.setattr(train, "before_and_after", no_memory)
+    monkeypatch.setattr(training, "before_and_after", no_memory)
     assert main([*options, "--steps", "4", "--save-every", "2", "--name", "one"]) == 0
     assert capsys.readouterr().out.count("Warning: the sample grid of step") == 2
     assert [line["step"] for line in metrics_of("one")] == [2, 4]
@@ -262,7 +262,7 @@ def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd):
 
     inputs: list[tuple] = []
     latents: list[torch.Tensor] = []
-    predict, read = train.predict, cache.CachedLatents.read
+    predict, read = training.predict, cache.CachedLatents.read
 
     def recorded_predict(base, network, noisy, timesteps, text):
         inputs.append((noisy.clone(), timesteps.clone(), {name: value.clone() for name, value in text.items()}))
@@ -272,7 +272,7 @@ def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd):
         latents.append(read(self, rows, mirrored))
         return latents[-1]
 
-    monkeypatch.setattr(train, "predict", recorded_predict)
+    monkeypatch.setattr(training, "predict", recorded_predict)
     monkeypatch.setattr(cache.CachedLatents, "read", recorded_read)
     assert main([*options, "--steps", "1", "--name", "one", "--caption-dropout", "0"]) == 0
     (noisy, timesteps, text), clean = inputs[0], next(values for values in latents if len(values) == 4)
