@@ -39,8 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def lists_bases(arguments: Sequence[str]) -> bool:
     """Whether `--base` is given without a name, or with `list`."""
     values = [
-        arguments[place + 1] if place + 1 < len(arguments) else "list"
-        for place, argument in enumerate(arguments)
+        arguments[index + 1] if index + 1 < len(arguments) else "list"
+        for index, argument in enumerate(arguments)
         if argument == "--base"
     ]
     return any(value == "list" or value.startswith("--") for value in values) or "--base=list" in arguments

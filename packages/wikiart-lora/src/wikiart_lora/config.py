@@ -11,7 +11,17 @@ from typing import Annotated, Literal
 
 import tyro
 
-from wikiart_data.cli.option_types import MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText, Names
+from wikiart_data.cli.option_types import (
+    MaybeData,
+    MaybeFile,
+    MaybeFolder,
+    MaybeNumber,
+    MaybeReal,
+    MaybeStyle,
+    MaybeText,
+    Names,
+    RunArgument,
+)
 from wikiart_data.errors import InputError
 
 
@@ -39,7 +49,7 @@ class TrainOptions:
     """Continue the run in this folder, with the options it was started with."""
     dry_run: bool = False
     """Print the number of parameters, the memory and the time needed, and stop before training."""
-    style: MaybeText = None
+    style: MaybeStyle = None
     """Train on this style only (default: one adapter for all styles)."""
     steps: MaybeNumber = None
     """Number of training steps (default: tiny 600, others 3000)."""
@@ -243,11 +253,11 @@ class GenerateOptions:
     Example: wikiart-lora generate --style Ukiyo_e --prompt "a landscape with a lake and two pines" -n 4
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
+    model: RunArgument = None
     """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     prompt: str = ""
     """Text prompt: what the images show."""
-    style: MaybeText = None
+    style: MaybeStyle = None
     """Style of the images; it is added to the prompt as in training."""
     strength: float = 1.0
     """Strength of the adapter; 0 is the base alone."""
@@ -292,7 +302,7 @@ class GridOptions:
     Example: wikiart-lora grid --prompt "a portrait of a person in a red coat" --strengths 0.5 1 1.5
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
+    model: RunArgument = None
     """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     prompt: str = "a landscape at dusk with two hills, a lake and a house under a red sun"
     """Text prompt: what the images show."""
@@ -327,7 +337,7 @@ class EvaluateOptions:
     Example: wikiart-lora evaluate runs/lora/001 --judge judge
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
+    model: RunArgument = None
     """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     judge: MaybeFolder = None
     """Folder of the judge, written by wikiart-classify --export DIR (default: the folder judge, if there is one).
@@ -363,7 +373,7 @@ class ExportOptions:
     Example: wikiart-lora export runs/lora/001 --format kohya --to styles.safetensors
     """
 
-    model: tyro.conf.Positional[MaybeFile] = None
+    model: RunArgument = None
     """Folder of a run, or its model.safetensors (default: the newest run in RUNS/lora)."""
     format: Literal["peft", "kohya"] = "peft"
     """Key names of the file. peft: for diffusers, and for ComfyUI with FLUX.2; kohya: for ComfyUI, A1111, Forge,
