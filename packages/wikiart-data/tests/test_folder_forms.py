@@ -69,6 +69,18 @@ def test_train_alone_says_that_there_is_no_test(folder: Folder):
     assert "no test split" in printed(catalog)
 
 
+def test_pictures_outside_of_style_folders_are_named(folder: Folder):
+    root = folder({"train": {"Baroque": 3, "": ["loose.jpg"]}, "test": {"Baroque": 1}}, real=False)
+    touch(root, ["cover.png", "train/Baroque/details/eye.jpg", "train/Baroque/.thumbs/a.jpg", "train/README.txt"])
+    catalog = scan(root)
+    assert len(catalog) == 4
+    notes = printed(catalog)
+    for words in ("2 pictures are in no style folder", "cover.png", "train/loose.jpg", "train/Baroque/details/"):
+        assert words in notes
+    assert ".thumbs" not in notes
+    assert scan(root, cache_dir=root.parent / "other").notes == catalog.notes == scan(root).notes
+
+
 def test_what_a_network_disk_leaves_behind_is_no_style(folder: Folder):
     content = {"train": {"Baroque": 3, "@eaDir": 2, "__MACOSX": 1}, "test": {"Baroque": 1}}
     assert scan(folder(content, real=False)).styles == ("Baroque",)

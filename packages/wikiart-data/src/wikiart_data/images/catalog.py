@@ -18,7 +18,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS
 from wikiart_data.images.label_tables import LabelColumn, LabelTable, match_table
 from wikiart_data.images.layout import DataSource, Layout, find_layout
-from wikiart_data.images.manifest import SPLITS, Listing, read_manifest, walk_folder
+from wikiart_data.images.manifest import SPLITS, SUBFOLDER, Listing, read_manifest, walk_folder
 from wikiart_data.images.names import artist_of, artwork_of, clean_name, style_key
 from wikiart_data.styles import STYLES
 
@@ -242,8 +242,13 @@ def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> C
         notes.append("There is no test split: results are measured on valid.")
     if layout.unused:
         notes.append(f"Not used in {printable(str(source.root))}: {_shown([f'{name}/' for name in layout.unused])}.")
+    if layout.loose:
+        notes.append(f"{_pictures(len(layout.loose))} in no style folder: {_shown(layout.loose)}.")
     if unread := _unread_note(listing):
         notes.append(unread)
+    kinds = zip(listing.unread, listing.unread_kinds, strict=True)
+    if inner := [f"{folder}/" for folder, kind in kinds if kind == SUBFOLDER]:
+        notes.append(f"Folders inside style folders are not read: {_shown(inner)}.")
     return replace(catalog, notes=tuple(notes))
 
 
@@ -322,7 +327,8 @@ def _check_folders(root: Path, layout: Layout, listing: Listing, in_train: set[s
     Raises:
         InputError: there is one; `field` is the folder.
     """
-    unread = {file.rpartition("/")[0]: kind for file, kind in zip(listing.unread, listing.unread_kinds, strict=True)}
+    pairs = zip(listing.unread, listing.unread_kinds, strict=True)
+    unread = {file.rpartition("/")[0]: kind for file, kind in pairs if kind != SUBFOLDER}
     for folder in layout.folders:
         path = printable(str(root / folder.path))
         key = style_key(folder.style)
@@ -348,15 +354,18 @@ def _check_folders(root: Path, layout: Layout, listing: Listing, in_train: set[s
 
 def _unread_note(listing: Listing) -> str:
     """Which pictures are not read, and what to install for them."""
-    if not listing.unread:
+    pairs = zip(listing.unread, listing.unread_kinds, strict=True)
+    unread = {file: kind for file, kind in pairs if kind != SUBFOLDER}
+    if not unread:
         return ""
-    kinds = Counter(listing.unread_kinds)
+    kinds = Counter(unread.values())
     parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
     plugin = next((kind for kind in kinds if kind in PLUGINS), None)
-    return (
-        f"{len(listing.unread):,} {'picture is' if len(listing.unread) == 1 else 'pictures are'} not read: {parts} "
-        f"({_shown(listing.unread)}). {_remedy(plugin)}"
-    ).rstrip()
+    return (f"{_pictures(len(unread))} not read: {parts} ({_shown([*unread])}). {_remedy(plugin)}").rstrip()
+
+
+def _pictures(count: int) -> str:
+    return f"{count:,} picture{' is' if count == 1 else 's are'}"
 
 
 def _remedy(kind: str | None) -> str:

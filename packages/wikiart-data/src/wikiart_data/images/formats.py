@@ -111,6 +111,14 @@ _SIGNATURES = (
 _BMP_HEADERS = {size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124)}
 
 
+_SYSTEM_FOLDERS = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information", "__pycache__"}
+
+
+def is_folder_name(name: str) -> bool:
+    """False for hidden folders and for those that systems and network disks leave behind (`@eaDir`: thumbnails)."""
+    return not name.startswith(".") and name.lower() not in _SYSTEM_FOLDERS
+
+
 @cache
 def has_plugin(kind: str) -> bool:
     """Whether the package that reads this format is installed."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 from wikiart_data.console import printable
 from wikiart_data.errors import InputError
-from wikiart_data.images.formats import kind_of_file
+from wikiart_data.images.formats import is_folder_name, kind_of_file
 from wikiart_data.images.label_tables import LABEL_COLUMNS, LabelColumn, LabelTable, best_table, read_table, tables_in
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.names import split_name
@@ -20,8 +20,6 @@ EXPECTED = (
     "expected <folder>/{train,valid,test}/<Style>/*.jpg, <folder>/<Style>/*.jpg, or pictures with a CSV file of labels"
 )
 
-_NOT_STYLES = {"__macosx", "@eadir", "lost+found", "$recycle.bin", "system volume information", "__pycache__"}
-"""Folders that systems and network disks leave behind (`@eaDir` holds a NAS's thumbnails)."""
 _MOST_FOLDERS = 10_000
 _DEEPEST = 3
 """Levels below the data folder at which style folders are looked for."""
@@ -105,6 +103,8 @@ class Layout:
     table: LabelTable | None = None
     unused: tuple[str, ...] = ()
     """Folders directly in the data folder that hold something and are not read."""
+    loose: tuple[str, ...] = ()
+    """Pictures that are in no style folder."""
 
 
 def find_layout(source: DataSource) -> Layout:
@@ -186,7 +186,7 @@ def _split_layout(root: Path, splits: dict[str, Path], column: LabelColumn) -> L
         prefix = splits[split].name
         folders += [StyleFolder(f"{prefix}/{style.name}", style.name, split) for style in styles]
     used = {folder.name for folder in splits.values()}
-    return Layout("splits", tuple(folders), unused=_unused(root, used))
+    return Layout("splits", tuple(folders), None, _unused(root, used), _loose(root, root, *splits.values()))
 
 
 def _refuse_too_deep(split: Path, styles: Sequence[Path]) -> None:
@@ -228,7 +228,7 @@ def _flat_layout(root: Path) -> Layout:
     styles = [folder for folder in _subfolders(base) if _has_pictures(folder)]
     used = {folder.relative_to(root).parts[0] for folder in styles}
     folders = tuple(StyleFolder(folder.relative_to(root).as_posix(), folder.name, "") for folder in styles)
-    return Layout("flat", folders, unused=_unused(root, used))
+    return Layout("flat", folders, None, _unused(root, used), _loose(root, *dict.fromkeys((root, base))))
 
 
 def _found_table(root: Path, column: LabelColumn) -> LabelTable | None:
@@ -270,12 +270,18 @@ def _unused(root: Path, used: set[str]) -> tuple[str, ...]:
     return tuple(folder.name for folder in _subfolders(root) if folder.name not in used and any(folder.iterdir()))
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(
-        Path(entry.path)
-        for entry in os.scandir(folder)
-        if not entry.name.startswith(".") and entry.name.lower() not in _NOT_STYLES and entry.is_dir()
+def _loose(root: Path, *folders: Path) -> tuple[str, ...]:
+    """Pictures directly in folders that should hold folders only."""
+    return tuple(
+        entry.relative_to(root).as_posix()
+        for folder in folders
+        for entry in sorted(folder.iterdir())
+        if any(kind_of_file(entry, entry.name)) and not entry.is_dir()
     )
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(Path(entry.path) for entry in os.scandir(folder) if is_folder_name(entry.name) and entry.is_dir())
 
 
 def _has_pictures(folder: Path) -> bool:

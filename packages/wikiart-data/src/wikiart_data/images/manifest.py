@@ -8,20 +8,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from wikiart_data.errors import InputError
 from wikiart_data.files import cache_root
-from wikiart_data.images.formats import PLUGINS, has_plugin, is_picture_name, kind_of_file
+from wikiart_data.images.formats import PLUGINS, has_plugin, is_folder_name, is_picture_name, kind_of_file
 
 SPLITS = ("train", "valid", "test")
 
 BROKEN_LINK = "broken link"
 """What a picture is that links to a file which is not there."""
 
-_MANIFEST_VERSION = 2
+SUBFOLDER = "subfolder"
+"""What a folder inside a listed folder is; its pictures are not read."""
+
+_MANIFEST_VERSION = 3
 _CHECK_ALL_BELOW = 20_000
 _CHECK_AT_ONCE = 100  # handing one file to a thread costs more than a stat
 _CLOCK_TICK_NS = 2_000_000_000
@@ -44,9 +47,9 @@ class Listing:
     taken_ns: int
     """When the walk began, in nanoseconds since the epoch."""
     unread: tuple[str, ...] = ()
-    """Pictures of formats that cannot be read here."""
+    """Pictures that cannot be read here, and folders inside the listed ones."""
     unread_kinds: tuple[str, ...] = ()
-    """The format of each: "HEIC", "SVG", ..."""
+    """The format of each ("HEIC", "SVG", ...), BROKEN_LINK or SUBFOLDER."""
 
 
 def walk_folder(root: Path, folders: Sequence[str], cache_dir: Path | None) -> Listing:
@@ -64,6 +67,10 @@ def walk_folder(root: Path, folders: Sequence[str], cache_dir: Path | None) -> L
     folder_times = [(root / folder).stat().st_mtime_ns for folder in folders]
     with ThreadPoolExecutor(16) as pool:
         entries = [entry for part in pool.map(lambda folder: _list_folder(root, folder), folders) for entry in part]
+    above = {
+        "/".join(parts[:end]) for folder in folders if (parts := folder.split("/")) for end in range(len(parts) + 1)
+    }
+    entries = [entry for entry in entries if not (entry[3] == SUBFOLDER and entry[0] in above)]
     pictures = [entry for entry in entries if not entry[3]]
     unread = [entry for entry in entries if entry[3]]
     listing = Listing(
@@ -86,13 +93,17 @@ def _list_folder(root: Path, folder: str) -> list[tuple[str, int, int, str]]:
     rows: list[tuple[str, int, int, str]] = []
     with os.scandir(root / folder) as entries:  # only plain values are kept: a DirEntry is a kilobyte
         for entry in entries:
+            if entry.is_dir():
+                if is_folder_name(entry.name):
+                    rows.append((prefix + entry.name, 0, 0, SUBFOLDER))
+                continue
             readable, kind = kind_of_file(entry.path, entry.name)
             if not (readable or kind):
                 continue
             if entry.is_file():
                 stat = entry.stat()
                 rows.append((prefix + entry.name, stat.st_size, stat.st_mtime_ns, kind))
-            elif entry.is_symlink() and not entry.is_dir():
+            elif entry.is_symlink():
                 rows.append((prefix + entry.name, 0, 0, BROKEN_LINK))
     return sorted(rows)
 
