@@ -1,4 +1,4 @@
-"""For the tests of all packages: two at a time where pytest-xdist is installed; a program started in two processes."""
+"""Shared by the tests of all packages: options without pytest-xdist, and programs started in two processes."""
 
 import importlib.util
 import os
@@ -10,7 +10,7 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Take pyproject.toml's options for pytest-xdist, and do nothing with them, where there is none."""
+    """Accept and ignore the pytest-xdist options of pyproject.toml where the plugin is not installed."""
     if importlib.util.find_spec("xdist") is None:
         for option in ("--numprocesses", "--dist"):
             parser.addoption(option, help="needs pytest-xdist, which is not installed: ignored")
@@ -18,10 +18,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def in_two_processes() -> Callable[..., subprocess.CompletedProcess]:
-    """Start `-m package …` or `script.py …` in two processes as a user does, and wait; it must end with 0."""
+    """Run `-m package …` or `script.py …` in two processes, as a user would; its exit status must be 0."""
 
     def start(*arguments: str) -> subprocess.CompletedProcess:
-        # `--multi_gpu` is accelerate's word for "start this many processes here"; --device cpu keeps them off the GPUs.
+        # With `--multi_gpu` accelerate starts several processes here; --device cpu keeps them off the GPUs.
         # Port 0 is any free one: another test may be doing the same.
         options = "--multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1 --mixed_precision no"
         launch = ["-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no"]

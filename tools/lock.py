@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Lock the workspace without addresses: pins and hashes stay, where they came from goes.
+"""Lock the workspace without addresses: versions and hashes stay, index addresses are removed.
 
-    tools/lock.py [arguments of uv lock]    lock, then take the addresses out (restores a lock that uv has filled in)
-    tools/lock.py --check                   fail if the lock holds an address, or is not what locking again would give
+    tools/lock.py [arguments of uv lock]    lock, then remove the addresses (also from a lock that uv has filled in)
+    tools/lock.py --check                   fail if the lock has an address, or differs from what locking again gives
 
-uv writes the index it used into every entry of uv.lock, and has no setting against it (astral-sh/uv issue 6349). A lock
-with addresses ties everyone to one index; without them the same pins and hashes are found at whatever index a user has:
+uv writes the index it used into every entry of uv.lock and has no setting against that (astral-sh/uv issue 6349). A
+lock with addresses ties everyone to one index; without them, uv finds the same versions and hashes at the user's index:
 the public one, a mirror, or a folder of wheels. So `registry = "<url>"` becomes `registry = "index"`, and
-`url = "<url>/<file>"` becomes `path = "<file>"`. uv finds no index of that name, so it resolves again with the lock's
-pins preferred, and fills the addresses of the user's index into the working copy. The name must not be one of
-`find-links`: uv (0.13) would then take the lock as it stands, and look for every wheel in that folder.
+`url = "<url>/<file>"` becomes `path = "<file>"`. As there is no index of that name, uv resolves again, prefers the
+locked versions, and writes the addresses of the user's index into the working copy. The name must not be that of a
+`find-links` folder: uv (0.13) would then accept the lock as it is and look for every wheel in that folder.
 """
 
 import re
@@ -25,7 +25,7 @@ WHEELHOUSE = "wheelhouse"
 
 
 def strip(lock: str) -> str:
-    """Take the addresses out of a lock's text; a lock without any comes back unchanged."""
+    """Remove the addresses from a lock's text; a lock without any is returned unchanged."""
     lock = re.sub(r'registry = "[^"]*"', f'registry = "{NOWHERE}"', lock)
     return re.sub(r'url = "[a-z+]+://[^"]*/([^"/#?]+)(?:[#?][^"]*)?"', r'path = "\1"', lock)
 
@@ -38,7 +38,7 @@ def relock(root: Path, arguments: list[str]) -> str:
     return strip((root / "uv.lock").read_text(encoding="utf-8"))
 
 
-def lock_again_elsewhere(lock: str) -> str:
+def lock_copy(lock: str) -> str:
     """Lock a copy of the workspace, starting from `lock`, and return the stripped result."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
@@ -52,12 +52,12 @@ def lock_again_elsewhere(lock: str) -> str:
 
 
 def check(lock: str) -> list[str]:
-    """What is wrong with a lock's text: one sentence each."""
+    """Problems of a lock's text, one sentence each."""
     lines = enumerate(lock.splitlines(), 1)
-    wrong = [f"line {number} holds an address: {line.strip()}" for number, line in lines if "://" in line]
-    if wrong:
-        return [*wrong[:5], "Run tools/lock.py and commit its result."]
-    if lock_again_elsewhere(lock) != lock:
+    problems = [f"line {number} has an address: {line.strip()}" for number, line in lines if "://" in line]
+    if problems:
+        return [*problems[:5], "Run tools/lock.py and commit its result."]
+    if lock_copy(lock) != lock:
         return ["uv.lock does not fit the pyproject.toml files. Run tools/lock.py and commit its result."]
     return []
 
@@ -66,13 +66,13 @@ def main(arguments: list[str]) -> int:
     """Lock, or check the committed lock."""
     path = ROOT / "uv.lock"
     if arguments == ["--check"]:
-        # The working copy may have been filled in by uv since; what counts is what is committed.
+        # uv may have filled in the working copy; the committed file counts.
         shown = subprocess.run(["git", "show", "HEAD:uv.lock"], cwd=ROOT, capture_output=True, text=True, check=False)
-        wrong = check(shown.stdout if shown.returncode == 0 else path.read_text(encoding="utf-8"))
-        print("\n".join(wrong) or "uv.lock holds no address and fits the workspace.")
-        return 1 if wrong else 0
+        problems = check(shown.stdout if shown.returncode == 0 else path.read_text(encoding="utf-8"))
+        print("\n".join(problems) or "uv.lock has no address and fits the workspace.")
+        return 1 if problems else 0
     path.write_text(relock(ROOT, arguments), encoding="utf-8")
-    print("uv.lock is locked and holds no address.")
+    print("uv.lock is up to date and has no address.")
     return 0
 
 
