@@ -14,9 +14,7 @@ import pytest
 from wikiart_data.cli.commands import main as run_command
 
 ROOT = Path(__file__).resolve().parent.parent
-WITHOUT_COMMANDS = [
-    ROOT / name for name in ("CONTRIBUTING.md", "docs/INSTALL.md", "benchmarks/README.md", "faults/README.md")
-]
+WITHOUT_COMMANDS = [ROOT / name for name in ("docs/INSTALL.md", "benchmarks/README.md", "faults/README.md")]
 """Pages that print options and links, but no command of ours."""
 PAGES = [
     *(ROOT / name for name in ("README.md", "REPORT.md", "CONTRIBUTING.md")),
@@ -137,6 +135,13 @@ def test_links_lead_somewhere_and_imports_work(page: Path):
                 if isinstance(node, ast.ImportFrom):
                     module = importlib.import_module(str(node.module))
                     assert all(hasattr(module, name.name) for name in node.names)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_the_readme_lists_the_verbs_of_each_program(program: str):
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (row,) = re.findall(rf"^\| `{program}` \|.*?; also (.*?) \(", text, re.MULTILINE)
+    assert re.findall(r"`([\w-]+)`", row) == [command.name for command in commands_of(program)][1:]
 
 
 def test_links_to_headings_of_the_report():
