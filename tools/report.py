@@ -173,7 +173,9 @@ KINDS = {
     "models": Kind(*_COMPARISON),
     "artists": Kind(*_COMPARISON),
     "stylegen": Kind("report_legacy:Untyped", "", {"proof": "wikiart_stylegen.figures:proof_figure"}),
-    "lora": Kind("report_legacy:Untyped", "", {"score": "wikiart_lora.figures:score_figure"}),
+    "lora": Kind(
+        "wikiart_lora.score:Score", "wikiart_lora.score:tables", {"score": "wikiart_lora.figures:score_figure"}
+    ),
     "rates": Kind(
         "wikiart_autoencode.evaluation.evaluate:RateComparison",
         "wikiart_autoencode.evaluation.evaluate:tables",
