@@ -32,8 +32,9 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]], majority: float) -> "Fi
     figure, ((left, right),) = canvas(2.6, columns=2)
     epochs = [line["epoch"] + 1 for line in metrics]
     points = {"marker": "o", "markersize": 3} if len(epochs) <= MAX_MARKERS else {}
-    left.plot(epochs, [line["loss"] for line in metrics], color=INK, **points)
-    left.set(title="Loss on mixed training batches", xlabel="epoch", ylim=(0, None))
+    losses = [line["loss"] for line in metrics]
+    left.plot(epochs, losses, color=INK, **points)
+    left.set(title="Loss on mixed training batches", xlabel="epoch", ylim=(0, 1.05 * max(losses)))
     for key, label, line_style in zip(("top1", "balanced", "top3"), ("top-1", "balanced", "top-3"), LINES, strict=True):
         right.plot(epochs, [100 * line[key] for line in metrics], label=label, **line_style, **points)
     right.axhline(100 * majority, color=INK, linestyle=":", linewidth=1, label="always the most frequent style")
