@@ -141,12 +141,14 @@ def test_a_killed_run_resumes_to_the_same_weights(paintings):
     process = subprocess.Popen([*command, "--name", "killed"], stdout=subprocess.DEVNULL, env=environment)
     lines = Path("runs/classify/killed/metrics.jsonl")
     deadline = time.monotonic() + 600
-    while not (lines.exists() and lines.read_text().count("\n") >= 2):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline, "the run never began"
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        while not (lines.exists() and lines.read_text().count("\n") >= 2):
+            assert process.poll() is None, "the run ended before it could be killed"
+            assert time.monotonic() < deadline, "the run did not start"
+            time.sleep(0.01)
+    finally:
+        process.kill()
+        process.wait()
     assert not Path("runs/classify/killed/result.json").exists()
     assert main(["--resume", "runs/classify/killed"]) == 0
     assert train("--data", str(paintings), "--epochs", "12", "--name", "whole") == 0
