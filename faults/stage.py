@@ -258,7 +258,7 @@ def content_digests(folder: Path) -> dict[str, str]:
 
 def is_temporary(path: Path) -> bool:
     """Whether the name marks a file, or a folder that it is in, as unfinished: nothing reads such files."""
-    return any(part.endswith((".part", ".next")) or part.startswith(".write-") for part in path.parts) or any(
+    return any(part.endswith((".part", ".next", ".lock")) or part.startswith(".write-") for part in path.parts) or any(
         part.startswith(".") and part.endswith(".import") for part in path.parts
     )
 

@@ -233,7 +233,7 @@ def _provenance(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _files(folder: Path) -> Iterator[tuple[str, str, str]]:
     """What is in the folder: name, link, and size with what it holds."""
     for path in sorted(folder.iterdir()):
-        if path.name == NAME or path.suffix == ".part":
+        if path.name == NAME or path.suffix == ".part" or path.name.startswith("."):  # unfinished, or a lock
             continue
         if path.is_dir():
             yield f"{path.name}/", f"{link(folder, path)}/", ""
