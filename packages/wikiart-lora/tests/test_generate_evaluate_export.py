@@ -227,7 +227,7 @@ def test_evaluation_with_a_judge(trained, monkeypatch, capsys):
     assert "hit rate" in score.targets
     for figure in ("score", "before-after", "nearest"):
         assert (trained / f"score/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
-    rows = {row[0]: row for table in content["tables"] for row in table["rows"]}
+    rows = {row[0]: row for row in content["tables"][0]["rows"]}
     assert rows["adapted"][1]["value"] == score.rows["adapted"].top1.value
     assert rows["chance"][1]["value"] == pytest.approx(1 / 3)
     card = model_card(trained)
