@@ -1,6 +1,5 @@
 """Console output: one rich console, plain lines when it is not a terminal, progress with the time left."""
 
-import html
 import textwrap
 import time
 from collections.abc import Iterable, Iterator
@@ -49,11 +48,6 @@ def printable(name: str) -> str:
     """A file name safe to print: control characters and undecodable bytes become escapes."""
     decodable = name.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in decodable)
-
-
-def escape_html(text: object) -> str:
-    """Text for an HTML page: printable, with markup escaped."""
-    return html.escape(printable(str(text)))
 
 
 def track(items: Iterable[Item], total: int, label: str, unit: str = "") -> Iterator[Item]:

@@ -58,12 +58,6 @@ def renew_page(folder: Path) -> None:
         write_page(folder)
 
 
-def filled(template: str, parts: Mapping[str, str]) -> str:
-    """Temporary, for the map's page: a template with its `%%NAME%%` replaced."""
-    pieces = template.split("%%")  # text, name, text, name, …
-    return "".join(piece if place % 2 == 0 else parts[piece] for place, piece in enumerate(pieces))
-
-
 def page(folder: Path) -> str:
     """The page as text. A file that cannot be read, or lacks a key, is named in a notice on the page."""
     notices: list[str] = []
