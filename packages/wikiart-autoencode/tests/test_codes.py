@@ -1,4 +1,4 @@
-"""Codes on disk: what is written is read, what is wrong is refused by a sentence."""
+"""Codes on disk: saving and loading, and damaged or inconsistent files."""
 
 import pickle
 from dataclasses import replace
@@ -29,8 +29,17 @@ def written(path: Path, **changed) -> Path:
     return path
 
 
+def refused(path: Path) -> str | None:
+    """The field of the error that loading raises."""
+    with pytest.raises(InputError) as error:
+        Codes.load(path)
+    return error.value.field
+
+
 def test_what_is_saved_is_loaded(tmp_path):
-    files = np.array(["a\ud800.jpg", "<b>.jpg", "é\n.jpg", "d.jpg", "e.jpg", "f" * 250])  # as odd as disks have them
+    files = np.array(
+        ["a\ud800.jpg", "<b>.jpg", "é\n.jpg", "d.jpg", "e.jpg", "f" * 250]
+    )  # file systems permit all of these
     codes = some(files=files)
     codes.save(tmp_path / "codes.npz")
     again = Codes.load(tmp_path / "codes.npz")
@@ -56,7 +65,7 @@ def test_rows_of_a_split():
     assert some(split=np.full(6, "train")).rows("test").size == 0
 
 
-def test_fingerprint_tells_every_change():
+def test_every_change_changes_the_fingerprint():
     codes = some()
     others = [
         replace(codes, codes=codes.codes + np.float32(1e-3)),
@@ -73,37 +82,34 @@ def test_fingerprint_tells_every_change():
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    "changed",
     [
-        ({"labels": None}, "lacks labels"),
-        ({"split": None, "files": None}, "lacks files, split"),
-        ({"labels": np.zeros(5, dtype=int)}, r"6 codes, but labels has the shape \(5,\)"),
-        ({"files": np.array(["a"])}, "files has the shape"),
-        ({"codes": np.zeros(6, dtype=np.float32)}, "expected \\(N, D\\)"),
-        ({"codes": np.zeros((0, 4), dtype=np.float32)}, "at least one picture"),
-        ({"codes": np.array([[1, np.nan]] + [[0, 0]] * 5)}, "1 of 6 codes hold NaN"),
-        ({"codes": np.full((6, 2), 1e300)}, "6 of 6 codes hold NaN or infinity"),
-        ({"codes": np.array([["a"]] * 6)}, "must be numbers"),
-        ({"labels": np.array([0, 1, 2, 0, 1, 0])}, "from 0 to 2, but there are 2 styles"),
-        ({"labels": np.array([0, 1, -1, 0, 1, 0])}, "from -1"),
-        ({"split": np.array(["train"] * 5 + ["val"])}, "'val' is not a split"),
-        ({"styles": np.array([1, 2])}, "must be lists of text"),
-        ({"files": np.array([{}] * 6, dtype=object)}, "cannot be read"),  # a pickle is never opened
+        {"labels": None},
+        {"split": None, "files": None},
+        {"labels": np.zeros(5, dtype=int)},
+        {"files": np.array(["a"])},
+        {"codes": np.zeros(6, dtype=np.float32)},
+        {"codes": np.zeros((0, 4), dtype=np.float32)},
+        {"codes": np.array([[1, np.nan]] + [[0, 0]] * 5)},
+        {"codes": np.full((6, 2), 1e300)},
+        {"codes": np.array([["a"]] * 6)},
+        {"labels": np.array([0, 1, 2, 0, 1, 0])},
+        {"labels": np.array([0, 1, -1, 0, 1, 0])},
+        {"split": np.array(["train"] * 5 + ["val"])},
+        {"styles": np.array([1, 2])},
+        {"files": np.array([{}] * 6, dtype=object)},  # a pickle is never opened
     ],
 )
-def test_wrong_arrays_are_refused_by_a_sentence(tmp_path, changed, said):
+def test_wrong_arrays_are_refused(tmp_path, changed):
     path = written(tmp_path / "codes.npz", **changed)
-    with pytest.raises(InputError, match=said) as error:
-        Codes.load(path)
-    assert str(path) in str(error.value)
+    assert refused(path) == str(path)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 200, -1, -30])
 def test_a_truncated_file_is_refused(tmp_path, kept):
     path = written(tmp_path / "codes.npz")
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match="cannot be read"):
-        Codes.load(path)
+    assert refused(path) == str(path)
 
 
 def test_a_damaged_file_is_refused(tmp_path):
@@ -111,8 +117,7 @@ def test_a_damaged_file_is_refused(tmp_path):
     content = bytearray(path.read_bytes())
     content[content.index(b"codes.npy") + 150] ^= 0xFF  # within the numbers, which the zip's CRC-32 covers
     path.write_bytes(content)
-    with pytest.raises(InputError, match="cannot be read"):
-        Codes.load(path)
+    assert refused(path) == str(path)
 
 
 def test_a_flip_in_a_shape_does_not_read_a_part(tmp_path):
@@ -120,15 +125,13 @@ def test_a_flip_in_a_shape_does_not_read_a_part(tmp_path):
     content = path.read_bytes()
     assert content.count(b"'shape': (6, 4)") == 1
     path.write_bytes(content.replace(b"'shape': (6, 4)", b"'shape': (6, 0)"))
-    with pytest.raises(InputError, match="cannot be read"):
-        Codes.load(path)
+    assert refused(path) == str(path)
     assert content.count(b"'<U19'") == 1  # of files
     path.write_bytes(content.replace(b"'<U19'", b"'<U11'"))
-    with pytest.raises(InputError, match="cannot be read"):
-        Codes.load(path)
+    assert refused(path) == str(path)
 
 
-def test_every_flip_in_what_a_zip_says_of_itself_is_noticed_or_harmless(tmp_path):
+def test_every_bit_flip_in_the_zip_directory_is_noticed_or_harmless(tmp_path):
     path = written(tmp_path / "codes.npz")
     content, truth = path.read_bytes(), Codes.load(path).fingerprint
     directory = range(content.index(b"PK\1\2"), len(content))
@@ -145,20 +148,17 @@ def test_every_flip_in_what_a_zip_says_of_itself_is_noticed_or_harmless(tmp_path
 
 
 def test_other_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="There is no file"):
-        Codes.load(tmp_path / "none.npz")
+    assert refused(tmp_path / "none.npz") == str(tmp_path / "none.npz")
     (tmp_path / "text.npz").write_text("no zip at all")
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"codes": 1}))
     for name in ("text.npz", "pickle.npz"):
-        with pytest.raises(InputError, match="cannot be read"):
-            Codes.load(tmp_path / name)
+        assert refused(tmp_path / name) == str(tmp_path / name)
     np.save(tmp_path / "one.npy", np.zeros((3, 2)))
-    with pytest.raises(InputError, match="is a single array"):
-        Codes.load(tmp_path / "one.npy")
-    with pytest.raises(InputError, match="cannot be read"):
-        Codes.load(tmp_path)
+    assert refused(tmp_path / "one.npy") == str(tmp_path / "one.npy")
+    assert refused(tmp_path) == str(tmp_path)
 
 
-def test_a_folder_that_is_not_there_is_said(tmp_path):
-    with pytest.raises(InputError, match="cannot be written"):
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(InputError) as error:
         some().save(tmp_path / "none" / "codes.npz")
+    assert error.value.field == str(tmp_path / "none" / "codes.npz")

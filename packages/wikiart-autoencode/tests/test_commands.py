@@ -161,21 +161,6 @@ def test_a_damaged_picture_and_a_wrong_suffix_are_named(trained, paintings, caps
     assert "grid.txt" in capsys.readouterr().err
 
 
-def test_a_classifiers_weights_are_refused(trained, capsys):
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    path = trained / "model.safetensors"
-    with safe_open(path, "pt") as file:
-        about = file.metadata()
-    config = json.loads(about["config"])
-    del config["ssim_weight"]
-    Path("other").mkdir()
-    save_file(load_file(path), "other/model.safetensors", {**about, "config": json.dumps(config)})
-    assert main(["encode", "other"]) == 2
-    assert "other/model.safetensors" in capsys.readouterr().err
-
-
 def test_two_processes_train_like_one_and_only_one_writes(paintings, in_two_processes):
     options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32"]
     assert main([*options, "--name", "alone"]) == 0

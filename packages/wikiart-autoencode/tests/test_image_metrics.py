@@ -1,4 +1,4 @@
-"""Measures of reconstruction against their formulas and torchmetrics."""
+"""Image metrics and losses against their formulas and torchmetrics."""
 
 import math
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_decibels_are_minus_the_mean_psnr_in_hundreds():
 
 
 @pytest.mark.parametrize(("pixels", "distance"), [("psnr", psnr_loss), ("charbonnier", charbonnier_loss)])
-def test_the_structure_term_is_1_less_ssim(pixels: str, distance: Callable):
+def test_the_ssim_term_is_1_minus_ssim(pixels: str, distance: Callable):
     ours, truth = pair()
     without = reconstruction_loss(ours, truth, 0.0, pixels)
     assert without == distance(ours, truth)

@@ -1,4 +1,4 @@
-"""The page of the map in a real Chromium: what a hover, a click, a search and a lasso show; names stay text."""
+"""The map page in Chromium: hover, legend, search, lasso, zoom; hostile names are shown as text."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-
 
 STYLES = ("<b onmouseover=window.hacked=1>Odd</b>", "Baroque", "Cubism", "Ukiyo_e")
 SIDE = 10
-"""Points stand in a square of 10 × 10; a column a style and a row a cluster would be too easy, so they are mixed."""
+"""Points form a square of 10 × 10; styles and clusters are interleaved."""
 N = SIDE * SIDE
 POINTS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), axis=-1).reshape(-1, 2).astype(float)
 LABELS = np.arange(N) * 7 % 11 % len(STYLES)
@@ -112,7 +112,7 @@ def until(page: Any, holds: Callable[[], bool]) -> None:
 def drag(page: Any, corners: list[tuple[float, float]]) -> None:
     page.mouse.move(*corners[0])
     page.mouse.down()
-    page.wait_for_timeout(500)  # a hand that thinks before it draws
+    page.wait_for_timeout(500)  # a slow start must not turn the drag into a press
     for corner in corners[1:]:
         page.mouse.move(*corner, steps=6)
     page.mouse.up()
@@ -126,7 +126,7 @@ def colour_of(source: str) -> np.ndarray:
 
 
 @in_chromium
-def test_hover_shows_the_picture_under_the_pointer_and_what_is_known_of_it(page):
+def test_hover_shows_the_picture_and_its_metadata(page):
     for row in (0, 3, 42, 99):
         page.mouse.move(*place(page, row))
         card = page.locator("#card")
@@ -144,7 +144,7 @@ def test_hover_shows_the_picture_under_the_pointer_and_what_is_known_of_it(page)
 
 
 @in_chromium
-def test_a_legend_entry_isolates_its_style_and_a_second_click_returns(page):
+def test_a_legend_entry_isolates_its_style_and_a_second_click_undoes_it(page):
     entry = page.locator("#legend button", has_text="Cubism")
     entry.click()
     expected = sorted(map(tuple, POINTS[LABELS == 2].tolist()))
@@ -160,7 +160,7 @@ def test_a_legend_entry_isolates_its_style_and_a_second_click_returns(page):
 
 
 @in_chromium
-def test_search_keeps_the_matches_whatever_the_accents_and_counts_them(page):
+def test_search_ignores_accents_and_counts_matches(page):
     page.keyboard.press("/")
     page.keyboard.type("CEZANNE")
     until(page, lambda: page.locator("#count").text_content() == f"1 of {N} paintings match")
@@ -195,7 +195,7 @@ def test_colours_follow_the_style_or_the_cluster(page):
 
 @in_chromium
 @pytest.mark.parametrize("tool", ["box", "lasso"])
-def test_what_is_drawn_around_is_listed(page, tool):
+def test_a_selection_is_listed(page, tool):
     page.locator("#colouring button", has_text="cluster").click()  # what is drawn anew can be selected, too
     page.locator("#legend button").first.click()
     page.locator("#legend button").first.click()
@@ -231,7 +231,21 @@ def test_wheel_zooms_and_the_button_shows_the_whole_map_again(page):
 
 
 @in_chromium
-def test_a_hostile_name_is_shown_as_the_text_it_is(page):
+def test_in_a_narrow_window_the_panel_is_below_the_map(page):
+    page.set_viewport_size({"width": 400, "height": 800})
+    plot, panel = page.locator("#map").bounding_box(), page.locator("aside").bounding_box()
+    assert plot["width"] == panel["width"] == 400
+    assert plot["height"] >= 300
+    assert panel["y"] >= plot["y"] + plot["height"] - 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.locator("#fit").click()
+    page.mouse.move(*place(page, 55))
+    page.locator("#card").wait_for(state="visible")
+    assert page.locator("#card").get_attribute("data-row") == "55"
+
+
+@in_chromium
+def test_hostile_names_are_shown_as_text(page):
     page.mouse.move(*place(page, 0))
     assert page.locator("#card .artist").text_content() == "<img src=x onerror=window.hacked=1>"
     assert page.locator("h1").text_content() == "Codes & <i>styles</i>"
@@ -252,7 +266,7 @@ def test_nothing_in_a_name_can_close_a_script(written):
     assert not re.search(r'(?:src|href)="(?!data:)', text.split("<body>")[0])
 
 
-def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
+def test_thumbnails_share_a_header_and_fit_the_budget(monkeypatch):
     random = np.random.default_rng(0)
     pictures = random.integers(0, 255, (6, 96, 64, 3), dtype=np.uint8)
     side, head, rests = encode_thumbnails(pictures)
@@ -276,14 +290,15 @@ def test_thumbnails_share_their_beginning_and_fit_their_room(monkeypatch):
         ("a/b/x_.jpg", "X", "X"),
     ],
 )
-def test_names_are_shown_as_a_person_writes_them(name, artist, title):
+def test_artists_and_titles_from_file_names(name, artist, title):
     from wikiart_data.images.names import artist_of
 
     assert artist_name(artist_of(name)) == artist
     assert artwork_title(name) == title
 
 
-def test_an_unwritable_place_is_a_sentence(tmp_path):
+def test_an_unwritable_folder_is_named(tmp_path):
     thumbnails = np.zeros((N, 8, 8, 3), dtype=np.uint8)
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError) as error:
         write_map(tmp_path / "no" / "map.html", POINTS, LABELS, STYLES, None, FILES, ARTISTS, thumbnails, "x")
+    assert error.value.field == str(tmp_path / "no" / "map.html")

@@ -1,4 +1,4 @@
-"""Second objectives: VICReg's terms by hand, texture statistics that do not know where."""
+"""Auxiliary objectives: the terms of VICReg by hand, texture statistics, denoising."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ from wikiart_autoencode.objectives import (
 )
 
 
-def test_silence_is_how_far_deviations_are_below_1():
+def test_variance_loss_is_a_hinge_on_the_standard_deviation():
     z = torch.stack([torch.linspace(-1, 1, 101) * 0.5, torch.linspace(-10, 10, 101), torch.zeros(101)], dim=1)
     expected = (1 - (z[:, 0].var() + 1e-4).sqrt()) + 0 + (1 - 0.01)
     assert variance_loss(z).item() == pytest.approx(expected.item() / 3, rel=1e-4)
@@ -31,13 +31,13 @@ def test_covariance_loss_is_the_squared_covariance_off_the_diagonal():
     assert covariance_loss(z).item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_agreement_is_smaller_for_views_that_agree():
+def test_vicreg_is_smaller_for_equal_views():
     torch.manual_seed(0)
-    agreement, code = VICReg(16, expander_width=64), torch.randn(64, 16)
-    assert agreement(code, code) < agreement(code, torch.randn(64, 16))
+    vicreg, code = VICReg(16, expander_width=64), torch.randn(64, 16)
+    assert vicreg(code, code) < vicreg(code, torch.randn(64, 16))
 
 
-def test_noise_is_of_its_strength_and_its_seed():
+def test_noise_has_its_strength_and_depends_on_the_seed():
     images = torch.full((4, 3, 64, 64), 0.5)
     added = add_noise(images, seed=3) - images
     assert added.std().item() == pytest.approx(NOISE_STD, rel=0.02)
@@ -45,14 +45,14 @@ def test_noise_is_of_its_strength_and_its_seed():
     assert not add_noise(images, seed=3).equal(add_noise(images, seed=4))
 
 
-def test_processes_add_the_noise_that_one_would_add():
+def test_shards_get_the_noise_of_the_whole_batch():
     images = torch.rand(6, 3, 8, 8)
     for rank in range(2):
         share = slice(rank, None, 2)
         assert add_noise(images[share], 3, share).equal(add_noise(images, 3)[share])
 
 
-def test_texture_statistics_do_not_know_where():
+def test_texture_statistics_are_invariant_to_translation():
     torch.manual_seed(0)
     noise = torch.rand(1, 3, 64, 64)
     rolled = noise.roll((16, 32), dims=(2, 3))
@@ -61,7 +61,7 @@ def test_texture_statistics_do_not_know_where():
     assert (found - other).abs().mean() > 0.03
 
 
-def test_texture_statistics_tell_mean_colour_and_direction():
+def test_texture_statistics_depend_on_colour_and_direction():
     x = torch.zeros(1, 3, 32, 32)
     x[:, 0] = (torch.arange(32) % 4 < 2).float()  # red stripes upright
     found = texture_statistics(x)[0]
@@ -87,7 +87,7 @@ def test_texture_prediction_improves_and_no_gradient_reaches_the_pictures():
     assert images.grad is None
 
 
-def test_a_spatial_code_is_summed_up_by_means_and_deviations():
+def test_a_spatial_code_is_pooled_to_means_and_deviations():
     code = torch.randn(2, 3, 4, 4)
     found = pool_code(code)
     assert found.shape == (2, pooled_size(None, 3))
@@ -100,12 +100,12 @@ def test_both_objectives_at_once_are_their_sum(code):
     images = torch.rand(4, 3, 64, 64)
     ours, other = (torch.randn(4, 8) if code else torch.randn(4, 4, 8, 8) for _ in range(2))
     both = AuxiliaryObjective("vicreg+texture", code, channels=4)
-    agreement, texture = both.vicreg(pool_code(ours), pool_code(other)), both.texture(pool_code(ours), images)
-    assert torch.allclose(both(ours, other, images), agreement + texture)
+    vicreg, texture = both.vicreg(pool_code(ours), pool_code(other)), both.texture(pool_code(ours), images)
+    assert torch.allclose(both(ours, other, images), vicreg + texture)
     for objective, part in (("vicreg", "vicreg"), ("texture", "texture")):
         one = AuxiliaryObjective(objective, code, channels=4)
         getattr(one, part).load_state_dict(getattr(both, part).state_dict())
-        assert torch.allclose(one(ours, other, images), agreement if part == "vicreg" else texture)
+        assert torch.allclose(one(ours, other, images), vicreg if part == "vicreg" else texture)
 
 
 @pytest.mark.parametrize("objective", ["none", "denoise"])

@@ -9,15 +9,16 @@ if TYPE_CHECKING:
     from wikiart_autoencode.autoencoder import Autoencoder, load
     from wikiart_autoencode.clustering.methods import Clustering, cluster
     from wikiart_autoencode.codes import Codes
-    from wikiart_autoencode.config import TrainOptions
+    from wikiart_autoencode.config import TrainConfig, TrainOptions
     from wikiart_autoencode.training import train
 
-__all__ = ["Autoencoder", "Clustering", "Codes", "TrainOptions", "cluster", "load", "train"]
+__all__ = ["Autoencoder", "Clustering", "Codes", "TrainConfig", "TrainOptions", "cluster", "load", "train"]
 
 _MODULES = {
     "Autoencoder": "wikiart_autoencode.autoencoder",
     "Clustering": "wikiart_autoencode.clustering.methods",
     "Codes": "wikiart_autoencode.codes",
+    "TrainConfig": "wikiart_autoencode.config",
     "TrainOptions": "wikiart_autoencode.config",
     "cluster": "wikiart_autoencode.clustering.methods",
     "load": "wikiart_autoencode.autoencoder",

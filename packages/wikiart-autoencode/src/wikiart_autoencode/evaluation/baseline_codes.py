@@ -1,4 +1,4 @@
-"""Codes to compare with: pixel PCA, colour histograms, an untrained encoder, and a judge as upper bound."""
+"""Codes to compare with: pixel PCA, colours, texture, an untrained encoder, and a judge as upper bound."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wikiart_autoencode.autoencoder import codes_of_rows, encode_packed, readable_rows
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.network import AutoencoderNet
+from wikiart_autoencode.objectives import texture_statistics
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.packed import PackedImages
@@ -79,7 +80,7 @@ def colour_histogram(images: Tensor) -> Tensor:
 def baseline_codes(
     packed: PackedImages, code_size: int, device: torch.device, seed: int
 ) -> Iterator[tuple[str, Codes]]:
-    """Yield (name, codes) of pixel PCA, colour histograms and an untrained encoder.
+    """Yield (name, codes) of pixel PCA, colour histograms, texture statistics and an untrained encoder.
 
     Args:
         packed: the pictures.
@@ -94,8 +95,16 @@ def baseline_codes(
     yield f"pixel-PCA ({COMPONENTS})", codes_of_rows(packed, rows, torch.cat(components).numpy())
     histograms = [colour_histogram(batch) for batch in images.in_order(rows, 256, SIDE)]
     yield "colour histogram (64 bins)", codes_of_rows(packed, rows, torch.cat(histograms).numpy())
+    textures = [texture_statistics(batch).cpu() for batch in images.in_order(rows, 256, SIDE)]
+    yield "texture statistics", codes_of_rows(packed, rows, standardized(torch.cat(textures), rows, packed))
     torch.manual_seed(seed)
     yield "untrained encoder", encode_packed(untrained_encoder(packed, code_size).to(device), packed, device, False)
+
+
+def standardized(statistics: Tensor, rows: np.ndarray, packed: PackedImages) -> np.ndarray:
+    """(n, D) float32: each statistic with mean 0 and variance 1 over train, because their units differ."""
+    train = statistics[torch.from_numpy(np.isin(rows, packed.rows("train")))]
+    return ((statistics - train.mean(dim=0)) / train.std(dim=0).clamp(min=1e-8)).numpy()
 
 
 @torch.no_grad()

@@ -1,0 +1,146 @@
+"""The public objects: Autoencoder, Codes and cluster from Python, as the README shows them."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from wikiart_autoencode import Autoencoder, Codes, cluster, load
+from wikiart_autoencode.evaluation.image_metrics import psnr
+from wikiart_data import InputError, load_images, scan
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> Autoencoder:
+    return Autoencoder.load(trained, device="cpu")
+
+
+def test_it_loads_from_a_run_folder_or_a_file(trained, model):
+    images = torch.rand(2, 3, 32, 32)
+    for path in (str(trained), trained / "model.safetensors"):
+        assert load(path, device="cpu").decode(torch.zeros(1, 64)).equal(model.decode(torch.zeros(1, 64)))
+        assert load(path, device="cpu").reconstruct(images).equal(model.reconstruct(images))
+    assert repr(model) == "Autoencoder(32 × 32 pixels → 4 × 4 × 4 code, objective none, cpu)"
+
+
+def test_a_wrong_path_is_named(tmp_path):
+    with pytest.raises(InputError) as error:
+        load(tmp_path / "nowhere")
+    assert error.value.field == str(tmp_path / "nowhere")
+    (tmp_path / "model.safetensors").write_bytes(b"not a model")
+    with pytest.raises(InputError) as error:
+        load(tmp_path)
+    assert error.value.field == str(tmp_path / "model.safetensors")
+
+
+def test_weights_of_another_kind_of_model_are_refused(trained, tmp_path):
+    path = trained / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    config = json.loads(metadata["config"])
+    del config["ssim_weight"]
+    save_file(load_file(path), tmp_path / "model.safetensors", {**metadata, "config": json.dumps(config)})
+    with pytest.raises(InputError) as error:
+        load(tmp_path)
+    assert error.value.field == str(tmp_path / "model.safetensors")
+
+
+def test_codes_of_files_tensors_and_a_catalog_are_the_same(model, paintings):
+    catalog = scan(paintings)
+    of_catalog = model.encode(catalog)
+    files = [paintings / file for file in of_catalog.files[:5]]
+    of_files = model.encode(files)
+    np.testing.assert_allclose(of_files.codes, of_catalog.codes[:5], atol=1e-4)
+    np.testing.assert_allclose(model.encode(load_images(files, 32)).codes, of_files.codes, atol=1e-4)
+    np.testing.assert_allclose(model.encode([Image.open(files[0])]).codes, of_files.codes[:1], atol=1e-4)
+    np.testing.assert_allclose(model.encode(str(files[0])).codes, of_files.codes[:1], atol=1e-4)
+    assert repr(of_catalog) == "Codes(192 × 64, 4 styles, train 96, valid 48, test 48)"
+
+
+def test_the_style_of_a_file_is_its_folder_or_unknown(model, paintings, tmp_path):
+    baroque = next((paintings / "train" / "Baroque").iterdir())
+    shutil.copy(baroque, tmp_path / "photo.jpg")
+    codes = model.encode([baroque, tmp_path / "photo.jpg"])
+    assert [str(codes.styles[label]) for label in codes.labels] == ["Baroque", "unknown"]
+    assert codes.split.tolist() == ["test", "test"]
+
+
+def test_decoding_codes_reconstructs(model, paintings):
+    files = sorted(paintings.rglob("*.jpg"))[:3]
+    decoded = model.decode(model.encode(files))
+    assert decoded.shape == (3, 3, 32, 32)
+    assert torch.allclose(decoded, model.reconstruct(files), atol=1e-5)
+    assert torch.allclose(model.decode(model.encode(files).codes.reshape(3, 4, 4, 4)), decoded)
+    assert psnr(decoded, load_images(files, 32)).min() > 10
+
+
+def test_no_picture_is_refused(model):
+    with pytest.raises(InputError) as error:
+        model.encode([])
+    assert error.value.field == "pictures"
+
+
+def test_clusters_of_codes_have_scores_and_those_of_an_array_have_none(model, paintings):
+    codes = model.encode(scan(paintings)).select("train")
+    clusters = cluster(codes, "kmeans", n_clusters=4)
+    assert clusters.labels.shape == (96,)
+    assert clusters.scores.ami > clusters.scores.ami_permuted[0]
+    assert repr(clusters) == "Clustering(kmeans, 96 codes, 4 clusters, 0% noise)"
+    assert "\n" not in repr(clusters.scores)
+    with pytest.raises(ValueError, match="styles"):
+        _ = cluster(codes.codes, "kmeans", n_clusters=4).scores
+
+
+def test_selecting_a_split():
+    codes = Codes(
+        np.eye(3),
+        np.array([0, 1, 1]),
+        np.array(["a", "b", "c"]),
+        np.array(["x", "y"]),
+        np.array(["train", "test", "train"]),
+    )
+    assert codes.select("train").files.tolist() == ["a", "c"]
+    assert codes.select(np.array([1])).labels.tolist() == [1]
+
+
+def test_importing_the_package_is_instant():
+    code = "import sys, wikiart_autoencode as w; print([m for m in ('torch', 'numpy', 'sklearn') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_what_it_says_after_its_modules_were_imported():
+    """A submodule named like a public function would replace it in the package."""
+    code = (
+        "import wikiart_autoencode.training, wikiart_autoencode.clustering.compare, wikiart_autoencode as w\n"
+        "print([name for name in w.__all__ if not callable(getattr(w, name))])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_readme_runs_and_names_every_file(paintings, capsys):
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    Path("paintings").symlink_to(paintings)
+    shutil.copy(next(paintings.rglob("*.jpg")), "photo.jpg")
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(block, names)
+    images, photo = names["images"], names["photo"]
+    assert isinstance(images, torch.Tensor)
+    assert isinstance(photo, torch.Tensor)
+    assert (images.shape, photo.shape) == ((48, 3, 64, 64), (1, 3, 64, 64))
+    assert "Clustering(kmeans, 96 codes, 4 clusters" in capsys.readouterr().out
+    package = Path(__file__).parent.parent / "src" / "wikiart_autoencode"
+    files = {str(path.relative_to(package)) for path in package.rglob("*.*") if path.suffix not in (".pyc", ".typed")}
+    listed = set(re.findall(r"^\| `([\w/.]+\.\w+)` \|", readme, re.MULTILINE))
+    assert listed == {file for file in files if not Path(file).name.startswith("__")}
