@@ -126,9 +126,11 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
         for split in ("train", "test"):
             assert row["clusters"][split]["kmeans"]["clusters"] == 4
         assert 0 <= row["space_measures"]["probe_top1"] <= 1
+        assert 0 <= row["space_measures"]["artist_retrieval"] <= 1
     assert [table["title"].split(",")[0] for table in result["tables"]] == [
         "Clusters by kmeans",
         "Style classified from codes",
+        "Retrieval among 48 test images",
     ]
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= 120

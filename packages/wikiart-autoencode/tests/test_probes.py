@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.evaluation import probes
-from wikiart_autoencode.evaluation.probes import code_metrics, neighbours, probe, vote
+from wikiart_autoencode.evaluation.probes import code_metrics, neighbours, probe, retrieval_map, vote
 from wikiart_data.errors import InputError
 
 
@@ -131,3 +131,25 @@ def test_a_single_style_is_refused():
     with pytest.raises(InputError) as error:
         code_metrics(one)
     assert error.value.field == "train"
+
+
+def test_retrieval_by_hand():
+    # By angle, the query at 0° ranks 9°, 20°, 90°; labels a a b a: R = 2, hits at ranks 1 (and 3, too late): 1/2 · 1.
+    angles = np.deg2rad([0, 9, 20, 90])
+    codes, labels = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.array([0, 0, 1, 0])
+    # 9° ranks 0°, 20°: hits 1, 0 → 1/2. 90° ranks 20°, 9°, 0°: hits 0, 1 → 1/2 · 1/2. The only b is left out.
+    result = retrieval_map(codes, labels, permutations=2)
+    assert result is not None
+    assert result[0] == pytest.approx((1 / 2 + 1 / 2 + 1 / 4) / 3)
+
+
+def test_retrieval_is_1_for_separate_labels_and_chance_for_random_ones():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 200)
+    codes = np.eye(4)[labels] + 0.01 * random.normal(size=(200, 4))
+    result = retrieval_map(codes, labels)
+    assert result is not None
+    value, (mean, std) = result
+    assert value == pytest.approx(1)
+    assert mean + 5 * std < 0.5
+    assert retrieval_map(codes[:3], np.arange(3)) is None

@@ -152,7 +152,25 @@ def tables(result: CodeComparison) -> list[Table]:
     accuracies.append(("majority style", majority, chance, majority, chance))
     columns = ("codes", "20-NN", "20-NN, balanced", "linear probe", "linear probe, balanced")
     found.append(Table(f"Style classified from codes, {result.n['test']:,} test images", columns, tuple(accuracies)))
+    if any(row.space_measures.style_retrieval is not None for row in result.rows):
+        found.append(retrieval_table(result))
     return found
+
+
+def retrieval_table(result: CodeComparison) -> Table:
+    """MAP@R for style and for artist, with permuted labels."""
+    rows: list[tuple[str | Number | None, ...]] = []
+    for row in result.rows:
+        cells = []
+        for kind in ("style", "artist"):
+            mean, std = getattr(row.space_measures, f"{kind}_retrieval_permuted") or (None, None)
+            cells += [
+                Number(getattr(row.space_measures, f"{kind}_retrieval"), digits=3),
+                Number(mean, digits=3, std=std),
+            ]
+        rows.append((row.space, *cells))
+    columns = ("codes", "style", "style, permuted", "artist", "artist, permuted")
+    return Table(f"Retrieval among {result.n['test']:,} test images, MAP@R by cosine", columns, tuple(rows))
 
 
 def method_scores(codes: Codes, split: str, method: Method, options: CompareOptions) -> MethodScores:

@@ -1,4 +1,4 @@
-"""How well style can be read from codes, without clusters: nearest neighbours, a linear probe, silhouettes of styles.
+"""Style in codes, without clusters: nearest neighbours, a linear probe, retrieval, silhouettes of styles.
 
 All are fitted on train and scored on test; whatever is selected is selected on valid.
 """
@@ -14,7 +14,9 @@ import numpy as np
 from wikiart_autoencode.clustering.scores import PERMUTATIONS, mean_and_std, silhouette, silhouette_permuted
 from wikiart_autoencode.codes import Codes
 from wikiart_data.errors import InputError
+from wikiart_data.images.artists import known_artist
 from wikiart_data.images.manifest import SPLITS
+from wikiart_data.images.names import artist_of
 from wikiart_data.results.statistics import wilson
 
 if TYPE_CHECKING:
@@ -72,6 +74,12 @@ class CodeMetrics:
     silhouette: float | None
     """Of the styles in code space, as if each were a cluster (train only); None where it is not defined."""
     silhouette_permuted: tuple[float, float] | None
+    style_retrieval: float | None = None
+    """MAP@R of images of the same style among the images of test, by cosine; see `retrieval_map`."""
+    style_retrieval_permuted: tuple[float, float] | None = None
+    artist_retrieval: float | None = None
+    """The same for artists, as file names give them, over the images whose artist is known; None without any."""
+    artist_retrieval_permuted: tuple[float, float] | None = None
 
     def __repr__(self) -> str:
         return (
@@ -110,6 +118,10 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
     predictions = [_predict(_fit(train, random.permutation(y_train), [c])[0], test) for _ in range(PROBE_PERMUTATIONS)]
     linear_permuted = _permuted(predictions, y_test)
 
+    artists, known = _artists(codes)
+    of_style = retrieval_map(test, y_test, permutations, seed)
+    of_artist = retrieval_map(test[known], artists[known], permutations, seed)
+
     silhouettes = silhouette_permuted(train, y_train, permutations, seed)
     return CodeMetrics(
         n=len(y_test),
@@ -132,6 +144,10 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
         probe_balanced_permuted=linear_permuted[1],
         silhouette=silhouette(train, y_train, seed),
         silhouette_permuted=mean_and_std(silhouettes) if silhouettes else None,
+        style_retrieval=of_style[0] if of_style else None,
+        style_retrieval_permuted=of_style[1] if of_style else None,
+        artist_retrieval=of_artist[0] if of_artist else None,
+        artist_retrieval_permuted=of_artist[1] if of_artist else None,
     )
 
 
@@ -146,6 +162,54 @@ def _neighbours_by_best_metric(
     if cosine > euclidean:
         return "cosine", neighbours(on_sphere[0], on_sphere[2])
     return "euclidean", neighbours(train, test)
+
+
+def retrieval_map(
+    codes: np.ndarray, labels: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0
+) -> tuple[float, tuple[float, float]] | None:
+    """MAP@R (Musgrave et al. 2020): each code is a query, the others are ranked by cosine.
+
+    With R other codes of the query's label, its score is the mean over the first R ranks of the precision up to that
+    rank if the code there has the label, else 0. Queries without another code of their label are left out.
+
+    Args:
+        codes: (n, D) float, centred.
+        labels: (n,) int.
+        permutations: of the labels.
+        seed: of the permutations.
+
+    Returns:
+        The mean over queries in [0, 1], and (mean, standard deviation) for permuted labels; None if no label occurs
+        twice.
+    """
+    counts = np.bincount(labels)[labels] - 1 if len(labels) else np.zeros(0, dtype=int)
+    if not counts.any():
+        return None
+    x = _normalize(codes)
+    most = int(counts.max())
+    ranks = []
+    for start in range(0, len(x), _CHUNK):
+        similarity = x[start : start + _CHUNK] @ x.T
+        similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -np.inf  # the query itself
+        ranks.append(np.argsort(-similarity, axis=1, kind="stable")[:, :most])
+    ranked = np.concatenate(ranks)
+
+    def score(labels: np.ndarray) -> float:
+        others = np.bincount(labels)[labels] - 1
+        queries = np.flatnonzero(others)
+        hits = (labels[ranked[queries]] == labels[queries, None]).astype(np.float64)
+        precision = hits.cumsum(axis=1) / np.arange(1, most + 1)
+        within = np.arange(most) < others[queries, None]
+        return float(((precision * hits * within).sum(axis=1) / others[queries]).mean())
+
+    random = np.random.default_rng(seed)
+    return score(labels), mean_and_std([score(random.permutation(labels)) for _ in range(permutations)])
+
+
+def _artists(codes: Codes) -> tuple[np.ndarray, np.ndarray]:
+    """(n,) int, the artist of each image of test by file name, and (n,) bool, whether the name gives one."""
+    names = [artist_of(file) for file in codes.files[codes.rows("test")].tolist()]
+    return np.unique(names, return_inverse=True)[1], np.array([known_artist(name) for name in names], dtype=bool)
 
 
 def neighbours(train: np.ndarray, test: np.ndarray, number: int = NEIGHBOURS) -> np.ndarray:
