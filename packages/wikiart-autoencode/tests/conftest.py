@@ -1,4 +1,4 @@
-"""A cache of its own and one thread for every test; a small folder of pictures and a run trained on it."""
+"""Fixtures: a private cache and one thread per test, a small data folder, and a run trained on it."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # the nets are tiny; on a busy machine two threads mostly wait for one another
+    torch.set_num_threads(1)  # for tiny networks more threads only add synchronisation
 
 
 @pytest.fixture(scope="session")
@@ -29,21 +29,21 @@ def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(0)
     counts = {"Baroque": 40, "Cubism": 24, "Minimalism": 16, "Ukiyo_e": 16}
     for split, share in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
-        for place, (style, count) in enumerate(counts.items()):
+        for style_index, (style, count) in enumerate(counts.items()):
             folder = root / split / style
             folder.mkdir(parents=True)
             for number in range(int(count * share)):
                 name = f"painter-{number % 3}_{split}-{number}.jpg"
-                Image.fromarray(picture(place, random)).save(folder / name, quality=95)
+                Image.fromarray(picture(style_index, random)).save(folder / name, quality=95)
     return root
 
 
-def picture(place: int, random: np.random.Generator) -> np.ndarray:
+def picture(style_index: int, random: np.random.Generator) -> np.ndarray:
     """(48, 48, 3) uint8: a gradient between two colours, under stripes of one of four widths."""
     x = np.linspace(0, 1, 48)
     ends = random.uniform(40, 215, (2, 3))
     gradient = ends[0] + (ends[1] - ends[0]) * x[:, None, None]
-    stripes = 40 * np.sin(40 * x * (0.3 + 0.5 * place) + random.uniform(0, 6))[None, :, None]
+    stripes = 40 * np.sin(40 * x * (0.3 + 0.5 * style_index) + random.uniform(0, 6))[None, :, None]
     return (gradient + stripes).clip(0, 255).astype(np.uint8)
 
 

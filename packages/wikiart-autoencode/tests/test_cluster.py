@@ -50,9 +50,9 @@ def test_codes_are_clustered_measured_and_drawn(codes, capsys):
 def test_all_splits_and_another_map(codes):
     arguments = ["--codes", str(codes), "--clusters", "3", "--split", "all", "--reduce", "pca", "--name", "all"]
     assert main(arguments) == 0
-    with np.load("runs/cluster/all/clusters.npz") as found:
-        assert found["points"].shape == (192, 2)
-        assert len(found["clusters"]) == 192
+    with np.load("runs/cluster/all/clusters.npz") as arrays:
+        assert arrays["points"].shape == (192, 2)
+        assert len(arrays["clusters"]) == 192
 
 
 def test_without_codes_an_autoencoder_is_trained_first(paintings, monkeypatch, capsys):
@@ -78,14 +78,14 @@ def test_codes_of_another_program_can_be_clustered(paintings):
     styles = sorted({file.split("/")[1] for file in files})
     labels = np.array([styles.index(file.split("/")[1]) for file in files])
     random = np.random.default_rng(0)
-    found = Codes(
+    codes = Codes(
         codes=np.eye(4)[labels] * 9 + random.normal(size=(len(files), 4)),
         labels=labels,
         files=np.array(files),
         styles=np.array(styles),
         split=np.array([file.split("/")[0] for file in files]),
     )
-    found.save(Path("mine.npz"))
+    codes.save(Path("mine.npz"))
     assert main(["--codes", "mine.npz", "--data", str(paintings), "--clusters", "4", "--reduce", "pca"]) == 0
     assert json.loads(Path("runs/cluster/001/result.json").read_text())["measures"]["ami"] > 0.95
 

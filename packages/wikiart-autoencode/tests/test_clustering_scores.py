@@ -117,9 +117,9 @@ def test_silhouette_is_scikit_learns_over_what_is_not_noise(seed):
     clusters = random.integers(-1, 9, 700)
     clusters[0] = 30  # alone in its cluster
     codes[5:9] = codes[5]  # equal codes
-    found = clusters >= 0
+    clustered = clusters >= 0
     assert silhouette(codes, clusters) == pytest.approx(
-        reference.silhouette_score(codes[found].astype(np.float64), clusters[found]), abs=1e-6
+        reference.silhouette_score(codes[clustered].astype(np.float64), clusters[clustered]), abs=1e-6
     )
 
 

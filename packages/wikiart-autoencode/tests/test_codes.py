@@ -15,7 +15,7 @@ def some(number: int = 6, **changed) -> Codes:
     arrays = {
         "codes": np.arange(number * 4, dtype=np.float32).reshape(number, 4),
         "labels": np.arange(number) % 2,
-        "files": np.array([f"train/Baroque/{place}.jpg" for place in range(number)]),
+        "files": np.array([f"train/Baroque/{index}.jpg" for index in range(number)]),
         "styles": np.array(["Baroque", "Cubism"]),
         "split": np.array((["train", "valid", "test"] * number)[:number]),
     }
@@ -105,10 +105,10 @@ def test_wrong_arrays_are_refused(tmp_path, changed):
     assert refused(path) == str(path)
 
 
-@pytest.mark.parametrize("kept", [0, 10, 200, -1, -30])
-def test_a_truncated_file_is_refused(tmp_path, kept):
+@pytest.mark.parametrize("length", [0, 10, 200, -1, -30])
+def test_a_truncated_file_is_refused(tmp_path, length):
     path = written(tmp_path / "codes.npz")
-    path.write_bytes(path.read_bytes()[:kept])
+    path.write_bytes(path.read_bytes()[:length])
     assert refused(path) == str(path)
 
 
@@ -136,9 +136,9 @@ def test_every_bit_flip_in_the_zip_directory_is_noticed_or_harmless(tmp_path):
     content, truth = path.read_bytes(), Codes.load(path).fingerprint
     directory = range(content.index(b"PK\1\2"), len(content))
     noticed = 0
-    for place in [*range(60), *directory]:
+    for index in [*range(60), *directory]:
         flipped = bytearray(content)
-        flipped[place] ^= 1 << place % 8
+        flipped[index] ^= 1 << index % 8
         path.write_bytes(flipped)
         try:
             assert Codes.load(path).fingerprint == truth

@@ -88,21 +88,21 @@ def test_a_resolved_config_resolves_to_itself(tmp_path):
 
 def test_codes_of_all_splits_are_saved(trained, paintings):
     assert main(["encode", str(trained), "--to", "codes.npz"]) == 0
-    with np.load("codes.npz") as found:
+    with np.load("codes.npz") as arrays:
         number = sum(1 for _ in paintings.rglob("*.jpg"))
-        assert found["codes"].shape == (number, 4 * 4 * 4)
-        assert found["codes"].dtype == np.float32
-        assert np.isfinite(found["codes"]).all()
-        assert set(found["split"]) == {"train", "valid", "test"}
-        for file, label in zip(found["files"], found["labels"], strict=True):
-            assert found["styles"][label] == file.split("/")[1]
+        assert arrays["codes"].shape == (number, 4 * 4 * 4)
+        assert arrays["codes"].dtype == np.float32
+        assert np.isfinite(arrays["codes"]).all()
+        assert set(arrays["split"]) == {"train", "valid", "test"}
+        for file, label in zip(arrays["files"], arrays["labels"], strict=True):
+            assert arrays["styles"][label] == file.split("/")[1]
 
 
 def test_codes_do_not_depend_on_the_batch(trained, paintings):
     """Codes are normalised by statistics of training, not of the other pictures in the batch."""
     assert main(["encode", str(trained), "--to", "codes.npz"]) == 0
-    with np.load("codes.npz") as found:
-        codes = found["codes"]
+    with np.load("codes.npz") as arrays:
+        codes = arrays["codes"]
     assert abs(codes.std() - 1) < 0.5
     assert len({tuple(row) for row in codes.round(4).tolist()}) > 0.9 * len(codes)
 

@@ -16,62 +16,64 @@ from wikiart_autoencode.losses import charbonnier_loss, psnr_loss, reconstructio
 
 def pair(height: int = 40, width: int = 52) -> tuple[torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    truth = torch.rand(3, 3, height, width)
-    return (truth + torch.tensor([0.02, 0.1, 0.4]).view(3, 1, 1, 1) * torch.randn_like(truth)).clamp(0, 1), truth
+    target = torch.rand(3, 3, height, width)
+    return (target + torch.tensor([0.02, 0.1, 0.4]).view(3, 1, 1, 1) * torch.randn_like(target)).clamp(0, 1), target
 
 
 def test_mse_and_psnr_are_of_each_picture():
-    ours, truth = pair()
-    for place in range(3):
-        error = float(np.square(ours[place].double().numpy() - truth[place].double().numpy()).mean())
-        assert mse(ours, truth)[place].item() == pytest.approx(error, rel=1e-5)
-        assert psnr(ours, truth)[place].item() == pytest.approx(10 * math.log10(1 / error), rel=1e-5)
+    prediction, target = pair()
+    for row in range(3):
+        error = float(np.square(prediction[row].double().numpy() - target[row].double().numpy()).mean())
+        assert mse(prediction, target)[row].item() == pytest.approx(error, rel=1e-5)
+        assert psnr(prediction, target)[row].item() == pytest.approx(10 * math.log10(1 / error), rel=1e-5)
 
 
 def test_a_perfect_picture_has_finite_psnr_and_ssim_1():
-    _, truth = pair()
-    assert psnr(truth, truth).tolist() == pytest.approx([100.0] * 3)
-    assert ssim(truth, truth).tolist() == pytest.approx([1.0] * 3)
+    _, target = pair()
+    assert psnr(target, target).tolist() == pytest.approx([100.0] * 3)
+    assert ssim(target, target).tolist() == pytest.approx([1.0] * 3)
 
 
 def test_ssim_is_torchmetrics_where_the_window_lies_in_the_picture():
-    ours, truth = pair()
+    prediction, target = pair()
     _, whole = structural_similarity_index_measure(
-        ours, truth, data_range=1.0, reduction="none", return_full_image=True
+        prediction, target, data_range=1.0, reduction="none", return_full_image=True
     )
     inside = whole[:, :, 5:-5, 5:-5].mean(dim=(1, 2, 3))
-    assert torch.allclose(ssim(ours, truth), inside, atol=1e-4)
+    assert torch.allclose(ssim(prediction, target), inside, atol=1e-4)
 
 
 def test_charbonnier_is_squared_near_0_and_absolute_far_away():
-    truth = torch.zeros(1, 3, 4, 4)
-    assert charbonnier_loss(truth, truth).item() == pytest.approx(0.0, abs=1e-7)
-    assert charbonnier_loss(truth + 1e-3, truth).item() == pytest.approx(1e-6 / (2 * 0.01), rel=0.01)
-    assert charbonnier_loss(truth + 0.5, truth).item() == pytest.approx(0.5 - 0.01, rel=0.01)
+    target = torch.zeros(1, 3, 4, 4)
+    assert charbonnier_loss(target, target).item() == pytest.approx(0.0, abs=1e-7)
+    assert charbonnier_loss(target + 1e-3, target).item() == pytest.approx(1e-6 / (2 * 0.01), rel=0.01)
+    assert charbonnier_loss(target + 0.5, target).item() == pytest.approx(0.5 - 0.01, rel=0.01)
 
 
 def test_decibels_are_minus_the_mean_psnr_in_hundreds():
-    ours, truth = pair()
-    ours, truth = ours[1:], truth[1:]  # far below 50 dB
-    assert psnr_loss(ours, truth).item() == pytest.approx(-psnr(ours, truth).mean().item() / 100, abs=1e-4)
-    assert psnr_loss(truth, truth).item() == pytest.approx(-0.5)  # 50 dB and no more
+    prediction, target = pair()
+    prediction, target = prediction[1:], target[1:]  # far below 50 dB
+    assert psnr_loss(prediction, target).item() == pytest.approx(
+        -psnr(prediction, target).mean().item() / 100, abs=1e-4
+    )
+    assert psnr_loss(target, target).item() == pytest.approx(-0.5)  # 50 dB and no more
 
 
 @pytest.mark.parametrize(("pixels", "distance"), [("psnr", psnr_loss), ("charbonnier", charbonnier_loss)])
 def test_the_ssim_term_is_1_minus_ssim(pixels: str, distance: Callable):
-    ours, truth = pair()
-    without = reconstruction_loss(ours, truth, 0.0, pixels)
-    assert without == distance(ours, truth)
-    assert reconstruction_loss(ours, truth, 0.3, pixels).item() == pytest.approx(
-        without.item() + 0.3 * (1 - ssim(ours, truth).mean().item()), rel=1e-5
+    prediction, target = pair()
+    without = reconstruction_loss(prediction, target, 0.0, pixels)
+    assert without == distance(prediction, target)
+    assert reconstruction_loss(prediction, target, 0.3, pixels).item() == pytest.approx(
+        without.item() + 0.3 * (1 - ssim(prediction, target).mean().item()), rel=1e-5
     )
 
 
 def test_ssim_is_exact_under_autocast():
-    ours, truth = pair()
-    exact = ssim(ours, truth)
+    prediction, target = pair()
+    exact = ssim(prediction, target)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(ssim(ours, truth), exact)
+        assert torch.equal(ssim(prediction, target), exact)
 
 
 def test_means_are_over_images_and_intervals_contain_them():

@@ -37,9 +37,9 @@ def test_gradient_reaches_every_weight(code):
 
 @pytest.mark.parametrize("code", [None, 32])
 def test_code_numbers_have_mean_0_and_variance_1_in_training(code):
-    found = AutoencoderNet(code=code, size=64, width=0.25).encoder(torch.rand(64, 3, 64, 64))
-    assert found.mean(dim=(0, *range(2, found.ndim))).abs().max() < 1e-4
-    assert (found.var(dim=(0, *range(2, found.ndim)), unbiased=False) - 1).abs().max() < 0.01
+    codes = AutoencoderNet(code=code, size=64, width=0.25).encoder(torch.rand(64, 3, 64, 64))
+    assert codes.mean(dim=(0, *range(2, codes.ndim))).abs().max() < 1e-4
+    assert (codes.var(dim=(0, *range(2, codes.ndim)), unbiased=False) - 1).abs().max() < 0.01
 
 
 def test_channel_norm_is_layer_norm_over_channels():

@@ -56,18 +56,18 @@ def test_texture_statistics_are_invariant_to_translation():
     torch.manual_seed(0)
     noise = torch.rand(1, 3, 64, 64)
     rolled = noise.roll((16, 32), dims=(2, 3))
-    found, moved, other = (texture_statistics(x) for x in (noise, rolled, torch.rand(1, 3, 64, 64) * 0.5))
-    assert (found - moved).abs().mean() < 0.01
-    assert (found - other).abs().mean() > 0.03
+    statistics, moved, other = (texture_statistics(x) for x in (noise, rolled, torch.rand(1, 3, 64, 64) * 0.5))
+    assert (statistics - moved).abs().mean() < 0.01
+    assert (statistics - other).abs().mean() > 0.03
 
 
 def test_texture_statistics_depend_on_colour_and_direction():
     x = torch.zeros(1, 3, 32, 32)
     x[:, 0] = (torch.arange(32) % 4 < 2).float()  # red stripes upright
-    found = texture_statistics(x)[0]
-    assert found[:3].tolist() == pytest.approx([0.5, 0.0, 0.0])
+    statistics = texture_statistics(x)[0]
+    assert statistics[:3].tolist() == pytest.approx([0.5, 0.0, 0.0])
     flipped = texture_statistics(x.mT)[0]
-    assert not torch.allclose(found, flipped, atol=0.1)
+    assert not torch.allclose(statistics, flipped, atol=0.1)
 
 
 def test_texture_prediction_improves_and_no_gradient_reaches_the_pictures():
@@ -89,9 +89,9 @@ def test_texture_prediction_improves_and_no_gradient_reaches_the_pictures():
 
 def test_a_spatial_code_is_pooled_to_means_and_deviations():
     code = torch.randn(2, 3, 4, 4)
-    found = pool_code(code)
-    assert found.shape == (2, pooled_size(None, 3))
-    assert torch.allclose(found[:, :3], code.mean(dim=(2, 3)))
+    pooled = pool_code(code)
+    assert pooled.shape == (2, pooled_size(None, 3))
+    assert torch.allclose(pooled[:, :3], code.mean(dim=(2, 3)))
     assert torch.equal(pool_code(code[:, :, 0, 0]), code[:, :, 0, 0])
 
 
@@ -103,9 +103,9 @@ def test_both_objectives_at_once_are_their_sum(code):
     vicreg, texture = both.vicreg(pool_code(ours), pool_code(other)), both.texture(pool_code(ours), images)
     assert torch.allclose(both(ours, other, images), vicreg + texture)
     for objective, part in (("vicreg", "vicreg"), ("texture", "texture")):
-        one = AuxiliaryObjective(objective, code, channels=4)
-        getattr(one, part).load_state_dict(getattr(both, part).state_dict())
-        assert torch.allclose(one(ours, other, images), vicreg if part == "vicreg" else texture)
+        single = AuxiliaryObjective(objective, code, channels=4)
+        getattr(single, part).load_state_dict(getattr(both, part).state_dict())
+        assert torch.allclose(single(ours, other, images), vicreg if part == "vicreg" else texture)
 
 
 @pytest.mark.parametrize("objective", ["none", "denoise"])

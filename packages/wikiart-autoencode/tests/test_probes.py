@@ -24,7 +24,7 @@ def make_codes(spread: float, knows: bool = True, number: int = 900, seed: int =
     return Codes(
         codes=40 * (means[about] + spread * random.normal(size=(number, 16))) + 7,
         labels=labels,
-        files=np.array([f"{place}.jpg" for place in range(number)]),
+        files=np.array([f"{row}.jpg" for row in range(number)]),
         styles=np.array(list("abcdef")),  # the sixth has no picture
         split=random.choice(["train", "valid", "test"], size=number, p=[0.6, 0.15, 0.25]),
     )
@@ -105,7 +105,7 @@ def test_the_penalty_is_chosen_on_valid():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 60)
     codes = random.normal(size=(60, 200)).astype(np.float32)
-    codes[:, 0] += 3 * labels  # one number of 200 tells; without a penalty the others drown it
+    codes[:, 0] += 3 * labels  # 1 of 200 dimensions is informative; without a penalty the others dominate
     c, named = probe(codes[:30], labels[:30], codes[30:], labels[30:], codes[30:])
     hits = {
         one: (probes._fit(codes[:30], labels[:30], [one])[0].predict(codes[30:]) == labels[30:]).sum()
@@ -118,8 +118,8 @@ def test_the_penalty_is_chosen_on_valid():
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_a_split_without_codes_is_named(split):
     codes = make_codes(1.0, number=60)
-    kept = codes.split != split
-    without = Codes(codes.codes[kept], codes.labels[kept], codes.files[kept], codes.styles, codes.split[kept])
+    others = codes.split != split
+    without = Codes(codes.codes[others], codes.labels[others], codes.files[others], codes.styles, codes.split[others])
     with pytest.raises(InputError) as error:
         code_metrics(without)
     assert error.value.field == split

@@ -123,7 +123,7 @@ def print_tables(result: CodeComparison) -> None:
 
 def tables(result: CodeComparison) -> list[Table]:
     """For each method the agreement of clusters and styles; then how well style is classified from each code."""
-    found = []
+    shown = []
     for method in result.rows[0].clusters["train"]:
         rows: list[tuple[str | Number | None, ...]] = []
         for row in result.rows:
@@ -134,7 +134,7 @@ def tables(result: CodeComparison) -> list[Table]:
             rows.append((row.space, Number(row.dimensions), ami, Number(mean, digits=3, std=std), *others))
         columns = ("codes", "dimensions", "AMI", "AMI, permuted labels", "AMI on test", "ARI", "purity", "silhouette")
         title = f"Clusters by {method}, {result.n['train']:,} training images"
-        found.append(Table(title, columns, tuple(rows)))
+        shown.append(Table(title, columns, tuple(rows)))
     accuracies: list[tuple[str | Number | None, ...]] = []
     for row in result.rows:
         m = row.space_measures
@@ -151,10 +151,10 @@ def tables(result: CodeComparison) -> list[Table]:
     majority, chance = Number(first.majority, "%"), Number(first.chance, "%")
     accuracies.append(("majority style", majority, chance, majority, chance))
     columns = ("codes", "20-NN", "20-NN, balanced", "linear probe", "linear probe, balanced")
-    found.append(Table(f"Style classified from codes, {result.n['test']:,} test images", columns, tuple(accuracies)))
+    shown.append(Table(f"Style classified from codes, {result.n['test']:,} test images", columns, tuple(accuracies)))
     if any(row.space_measures.style_retrieval is not None for row in result.rows):
-        found.append(retrieval_table(result))
-    return found
+        shown.append(retrieval_table(result))
+    return shown
 
 
 def retrieval_table(result: CodeComparison) -> Table:
