@@ -127,13 +127,9 @@ def weights_reader(part: str, folder: Path) -> Callable[[], Any]:
     import importlib
 
     file = folder / "model.safetensors"
-    loaders = {"autoencode": "Autoencoder", "stylegen": "StyleTransfer"}
 
     def of_network() -> Any:
-        if part in loaders:
-            trained = getattr(importlib.import_module(f"wikiart_{part}"), loaders[part]).load(file, device="cpu")
-        else:
-            trained = importlib.import_module(f"wikiart_{part}.checkpoint").load_network(file)
+        trained = importlib.import_module(f"wikiart_{part}").load(file, device="cpu")
         values = {name: value.numpy().tobytes() for name, value in trained.network.state_dict().items()}
         return values, trained.styles, str(trained.config)
 

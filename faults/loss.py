@@ -14,12 +14,17 @@ from faults.stage import STYLES_USED, Command, Stage, paint_data
 from faults.tally import Tally
 
 LOSSES = {
-    "classify": ["wikiart_classify.training:partial_cross_entropy"],
+    "classify": ["wikiart_classify.training:partial_cross_entropy", "wikiart_classify.training:loss_for_epoch()"],
     "autoencode": ["wikiart_autoencode.training:reconstruction_loss"],
-    "stylegen": ["wikiart_stylegen.training:reconstruction_loss"],
+    "stylegen": [
+        "wikiart_stylegen.discriminators:hinge_discriminator_loss",
+        *(f"wikiart_stylegen.training:{name}"
+          for name in ("reconstruction_loss", "edge_loss", "hinge_generator_loss", "style_statistics_loss",
+                       "content_cycle_loss", "domain_confusion_loss")),
+    ],
     "lora": ["wikiart_lora.training:diffusion_loss"],
-}
-"""Package → functions called once per training step, as `module:function`, whose value enters a loss."""
+}  # fmt: skip
+"""Package → functions whose value enters a loss, as `module:function`; with `()`, what the function returns is one."""
 
 
 def nan_loss(stage: Stage, command: Command, rng: random.Random, tally: Tally) -> None:
@@ -48,7 +53,7 @@ def run_with_nan(command: Command, folder: Path, function: str, rng: random.Rand
 
     The child prints the epoch and the step, counted from 1.
     """
-    module_name, name = function.split(":")
+    module_name, name = function.removesuffix("()").split(":")
     call = rng.randint(1, 4)
 
     def run() -> int:
@@ -70,17 +75,22 @@ def run_with_nan(command: Command, folder: Path, function: str, rng: random.Rand
                 injected = False
             record_losses(run, **losses)
 
-        def with_nan(*arguments: Any, **options: Any) -> Any:
+        def to_nan(value: Any) -> Any:
             nonlocal calls, injected
-            value = original(*arguments, **options)
             calls += saves > 0
             if saves == 0 or calls != call:
                 return value
             calls, injected = 10**9, True
             return value * float("nan")
 
+        def replacement(*arguments: Any, **options: Any) -> Any:
+            value = original(*arguments, **options)
+            if function.endswith("()"):
+                return lambda *batch: to_nan(value(*batch))
+            return to_nan(value)
+
         TrainingRun._save, TrainingRun.record_losses = counted_save, reporting_record
-        setattr(module, name, with_nan)
+        setattr(module, name, replacement)
         return command.main(list(command.arguments))
 
     child = start(run, folder, {"WIKIART_CACHE": str(folder / "cache")})

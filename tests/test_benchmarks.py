@@ -10,6 +10,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
 
 from wikiart_classify.network import StyleNet
 from wikiart_classify.training import CROP
@@ -133,3 +134,18 @@ def test_neighbours_kept(benchmark):
     kept = benchmark("clusters").neighbours_kept
     assert kept(codes, codes) == 1.0
     assert kept(codes, codes[::-1]) < 0.3
+
+
+def test_sync_counts_follows_which_tensors_would_be_on_the_gpu(benchmark):
+    program = benchmark("sync_counts")
+    counts = program.Counts()
+    with counts, program.Operations(counts):
+        torch.arange(3.0).sum().item()  # stays on the host
+        assert not counts.waits
+        images = torch.arange(3.0).to(torch.device("cpu"))
+        assert counts.operations == 0
+        total = images.mul(2).reshape(3, 1).sum()
+        assert counts.operations == 2, "a view launches nothing"
+        assert sum(counts.waits.values()) == 1, "the copy to the device"
+        total.item()
+    assert sum(counts.waits.values()) == 2

@@ -143,3 +143,45 @@ def test_a_flip_that_no_reader_notices_is_a_loss(tmp_path):
     assert {outcome for fault, outcome, _ in trials if "flipped" in fault} == {"lost"}
     assert {outcome for fault, outcome, _ in trials if "truncated" in fault} == {"refused"}
     assert file.read_bytes() == bytes(range(200))
+
+
+@pytest.mark.parametrize(
+    ("part", "function"),
+    [
+        ("autoencode", "training:reconstruction_loss"),
+        ("stylegen", "training:style_statistics_loss"),
+        ("stylegen", "discriminators:hinge_discriminator_loss"),
+    ],
+)
+def test_a_loss_that_becomes_nan_stops_the_run_names_the_step_and_keeps_the_checkpoint(
+    part, function, stage, monkeypatch, capsys
+):
+    """classify and lora have such a test of their own."""
+    import torch
+
+    from wikiart_data.training.training_run import TrainingRun
+
+    torch.set_num_threads(1)
+    module_name, _, name = function.partition(":")
+    module = importlib.import_module(f"wikiart_{part}.{module_name}")
+    main = importlib.import_module(f"wikiart_{part}.cli").main
+    original, save, saves, calls = getattr(module, name), TrainingRun._save, [], []
+
+    def counted_save(run: TrainingRun, **progress: int) -> None:
+        saves.append(progress["epoch"])
+        save(run, **progress)
+
+    def nan_in_second_step(*arguments: object) -> object:
+        value = original(*arguments)
+        calls.extend(saves[1:2])  # after the second epoch, in which stylegen trains all of its networks
+        return value * float("nan") if len(calls) == 2 else value
+
+    monkeypatch.setattr(module, name, nan_in_second_step)
+    monkeypatch.setattr(TrainingRun, "_save", counted_save)
+    small = ["--size", "32", "--batch-size", "15", "--width", "0.125", "--blocks", "1", "--device", "cpu"]
+    warmup = ["--warmup-epochs", "1"] if part == "stylegen" else []
+    assert main([*small, *warmup, "--epochs", "3", "--name", "nan", "--data", str(stage.data)]) == 2
+    assert "nan in epoch 3, step 2." in capsys.readouterr().err
+    assert Path(f"runs/{part}/nan/last.safetensors").exists()
+    monkeypatch.setattr(module, name, original)
+    assert main(["--resume", f"runs/{part}/nan"]) == 0

@@ -1,4 +1,4 @@
-"""What commands print fits a terminal of 80 columns and, away from one, holds no control characters."""
+"""Output fits a terminal of 80 columns, and in a file has no control characters."""
 
 import importlib
 import json
@@ -17,7 +17,7 @@ from wikiart_data.console import console
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def kept(name: str) -> Any:
+def read_report(name: str) -> Any:
     return json.loads((ROOT / "report" / f"{name}.json").read_text(encoding="utf-8"))
 
 
@@ -39,7 +39,7 @@ def method_comparison(result: Any) -> tuple[Any]:
     return (Comparison.from_json(result),)
 
 
-SHOWN = [
+PRINTED = [
     ("wikiart_classify.tables:print_scores", "classify-realart", scores_on_test),
     ("wikiart_classify.tables:print_comparison", "imbalance-realart", method_comparison),
     ("wikiart_classify.tables:print_comparison", "models-realart", method_comparison),
@@ -50,35 +50,35 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize(("show", "name", "of"), SHOWN, ids=[name for _, name, _ in SHOWN])
-def test_tables_fit_80_columns_and_leave_nothing_out(show: str, name: str, of: Callable | None, monkeypatch):
+@pytest.mark.parametrize(("printer", "name", "arguments"), PRINTED, ids=[name for _, name, _ in PRINTED])
+def test_tables_fit_80_columns_without_cut_cells(printer: str, name: str, arguments: Callable | None, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(console, "_width", None)
-    module, _, function = show.partition(":")
-    result = kept(name)
-    with console.capture() as said:
-        getattr(importlib.import_module(module), function)(*(of(result) if of else (result,)))
-    lines = said.get().splitlines()
+    module, _, function = printer.partition(":")
+    result = read_report(name)
+    with console.capture() as output:
+        getattr(importlib.import_module(module), function)(*(arguments(result) if arguments else (result,)))
+    lines = output.get().splitlines()
     assert len(lines) > 5
     assert max(map(len, lines)) <= 80
-    assert "…" not in said.get(), "a cell is cut off"
+    assert "…" not in output.get(), "a cell is cut off"
 
 
 @pytest.fixture
 def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A folder of small pictures of three styles; runs and packs go into the test's own place."""
+    """A folder of small pictures of three styles; runs and packs go into the test's own folder."""
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WIKIART_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wikiart_data.console.PLAIN_INTERVAL_S", 0.0)  # every step of a long job says its line
+    monkeypatch.setattr("wikiart_data.console.PLAIN_INTERVAL_S", 0.0)  # every step of a long job prints its line
     torch.set_num_threads(1)
-    random = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     for split, number in (("train", 8), ("valid", 2), ("test", 2)):
-        for place, style in enumerate(("Baroque", "Cubism", "Ukiyo_e")):
+        for shade, style in enumerate(("Baroque", "Cubism", "Ukiyo_e")):
             folder = tmp_path / "art" / split / style
             folder.mkdir(parents=True)
             for count in range(number):
-                pixels = random.integers(60 * place, 60 * place + 90, (24, 24, 3), dtype=np.uint8)
+                pixels = rng.integers(60 * shade, 60 * shade + 90, (24, 24, 3), dtype=np.uint8)
                 Image.fromarray(pixels).save(folder / f"painter-{count}_{split}-{count}.png")
     return "art"
 
@@ -101,15 +101,15 @@ def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     ],
     ids=["data", "classify", "autoencode", "stylegen"],
 )
-def test_a_log_in_a_file_is_plain_text_and_ends_by_naming_the_page(
+def test_output_in_a_file_is_plain_text_and_ends_with_the_page(
     art: str, program: str, arguments: str, page: str | None, capsys, tmp_path: Path
 ):
     assert importlib.import_module(program).main(arguments.split()) == 0
-    said = capsys.readouterr()
-    whole = said.out + said.err
-    assert len(whole.splitlines()) > 4
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", whole), "control characters"
-    assert not re.search(r"[▏▎▍▌▋▊▉█━╸╺]", whole), "a bar"
+    captured = capsys.readouterr()
+    output = captured.out + captured.err
+    assert len(output.splitlines()) > 4
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\x80-\x9f]", output), "control characters"
+    assert not re.search(r"[▏▎▍▌▋▊▉█━╸╺]", output), "a bar"
     if page:
-        assert f"Everything is in runs/{page}/ (open index.html)." in "\n".join(said.out.splitlines()[-3:])
+        assert f"runs/{page}/" in "\n".join(captured.out.splitlines()[-3:])
         assert "figures" in (tmp_path / "runs" / page / "index.html").read_text(encoding="utf-8")
