@@ -15,7 +15,6 @@ from wikiart_data.files import write_bytes
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure
 from wikiart_data.styles import display_name
-from wikiart_data.training.run import find_model
 from wikiart_stylegen.config import EmbeddingsOptions, GridOptions, RepaintOptions, WalkOptions
 from wikiart_stylegen.figures import embeddings_figure, strip_figure
 from wikiart_stylegen.transfer import StyleTransfer
@@ -33,7 +32,7 @@ def repaint(options: RepaintOptions) -> None:
     Raises:
         InputError: there is no such model or style, or a file cannot be read or written.
     """
-    transfer = _load(options.model, options.runs, options.device)
+    transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
     image = transfer.repaint(options.picture, options.style, options.strength, options.blend, options.side)
     _write_png(options.to, image)
     names = " and ".join(display_name(style) for style in (options.style, options.blend) if style)
@@ -46,7 +45,7 @@ def walk(options: WalkOptions) -> None:
     Raises:
         InputError: there is no such model or style, or a file cannot be read or written.
     """
-    transfer = _load(options.model, options.runs, options.device)
+    transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
     frames = transfer.walk(options.picture, (options.first, options.last), options.frames, options.side)
     there_and_back = [*frames, *frames[-2:0:-1]]
     content, file_format = io.BytesIO(), options.to.suffix[1:].upper()
@@ -67,7 +66,7 @@ def grid(options: GridOptions) -> None:
     Raises:
         InputError: there is no such model, or a file cannot be read or written.
     """
-    transfer = _load(options.model, options.runs, options.device)
+    transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
     _write_png(options.to, transfer.grid(pictures_in(options.pictures)[:MAX_GRID_ROWS]))
     echo(f"Grid written to {options.to}.")
 
@@ -78,7 +77,7 @@ def embeddings(options: EmbeddingsOptions) -> None:
     Raises:
         InputError: there is no such model, or a file cannot be written.
     """
-    transfer = _load(options.model, options.runs, "cpu")
+    transfer = StyleTransfer.load(options.model, runs=options.runs, device="cpu")
     vectors = transfer.network.modulation().detach()
     vectors = vectors - vectors.mean(dim=0)  # what all styles have in common does not tell them apart
     similarity = F.normalize(vectors, dim=1) @ F.normalize(vectors, dim=1).T
@@ -95,10 +94,6 @@ def embeddings(options: EmbeddingsOptions) -> None:
     csv_file = options.to.with_suffix(".csv")
     write_bytes(csv_file, text.getvalue().encode())
     echo(f"\nWritten to {options.to} and {csv_file}.")
-
-
-def _load(model: Path | None, runs: Path, device: str) -> StyleTransfer:
-    return StyleTransfer.load(find_model(model, runs, "stylegen"), device)
 
 
 def _write_png(path: Path, image: Image.Image) -> None:

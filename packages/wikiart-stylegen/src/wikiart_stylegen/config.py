@@ -11,6 +11,7 @@ from wikiart_data.cli.option_types import (
     MaybeFile,
     MaybeFolder,
     MaybeNumber,
+    MaybeStyle,
     MaybeText,
     RunArgument,
 )
@@ -238,7 +239,7 @@ class RepaintOptions:
     """Image file to repaint."""
     style: str
     """Target style, by any of its names."""
-    blend: MaybeText = None
+    blend: MaybeStyle = None
     """A second style to average with the first."""
     strength: float = 1.0
     """Strength of the style: 0 is the null style, 1 the style as trained, at most 1.5."""

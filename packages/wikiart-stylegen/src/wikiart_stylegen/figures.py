@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL import Image
 
+    from wikiart_stylegen.results import EvaluationResult
+
 _COLUMNS = 14
 """Styles per row of the grid; further styles go to further rows."""
 
@@ -79,28 +81,28 @@ def style_grid(images: Tensor, repaints: Tensor, labels: Sequence[int], styles: 
 
 
 @styled
-def proof_figure(result: dict[str, Any]) -> "Figure":
-    """Judge hits of every variant with intervals, hits by style, and what of the content is kept.
-
-    Args:
-        result: of `wikiart-stylegen evaluate`.
-    """
+def evaluation_figure(result: "EvaluationResult") -> "Figure":
+    """Judge accuracy of every kind of image with 95 % intervals, and by target style with that on real paintings."""
     figure, ((left, right),) = canvas(3.6, columns=2)
-    rows = list(result["rows"].values())
-    for place, row in enumerate(rows):
-        value, (low, high) = row["top1"]["value"], row["top1"]["interval"]
-        left.barh(place, 100 * value, color=ACCENT if place == 0 else PALE, height=0.7)
-        left.plot([100 * low, 100 * high], [place, place], color=INK, linewidth=1)
-    left.axvline(100 * result["chance"]["top1"], color=SECOND, linewidth=1, linestyle=":", label="chance")
-    left.set_yticks(range(len(rows)), [row["label"] for row in rows])
+    variants = list(result.variants.values())
+    for row, variant in enumerate(variants):
+        low, high = variant.top1.interval
+        left.barh(row, 100 * variant.top1.value, color=ACCENT if row == 0 else PALE, height=0.7)
+        left.plot([100 * low, 100 * high], [row, row], color=INK, linewidth=1)
+    left.axvline(100 / result.styles, color=SECOND, linewidth=1, linestyle=":", label="chance")
+    left.set_yticks(range(len(variants)), [variant.label for variant in variants])
     left.invert_yaxis()
-    left.set(title="Named by the judge as the wanted style", xlabel="%", xlim=(0, 100))
+    left.set(title="Recognised by the judge as the target style", xlabel="%", xlim=(0, 100))
     left.legend(loc="lower right")
-    per_style = sorted(result["per_style"], key=lambda row: row["value"])
-    places = range(len(per_style))
-    right.barh(places, [100 * row["value"] for row in per_style], color=ACCENT, height=0.7)
-    right.set_yticks(places, [f"{display_name(row['style'])} ({row['n']})" for row in per_style], fontsize=TINY)
-    right.set(title="… by style", xlabel="%", xlim=(0, 100))
+    per_style = sorted(result.per_style, key=lambda score: score.repaints.value)
+    names = [f"{display_name(score.style)} ({score.repaints.n})" for score in per_style]
+    right.barh(range(len(per_style)), [100 * score.repaints.value for score in per_style], color=ACCENT, height=0.7)
+    real = [(100 * score.real.value, row) for row, score in enumerate(per_style) if score.real is not None]
+    if real:
+        right.plot(*zip(*real, strict=True), "|", color=INK, markersize=6, markeredgewidth=1.5, label="real paintings")
+        right.legend(loc="lower right")
+    right.set_yticks(range(len(per_style)), names, fontsize=TINY)
+    right.set(title="… by target style", xlabel="%", xlim=(0, 100))
     return figure
 
 
@@ -136,8 +138,9 @@ def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Se
     left.set_yticks(range(len(names)), names, fontsize=TINY)
     left.set_title("Cosine similarity of styles")
     figure.colorbar(matrix, ax=left, shrink=0.6)
-    for style, (x, y) in zip(styles, points.tolist(), strict=True):
-        colour, marker = colour_and_marker(style, tuple(styles))
+    names_in_order = tuple(styles)
+    for style, (x, y) in zip(names_in_order, points.tolist(), strict=True):
+        colour, marker = colour_and_marker(style, names_in_order)
         right.plot(x, y, marker, color=colour, markersize=5, markeredgewidth=0)
         right.annotate(display_name(style), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
     right.set(title="Map of styles (PCA)", xticks=[], yticks=[])

@@ -1,7 +1,6 @@
 """Comparison with the ground truth of the sample set: the same scene, painted in the target style by its painters."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from wikiart_data.images.decode import square
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.sample import paint, scene_of
 from wikiart_data.sample.build import SIZE, artists, counts
+from wikiart_stylegen.results import GroundTruth, StyleTruth, TruthScore
 
 PAINTERS = 3
 """Painters of the target style who each paint the scene: there is no single truth, since palette and touch differ."""
@@ -22,23 +22,18 @@ MEAN_OF = 100
 
 
 def compare_with_truth(
-    packed: PackedImages, rows: np.ndarray, images: Tensor, target_styles: np.ndarray, repaints: Tensor
-) -> dict[str, Any]:
+    packed: PackedImages, rows: np.ndarray, target_styles: np.ndarray, candidates: dict[str, Tensor]
+) -> GroundTruth:
     """PSNR and SSIM against the ground truth, averaged over PAINTERS painters.
 
-    For repaints, inputs, the target style's mean picture, and one more painter of that style, who shows how similar
-    painters of one style are.
+    Two kinds are added to the candidates: the target style's mean picture, and one more painter of that style, who
+    shows how similar painters of one style are.
 
     Args:
         packed: the sample set.
         rows: (N,) rows of the inputs.
-        images: (N, 3, S, S) inputs, float in [0, 1].
         target_styles: (N,) labels.
-        repaints: (N, 3, S, S) float in [0, 1].
-
-    Returns:
-        Means over images for each, the same for each style, and in how many styles repaints, and another painter, are
-        closer than inputs.
+        candidates: kind → (N, 3, S, S) float in [0, 1]; one must be called `input`.
     """
     catalog = packed.catalog
     by_painter: list[list[np.ndarray]] = [[] for _ in range(PAINTERS + 1)]
@@ -54,36 +49,33 @@ def compare_with_truth(
     *truths, another = (
         torch.from_numpy(np.stack(paintings)).permute(0, 3, 1, 2).float() / 255 for paintings in by_painter
     )
-    train = packed.rows("train")
-    device_images = DeviceImages(packed)
-    means = []
-    for label in range(len(catalog.styles)):
-        of_style = train[catalog.labels[train] == label][:MEAN_OF]
-        means.append(next(device_images.in_order(of_style, MEAN_OF, packed.size)).mean(dim=0))
-    candidates = {
-        "painted": repaints,
-        "unchanged": images,
-        "mean picture": torch.stack(means)[torch.from_numpy(target_styles)],
-        "another painter": another,
+    candidates = {**candidates, "mean picture": _mean_pictures(packed)[target_styles], "another painter": another}
+    scores = {
+        kind: (
+            np.mean([psnr(images, truth).numpy() for truth in truths], axis=0),
+            np.mean([ssim(images, truth).numpy() for truth in truths], axis=0),
+        )
+        for kind, images in candidates.items()
     }
-    values = {
-        name: {
-            "psnr": np.mean([psnr(candidate, truth).numpy() for truth in truths], axis=0),
-            "ssim": np.mean([ssim(candidate, truth).numpy() for truth in truths], axis=0),
+
+    def means(selected: np.ndarray) -> dict[str, TruthScore]:
+        return {
+            kind: TruthScore(float(psnr_db[selected].mean()), float(similarity[selected].mean()))
+            for kind, (psnr_db, similarity) in scores.items()
         }
-        for name, candidate in candidates.items()
-    }
-    per_style: list[dict[str, Any]] = []
-    for label in np.unique(target_styles):
-        of_style = target_styles == label
-        row = {"style": catalog.styles[label], "n": int(of_style.sum())}
-        for name, metrics in values.items():
-            row[name] = {key: float(value[of_style].mean()) for key, value in metrics.items()}
-        per_style.append(row)
-    return {
-        **{name: {key: float(value.mean()) for key, value in metrics.items()} for name, metrics in values.items()},
-        "closer": sum(row["painted"]["psnr"] > row["unchanged"]["psnr"] for row in per_style),
-        "another painter closer": sum(row["another painter"]["psnr"] > row["unchanged"]["psnr"] for row in per_style),
-        "styles": len(per_style),
-        "per_style": per_style,
-    }
+
+    of_style = {label: target_styles == label for label in np.unique(target_styles).tolist()}
+    return GroundTruth(
+        means(np.ones(len(rows), dtype=bool)),
+        tuple(StyleTruth(catalog.styles[label], int(rows_.sum()), means(rows_)) for label, rows_ in of_style.items()),
+    )
+
+
+def _mean_pictures(packed: PackedImages) -> Tensor:
+    """(styles, 3, S, S): the mean of some training images of each style."""
+    train, labels, device_images = packed.rows("train"), packed.catalog.labels, DeviceImages(packed)
+    means = []
+    for label in range(len(packed.catalog.styles)):
+        rows = train[labels[train] == label][:MEAN_OF]
+        means.append(next(device_images.in_order(rows, MEAN_OF, packed.size)).mean(dim=0))
+    return torch.stack(means)

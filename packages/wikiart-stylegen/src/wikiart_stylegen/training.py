@@ -4,7 +4,6 @@ The module is not called `train`, so that the function `wikiart_stylegen.train` 
 """
 
 import copy
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,6 +39,7 @@ from wikiart_stylegen.losses import (
     style_statistics_loss,
 )
 from wikiart_stylegen.network import StyleAutoencoder
+from wikiart_stylegen.results import TrainResult
 from wikiart_stylegen.transfer import make_network
 
 if TYPE_CHECKING:
@@ -68,21 +68,6 @@ GRID_INTERVAL, GRID_ROWS = 5, 6
 """A grid of this many validation images is drawn every so many epochs."""
 LOSSES = ("reconstruction", "adversarial", "style", "statistics", "content", "edge", "confusion")
 """The generator's losses; each has a weight `<name>_weight` in TrainConfig."""
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """What a training run reports, the content of its result.json."""
-
-    folder: str
-    """The run's folder."""
-    psnr: float
-    """Mean PSNR of validation images reconstructed in their own style, in dB."""
-    train_seconds: float
-    """Seconds of training, without validation."""
-    parameters: int
-    """Parameters of the trained network."""
-    epochs: int
 
 
 def train(options: TrainOptions) -> TrainResult:
@@ -204,7 +189,7 @@ def fit(options: TrainOptions) -> TrainResult:
         parameters=sum(p.numel() for p in ema.parameters()),
         epochs=config.epochs,
     )
-    run.finish(vars(result), [], {"learning": learning_curve(run.metrics(), LOSSES)})
+    run.finish(result, result.tables(), {"learning": learning_curve(run.metrics(), LOSSES)})
     run.close()
     return result
 

@@ -57,17 +57,20 @@ class StyleTransfer:
         self._bf16 = use_bf16(self.device, config.precision)
 
     @classmethod
-    def load(cls, path: str | Path, device: str = "auto") -> "StyleTransfer":
+    def load(
+        cls, path: str | Path | None = None, *, runs: str | Path = "runs", device: str = "auto"
+    ) -> "StyleTransfer":
         """Load a trained network.
 
         Args:
-            path: a run's folder or its model.safetensors.
+            path: a run's folder or its model.safetensors; None takes the newest run in `runs`/stylegen.
+            runs: only used without a `path`.
             device: auto, cpu, cuda, cuda:1 or mps.
 
         Raises:
             InputError: the file is missing, damaged or holds another kind of model, or there is no such device.
         """
-        file = find_model(Path(path), Path("runs"), "stylegen")
+        file = find_model(None if path is None else Path(path), Path(runs), "stylegen")
         tensors, metadata = read_model(file)
         record, styles = json.loads(metadata["config"]), tuple(json.loads(metadata["styles"]))
         if "conditioning" not in record:
