@@ -39,13 +39,19 @@ def method_comparison(result: Any) -> tuple[Any]:
     return (Comparison.from_json(result),)
 
 
+def style_transfer_tables(result: Any) -> tuple[Any]:
+    from wikiart_stylegen.results import EvaluationResult
+
+    return (EvaluationResult.from_json(result).tables(),)
+
+
 PRINTED = [
     ("wikiart_classify.tables:print_scores", "classify-realart", scores_on_test),
     ("wikiart_classify.tables:print_comparison", "imbalance-realart", method_comparison),
     ("wikiart_classify.tables:print_comparison", "models-realart", method_comparison),
     ("wikiart_classify.tables:print_comparison", "artists-realart", method_comparison),
     ("wikiart_autoencode.clustering.compare:print_tables", "codes-realart", code_comparison),
-    ("wikiart_stylegen.report:show_proof", "stylegen-sample", None),
+    ("wikiart_stylegen.results:print_tables", "stylegen-sample", style_transfer_tables),
     ("wikiart_lora.score:print_score", "lora-sample", None),
 ]
 

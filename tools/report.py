@@ -172,7 +172,11 @@ KINDS = {
     "imbalance": Kind(*_COMPARISON, {"frontier": "wikiart_classify.figures:frontier_figure"}),
     "models": Kind(*_COMPARISON),
     "artists": Kind(*_COMPARISON),
-    "stylegen": Kind("report_legacy:Untyped", "", {"proof": "wikiart_stylegen.figures:proof_figure"}),
+    "stylegen": Kind(
+        "wikiart_stylegen.results:EvaluationResult",
+        "wikiart_stylegen.results:tables",
+        {"evaluation": "wikiart_stylegen.figures:evaluation_figure"},
+    ),
     "lora": Kind(
         "wikiart_lora.score:Score", "wikiart_lora.score:tables", {"score": "wikiart_lora.figures:score_figure"}
     ),

@@ -165,44 +165,6 @@ def _lora_table(result: dict[str, Any]) -> str:
     return _markdown(lines)
 
 
-def _proof_table(result: dict[str, Any]) -> str:
-    """A row a variant: is it the wanted style to the judge, and is it still the picture?"""
-    heading = f"{result['n']} {result['split']} pictures at {result['size']} px, {result['styles']} styles"
-    if result.get("strength", 1.0) != 1.0:
-        heading += f", strength {result['strength']:g}"
-    lines = [[heading, "judge: top-1, %", "top-3, %", "SSIM to the input", "edges", "found again of 100, %"]]
-    for row in result["rows"].values():
-        kept = [f"{row[key]['value']:.2f}" for key in ("ssim", "edges") if key in row] or ["", ""]
-        found = f"{100 * row['found']['value']:.0f}" if "found" in row else ""
-        lines.append([row["label"], _share(row["top1"]), _share(row["top3"]), *kept, found])
-    chance = [f"{100 * result['chance'][key]:.1f}" for key in ("top1", "top3")]
-    lines.append(["chance", *chance, "", "", "1"])
-    return _markdown(lines)
-
-
-def _strengths_table(result: dict[str, Any]) -> str:
-    """A column a strength: more style, less content."""
-    rows = result["strengths"]
-    lines = [["strength", *(f"{row['strength']:g}" for row in rows)]]
-    for label, key in (("judge: top-1, %", "top1"), ("top-3, %", "top3"), ("found again of 100, %", "found")):
-        lines.append([label, *(f"{100 * row[key]['value']:.1f}" for row in rows)])
-    lines.append(["SSIM to the input", *(f"{row['ssim']['value']:.2f}" for row in rows)])
-    return _markdown(lines)
-
-
-def _truth_table(result: dict[str, Any]) -> str:
-    """A row a picture that could be meant for the truth: how near it is to what painters of the style paint."""
-    truth = result["truth"]
-    lines = [["beside the scene by three painters of the style", "PSNR, dB", "SSIM", "closer than the input in"]]
-    names = {"painted": "repainted", "unchanged": "the input itself", "mean picture": "mean picture of the style"}
-    closer = {"painted": truth["closer"], "another painter": truth["another painter closer"]}
-    for key in ("painted", "unchanged", "mean picture", "another painter"):
-        nearer = f"{closer[key]} of {truth['styles']}" if key in closer else ""
-        label = names.get(key, f"{key} of the style")
-        lines.append([label, f"{truth[key]['psnr']:.2f}", f"{truth[key]['ssim']:.3f}", nearer])
-    return _markdown(lines)
-
-
 def _share(told: dict[str, Any]) -> str:
     low, high = told["interval"]
     return f"{100 * told['value']:.1f} ({100 * low:.1f}–{100 * high:.1f})"
@@ -215,11 +177,6 @@ def _with_interval(told: dict[str, Any], digits: int) -> str:
 
 _COMPARISONS = {
     "lora score": _lora_table,
-    "proof": lambda result: "\n".join(
-        table(result)
-        for table, key in ((_proof_table, "rows"), (_strengths_table, "strengths"), (_truth_table, "truth"))
-        if key in result
-    ),
     "rates": _rates_table,
     "codes": _codes_table,
     "imbalance": _imbalance_table,

@@ -112,7 +112,7 @@ STEPS = (
     Step(
         "3",
         "wikiart-stylegen evaluate runs/stylegen/film --judge judge --baseline runs/stylegen/concat --strength 1.25",
-        "stylegen/film/proof/result.json",
+        "stylegen/film/evaluation/result.json",
         quick="--max-images 120",
     ),
     Step(
@@ -133,7 +133,7 @@ STEPS = (
     Step(
         "3",
         "wikiart-stylegen evaluate runs/stylegen/sample --judge judge --baseline runs/stylegen/sample-concat",
-        "stylegen/sample/proof/result.json",
+        "stylegen/sample/evaluation/result.json",
         quick=None,
         judge="judge-sample-96",
     ),
@@ -172,8 +172,8 @@ KEPT = {
     "rates": ("rates",),
     "codes": ("compare-codes",),
     "style-map": ("cluster/style-map",),
-    "stylegen": ("stylegen/film/proof",),
-    "stylegen-sample": ("stylegen/sample/proof",),
+    "stylegen": ("stylegen/film/evaluation",),
+    "stylegen-sample": ("stylegen/sample/evaluation",),
     "lora-sample": ("lora/plain/score",),
 }
 """The report's tables, and the folders of results that each is made from, one per seed. Those whose name ends in

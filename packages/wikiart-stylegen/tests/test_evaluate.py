@@ -1,46 +1,111 @@
 """`wikiart-stylegen evaluate`: every figure next to its baselines."""
 
+import csv
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
+from wikiart_data.errors import InputError
 from wikiart_stylegen.cli import main
+from wikiart_stylegen.evaluate import _Images, compare_at_same_mix
+from wikiart_stylegen.results import EvaluationResult, GroundTruth, StyleTruth, TruthScore
 
 from .conftest import STYLES
 
 
-def test_the_result_holds_every_row_and_its_baselines(trained, judge, capsys):
-    assert main(["evaluate", str(trained), "--judge", str(judge)]) == 0
-    result = json.loads((trained / "proof" / "result.json").read_text())
-    rows = result["rows"]
-    assert set(rows) == {"mismatched", "matched", "shuffled", "null", "unchanged", "real"}
-    assert (result["n"], result["styles"]) == (48, 4)
-    assert result["chance"] == {"top1": 0.25, "top3": 0.75}
+@pytest.fixture(scope="module")
+def evaluation(trained, judge, tmp_path_factory) -> Path:
+    """The folder of an evaluation."""
+    arguments = ["evaluate", str(trained), "--judge", str(judge), "--device", "cpu"]
+    assert main([*arguments, "--cache-dir", str(tmp_path_factory.mktemp("cache"))]) == 0
+    return trained / "evaluation"
+
+
+def test_the_result_holds_every_kind_of_image_and_its_baselines(evaluation):
+    result = EvaluationResult.from_json(json.loads((evaluation / "result.json").read_text()))
+    variants = result.variants
+    assert set(variants) == {"mismatched", "matched", "shuffled", "null", "unchanged", "colour_transfer", "real"}
+    assert (result.n, result.styles) == (48, 4)
     # The judge goes by colour, of which these images' styles are made; an input never has the colour of another style.
-    assert rows["real"]["top1"]["value"] > 0.9
-    assert rows["unchanged"]["top1"]["value"] < 0.1
-    assert rows["unchanged"]["ssim"]["value"] == pytest.approx(1, abs=1e-4)
-    assert rows["unchanged"]["found"]["value"] == 1
-    assert 0 <= result["leakage"]["probe_top1"] <= 1
-    assert result["sensitivity"]["style moves"]["value"] > 0
-    at = {row["strength"]: row for row in result["strengths"]}
-    assert at[1.0] | {"label": rows["mismatched"]["label"], "strength": 1.0} == rows["mismatched"] | {"strength": 1.0}
-    assert {row["style"] for row in result["kid"]} == set(STYLES)
-    assert (trained / "proof/figures/proof.png").read_bytes().startswith(b"\x89PNG")
-    assert "shuffled style" in capsys.readouterr().out
+    assert variants["real"].top1.value > 0.9
+    assert variants["unchanged"].top1.value < 0.1
+    assert variants["colour_transfer"].top1.value > 0.9
+    assert variants["unchanged"].ssim.value == pytest.approx(1, abs=1e-4)
+    assert variants["unchanged"].retrieval.value == 1
+    assert 0 <= result.leakage.probe_top1 <= 1
+    assert result.sensitivity.style_change.value > 0
+    at_strength = {row.strength: row.score for row in result.strengths}
+    assert at_strength[1.0].top1 == variants["mismatched"].top1
+    assert {row.style for row in result.kid} == set(STYLES)
+    assert {row.style for row in result.per_style} == set(STYLES)
+    assert result.all_styles.styles == STYLES
+    assert result.all_styles.repaints == variants["mismatched"].top1
+    assert result.nearest_training.held_out_median > 0
 
 
-def test_only_styles_with_enough_training_images_are_targets(trained, judge, capsys):
-    assert main(["evaluate", str(trained), "--judge", str(judge), "--min-train-images", "24"]) == 0
-    assert json.loads((trained / "proof" / "result.json").read_text())["styles"] == 4
+def test_the_files_of_an_evaluation(evaluation):
+    assert (evaluation / "figures/evaluation.png").read_bytes().startswith(b"\x89PNG")
+    with (evaluation / "nearest.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 48
+    assert all(row["nearest_training_image"].startswith("train/") for row in rows)
+    titles = [table["title"] for table in json.loads((evaluation / "result.json").read_text())["tables"]]
+    assert len(titles) == 5
+    page = (evaluation.parent / "index.html").read_text(encoding="utf-8")
+    assert all(title in page for title in titles)
+
+
+def test_target_styles_need_enough_training_images(trained, judge, capsys):
     assert main(["evaluate", str(trained), "--judge", str(judge), "--min-train-images", "25"]) == 2
     assert "--min-train-images" in capsys.readouterr().err
 
 
-def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path, capsys):
+def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path):
+    from wikiart_stylegen.config import EvaluateOptions
+    from wikiart_stylegen.evaluate import evaluate
+
     about = json.loads((judge / "judge.json").read_text())
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "model.pt2").write_bytes((judge / "model.pt2").read_bytes())
     (tmp_path / "other" / "judge.json").write_text(json.dumps({**about, "styles": [*STYLES[:3], "Rococo"]}))
-    assert main(["evaluate", str(trained), "--judge", str(tmp_path / "other")]) == 2
-    assert str(tmp_path / "other") in capsys.readouterr().err
+    with pytest.raises(InputError) as error:
+        evaluate(EvaluateOptions(trained, judge=tmp_path / "other", device="cpu"))
+    assert error.value.field == str(tmp_path / "other")
+
+
+def judged(targets: list[int], predictions: list[int]) -> _Images:
+    probabilities = torch.nn.functional.one_hot(torch.tensor(predictions), 3).float()
+    return _Images("", torch.empty(0), np.array(targets), probabilities, torch.empty(0))
+
+
+def test_the_same_mix_weights_real_styles_by_the_targets_and_leaves_out_what_is_never_recognised():
+    # Real paintings: style 0 recognised in 3 of 4, style 1 in 1 of 2, style 2 in none of 2.
+    real = judged([0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 0, 0, 1])
+    repaints = judged([0, 1, 1, 1, 2, 2], [0, 1, 1, 0, 2, 2])
+    colours = judged([0, 1, 1, 1, 2, 2], [0, 0, 0, 0, 0, 0])
+    everything, recognised, unrecognised = compare_at_same_mix(repaints, colours, real, ("a", "b", "c"), 0)
+    assert unrecognised == ("c",)
+    assert everything.styles == ("a", "b", "c")
+    assert everything.repaints.value == pytest.approx(5 / 6)
+    assert everything.real.value == pytest.approx((1 * 0.75 + 3 * 0.5 + 2 * 0) / 6)
+    assert recognised.styles == ("a", "b")
+    assert recognised.repaints.value == pytest.approx(3 / 4)
+    assert recognised.colour_transfer.value == pytest.approx(1 / 4)
+    assert recognised.real.value == pytest.approx((1 * 0.75 + 3 * 0.5) / 4)
+    low, high = recognised.real.interval
+    assert low < recognised.real.value < high
+
+
+def test_wins_against_the_ground_truth_by_hand():
+    def style(repaint: float, inputs: float, painter: float) -> StyleTruth:
+        scores = {"repaint": repaint, "input": inputs, "another painter": painter}
+        return StyleTruth("", 1, {kind: TruthScore(value, -value) for kind, value in scores.items()})
+
+    truth = GroundTruth({}, (style(3, 1, 2), style(2, 1, 3), style(1, 2, 3)))
+    assert truth.closer_than_input("repaint", "psnr") == 2
+    assert truth.closer_than_input("repaint", "ssim") == 1
+    assert [truth.wins(kind, "psnr") for kind in ("repaint", "input", "another painter")] == [1, 0, 2]
+    assert [truth.wins(kind, "ssim") for kind in ("repaint", "input", "another painter")] == [1, 2, 0]

@@ -28,15 +28,14 @@ def test_the_truth_is_the_same_scene_in_the_target_style(packed):
     rows = packed.rows("valid")[::9]
     images = torch.cat(list(DeviceImages(packed).in_order(rows, 64, 32)))
     own = packed.catalog.labels[rows]
-    in_own, in_other = (
-        compare_with_truth(packed, rows, images, target, 0.5 * images) for target in (own, (own + 9) % 27)
-    )
-    assert in_own["unchanged"]["psnr"] > in_other["unchanged"]["psnr"] + 2  # the input is by a painter of its own style
-    assert in_own["mean picture"]["psnr"] < in_own["another painter"]["psnr"]
-    labels = np.unique(own)
-    assert [row["style"] for row in in_own["per_style"]] == [packed.catalog.styles[label] for label in labels]
-    closer = sum(row["painted"]["psnr"] > row["unchanged"]["psnr"] for row in in_own["per_style"])
-    assert in_own["closer"] == closer < len(labels)
+    candidates = {"repaint": 0.5 * images, "input": images}
+    in_own = compare_with_truth(packed, rows, own, candidates)
+    in_other = compare_with_truth(packed, rows, (own + 9) % 27, candidates)
+    # The input is by a painter of its own style.
+    assert in_own.scores["input"].psnr > in_other.scores["input"].psnr + 2
+    assert in_own.scores["mean picture"].psnr < in_own.scores["another painter"].psnr
+    assert [row.style for row in in_own.per_style] == [packed.catalog.styles[label] for label in np.unique(own)]
+    assert in_own.closer_than_input("repaint", "psnr") < len(in_own.per_style)
 
 
 def test_a_painter_of_the_target_style_is_closer_than_the_input(packed):
@@ -46,8 +45,9 @@ def test_a_painter_of_the_target_style_is_closer_than_the_input(packed):
     scenes = [scene_of(Path(packed.catalog.files[row])) for row in rows]
     paintings = [paint(scene, packed.catalog.styles[label], SIZE) for scene, label in zip(scenes, labels, strict=True)]
     pixels = torch.from_numpy(np.stack([square(Image.fromarray(painting), 32) for painting in paintings]))
-    comparison = compare_with_truth(packed, rows, images, labels, pixels.permute(0, 3, 1, 2).float() / 255)
-    for name in ("painted", "another painter"):
-        assert comparison[name]["psnr"] > comparison["unchanged"]["psnr"] + 1
-        assert comparison[name]["ssim"] > comparison["unchanged"]["ssim"] + 0.05
-    assert comparison["closer"] > comparison["styles"] / 2
+    candidates = {"repaint": pixels.permute(0, 3, 1, 2).float() / 255, "input": images}
+    comparison = compare_with_truth(packed, rows, labels, candidates)
+    for kind in ("repaint", "another painter"):
+        assert comparison.scores[kind].psnr > comparison.scores["input"].psnr + 1
+        assert comparison.scores[kind].ssim > comparison.scores["input"].ssim + 0.05
+    assert comparison.closer_than_input("repaint", "psnr") > len(comparison.per_style) / 2

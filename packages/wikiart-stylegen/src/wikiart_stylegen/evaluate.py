@@ -22,7 +22,6 @@ from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.statistics import Estimate, bootstrap_mean, feature_scale, in_top_k, kid, proportion
-from wikiart_data.results.tables import print_table
 from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import use_bf16
 from wikiart_data.training.run import find_model, read_run_record
@@ -40,6 +39,7 @@ from wikiart_stylegen.results import (
     StyleKid,
     StyleScore,
     VariantScore,
+    print_tables,
 )
 from wikiart_stylegen.transfer import StyleTransfer
 
@@ -98,10 +98,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     tables = result.tables()
     write_results(folder, result, tables, {"evaluation": evaluation_figure(result)})
     write_bytes(folder / "nearest.csv", nearest.encode())
-    for table in tables:
-        if not table.folded:
-            echo()
-            print_table(table)
+    print_tables(tables)
     echo(f"\nEverything is in {folder}/ (open {file.parent / 'index.html'}).")
     return result
 

@@ -130,7 +130,7 @@ def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Se
     """
     from scipy.cluster.hierarchy import leaves_list, linkage
 
-    order = leaves_list(linkage(similarity, "average")).tolist()
+    order: list[int] = leaves_list(linkage(similarity, "average")).tolist()
     figure, ((left, right),) = canvas(4.2, columns=2)
     names = [display_name(styles[label]) for label in order]
     matrix = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)

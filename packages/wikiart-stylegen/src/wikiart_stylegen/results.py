@@ -1,13 +1,14 @@
 """What training and evaluation report, as typed results, and the tables that show them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wikiart_autoencode.evaluation.probes import CodeMetrics
+from wikiart_data.console import echo
 from wikiart_data.results.serialization import from_plain
 from wikiart_data.results.statistics import Estimate
-from wikiart_data.results.tables import Cell, Number, Table
+from wikiart_data.results.tables import Cell, Number, Table, print_table
 from wikiart_data.styles import display_name
 
 
@@ -233,11 +234,11 @@ class EvaluationResult:
         rows = [(score.label, *_score_cells(score)) for score in self.variants.values()]
         chance = Number(1 / self.styles, "%"), Number(min(1.0, 3 / self.styles), "%")
         return Table(
-            f"{self.n:,} {self.split} images, each in one of {self.styles} target styles at strength {self.strength:g}",
+            f"{self.n:,} {self.split} images in {self.styles} target styles at strength {self.strength:g}",
             ("", "judge: top-1", "top-3", "SSIM", "edges", "retrieval"),
             (*rows, ("chance", *chance, None, None, Number(0.01, "%", 0))),
-            note="top-1, top-3: images that the judge classifies as the target style. SSIM, edges and retrieval (of the "
-            "input among 100 images) compare with the input. In brackets: 95 % intervals.",
+            note="top-1, top-3: images that the judge classifies as the target style. SSIM, edges and retrieval (of "
+            "the input among 100 images) compare with the input. In brackets: 95 % intervals.",
         )
 
     def _same_mix_table(self) -> Table:
@@ -257,7 +258,7 @@ class EvaluationResult:
         ]
         names = ", ".join(map(display_name, self.unrecognised)) or "none"
         return Table(
-            "Judge top-1 at the same mix of styles, that of the targets",
+            "Judge top-1 at the same mix of styles (that of the targets)",
             ("", "repaints", "colour transfer", "real paintings"),
             tuple(rows),
             note=f"Styles that the judge recognises in no real painting, and that therefore prove nothing: {names}.",
@@ -313,7 +314,27 @@ class EvaluationResult:
                 )
             )
         columns = ("style", "training images", "repaints", "colour transfer", "real", "KID repaints", "KID inputs")
-        return Table("Judge top-1 and KID by target style", columns, tuple(rows), folded=True)
+        # Columns that nothing was measured for are left out.
+        kept = [i for i in range(len(columns)) if any(row[i] is not None for row in rows)]
+        return Table(
+            "Judge top-1 and KID by target style",
+            tuple(columns[i] for i in kept),
+            tuple(tuple(row[i] for i in kept) for row in rows),
+            folded=True,
+        )
+
+
+def tables(result: TrainResult | EvaluationResult) -> list[Table]:
+    """The tables of a result, for terminal, page and report."""
+    return result.tables()
+
+
+def print_tables(shown: Sequence[Table]) -> None:
+    """Print the tables that the page does not fold, a blank line before each."""
+    for table in shown:
+        if not table.folded:
+            echo()
+            print_table(table)
 
 
 def _score_cells(score: VariantScore) -> tuple[Cell, ...]:
@@ -341,8 +362,8 @@ def _truth_table(truth: GroundTruth) -> Table:
     ]
     return Table(
         f"Distance to the ground truth, {len(truth.per_style)} target styles",
-        ("", "PSNR", "closer than input", "closest", "SSIM", "closer than input", "closest"),
+        ("", "PSNR", "closer (PSNR)", "closest (PSNR)", "SSIM", "closer (SSIM)", "closest (SSIM)"),
         tuple(rows),
-        note="The truth is the same scene by painters of the target style. closer than input, closest: the number of "
-        "styles, by PSNR and by SSIM.",
+        note="The truth is the same scene by painters of the target style. closer, closest: in how many styles it is "
+        "closer to the truth than the input, and the closest of all.",
     )
