@@ -16,7 +16,7 @@ from wikiart_autoencode.losses import reconstruction_loss
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.augment import Augment
-from wikiart_data.images.batches import Batches, DeviceImages, step_seed
+from wikiart_data.images.batches import Batches, DeviceImages, step_seed, to_device
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training.muon import Muon, muon_groups
@@ -171,16 +171,7 @@ def fit(options: TrainOptions) -> TrainResult:
             update_ema(ema, generator, config.ema, (epoch - warmup_epochs) * len(batches) + step)
             run.record_losses(**losses)
         if run.is_main:
-            psnr_db, accuracy = validate(ema, classifier, batches.pictures, config.size, run.bf16)
-            run.save_model(ema)
-            last = epoch + 1 == config.epochs
-            if epoch >= warmup_epochs and ((epoch + 1) % GRID_INTERVAL == 0 or last):
-                name = "grid" if last else f"grid-{epoch + 1:03d}"
-                run.save_figures({name: validation_grid(ema, batches.pictures, config.size, run.bf16)})
-            means = {name: run.losses.get(name) for name in ("style_classifier", *LOSSES)}
-            text = "  ".join(f"{name} {value:.3f}" for name, value in means.items() if value is not None)
-            line = f"epoch {epoch + 1:3}/{config.epochs}  {text}  PSNR {psnr_db:.2f} dB  style accuracy {accuracy:.0%}"
-            run.log(line, psnr=psnr_db, style_accuracy=accuracy, **means)
+            finish_epoch(run, epoch >= warmup_epochs, ema, classifier, batches.pictures)
 
     result = TrainResult(
         folder=str(run.folder),
@@ -192,6 +183,26 @@ def fit(options: TrainOptions) -> TrainResult:
     run.finish(result, result.tables(), {"learning": learning_curve(run.metrics(), LOSSES)})
     run.close()
     return result
+
+
+def finish_epoch(
+    run: TrainingRun[TrainConfig, PackedImages],
+    generator_trained: bool,
+    ema: StyleAutoencoder,
+    classifier: StyleClassifier,
+    pictures: DeviceImages,
+) -> None:
+    """Validate, save the averaged weights, draw the grid of some epochs, and log. In the main process only."""
+    config, done = run.config, run.epoch + 1
+    psnr_db, accuracy = validate(ema, classifier, pictures, config.size, run.bf16)
+    run.save_model(ema)
+    if generator_trained and (done % GRID_INTERVAL == 0 or done == config.epochs):
+        name = "grid" if done == config.epochs else f"grid-{done:03d}"
+        run.save_figures({name: validation_grid(ema, pictures, config.size, run.bf16)})
+    means = {name: run.losses.get(name) for name in ("style_classifier", *LOSSES)}
+    text = "  ".join(f"{name} {value:.3f}" for name, value in means.items() if value is not None)
+    line = f"epoch {done:3}/{config.epochs}  {text}  PSNR {psnr_db:.2f} dB  style accuracy {accuracy:.0%}"
+    run.log(line, psnr=psnr_db, style_accuracy=accuracy, **means)
 
 
 def load_packed(config: TrainConfig) -> PackedImages:
@@ -231,7 +242,7 @@ def draw_conditioning(
         random = torch.Generator().manual_seed(step_seed(config.seed, epoch, step, stream=1))
         offsets.append(torch.randint(1, num_styles, (config.batch_size,), generator=random)[shard])
         null_masks.append(torch.rand(config.batch_size, generator=random)[shard] < NULL_PROBABILITY)
-    return torch.stack(offsets).to(device), torch.stack(null_masks).to(device)
+    return to_device(torch.stack(offsets), device), to_device(torch.stack(null_masks), device)
 
 
 def repaint_losses(

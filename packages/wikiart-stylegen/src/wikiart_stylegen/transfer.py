@@ -18,7 +18,7 @@ from wikiart_data.images.decode import BadPictureError, decode, square, upright_
 from wikiart_data.results.figures import png
 from wikiart_data.styles import canonical_name, style_index
 from wikiart_data.training.checkpoints import load_weights, read_model
-from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
 from wikiart_stylegen.config import TrainConfig, TrainOptions, check_side, check_strength
 from wikiart_stylegen.figures import style_grid
@@ -81,7 +81,7 @@ class StyleTransfer:
             raise InputError(f"{file} is of another version of wikiart-stylegen: {error}", field=file) from error
         network = make_network(len(styles), config)
         load_weights(network, tensors, file)
-        return cls(network, styles, config, create_accelerator(device).device)
+        return cls(network, styles, config, select_device(device))
 
     def __repr__(self) -> str:
         config = self.config
