@@ -335,8 +335,8 @@ def find_nearest_training(
         The comparison, and a CSV text: input, target style, nearest training image, distance.
     """
     catalog, scale = packed.catalog, feature_scale(train_features)
-    distances, nearest = (torch.cdist(repaints.features, train_features) / scale).min(dim=1)
-    held_out = (torch.cdist(held_out_features, train_features) / scale).min(dim=1).values
+    distances, nearest = (_pairwise_distances(repaints.features, train_features) / scale).min(dim=1)
+    held_out = (_pairwise_distances(held_out_features, train_features) / scale).min(dim=1).values
     threshold = float(np.percentile(held_out.numpy(), COPY_PERCENTILE))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -352,6 +352,11 @@ def find_nearest_training(
         float(held_out.median()),
     )
     return comparison, text.getvalue()
+
+
+def _pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
+    """Euclidean distances (N, M). Not by the product of both, which loses small distances to cancellation."""
+    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
 
 
 def _choose_rows(packed: PackedImages, options: EvaluateOptions) -> np.ndarray:
