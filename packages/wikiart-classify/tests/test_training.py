@@ -134,10 +134,7 @@ def test_a_stopped_run_saves_within_the_epoch_and_resumes_from_there(paintings, 
 def test_a_killed_run_resumes_to_the_same_weights(paintings):
     common = [*QUICK, "--data", str(paintings), "--epochs", "12"]
     command = [sys.executable, "-c", "from wikiart_classify.cli import main; raise SystemExit(main())", *common]
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-    }  # as in this process: with more threads sums are rounded differently
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in this process: more threads round differently
     process = subprocess.Popen([*command, "--name", "killed"], stdout=subprocess.DEVNULL, env=environment)
     lines = Path("runs/classify/killed/metrics.jsonl")
     deadline = time.monotonic() + 600

@@ -145,13 +145,13 @@ def complete_run(options: CompareOptions, name: str, seed: int, path: Path, fing
 
 
 def _check_same(path: Path, run: TrainOptions, config: dict[str, object], same_data: bool) -> None:
-    """Check that a run's folder holds the run that is wanted."""
+    """Check that a run's folder holds the run of these options."""
     advice = "remove it, or compare in another folder with --runs."
     if not same_data:
         raise InputError(f"{path} was run on other data: {advice}", field=path)
     for option in ("model", "size", "epochs", "seed", "balance", "split"):
-        wanted = getattr(run, option)
-        if wanted is not None and config[option] != wanted:
+        value = getattr(run, option)
+        if value is not None and config[option] != value:
             raise InputError(f"{path} was run with --{option} {config[option]}: {advice}", field=path)
 
 
