@@ -135,6 +135,17 @@ def test_a_second_signal_ends_the_process_at_once(options: TrainOptions):
         fit(options, lambda epoch, step, model: [os.kill(os.getpid(), signal.SIGINT) for _ in range(2)])
 
 
+def test_after_a_run_signals_do_what_they_did_before(options: TrainOptions):
+    def handler(number: int, frame: object) -> None: ...
+
+    signal.signal(signal.SIGTERM, handler)
+    fit(options)
+    assert signal.getsignal(signal.SIGTERM) is handler
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="interrupted"), interrupt_at(0, 3))
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
 def test_how_to_continue_is_printed(options: TrainOptions, capsys: pytest.CaptureFixture):
     with pytest.raises(SystemExit):
         fit(replace(options, name="first"), interrupt_at(0, 3))

@@ -199,6 +199,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self._counts: dict[str, int] = {}
         self._step = 0
         self._stop_signals: set[int] = set()
+        self._previous_handlers: dict[int, Any] = {}
         self._lock: BaseFileLock | None = None
         self._epoch_count = 0
 
@@ -284,6 +285,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             yield epoch
             self.first_step, self._sums, self._counts = 0, {}, {}
             self._save(epoch=epoch + 1, step=0, seconds=self.seconds)
+        self._restore_signal_handlers()  # what follows is short, and not saved in between
         self.accelerator.wait_for_everyone()
 
     def steps(self, batches: Iterable[Batch], total: int, label: str | None = None) -> Iterator[tuple[int, Batch]]:
@@ -315,6 +317,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
                 self._check_weights()
                 self._save(epoch=self.epoch, step=step + 1, seconds=self.seconds + time.monotonic() - began)
                 self.accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
+                self._restore_signal_handlers()
                 self._release_lock()
                 raise self._stopped()
         self._read_losses()
@@ -371,6 +374,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         """Wait for the other processes and release what the run holds."""
         self.accelerator.wait_for_everyone()
         self.accelerator.end_training()
+        self._restore_signal_handlers()
         self._release_lock()
 
     # -- stopping -----------------------------------------------------------------------------------------------
@@ -383,7 +387,13 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
 
         for signum in STOP_SIGNALS:
-            signal.signal(signum, request_stop)
+            self._previous_handlers[signum] = signal.signal(signum, request_stop)
+
+    def _restore_signal_handlers(self) -> None:
+        """After the training a signal ends the process, or does what the caller wants, as before it."""
+        while self._previous_handlers:
+            signum, handler = self._previous_handlers.popitem()
+            signal.signal(signum, handler)
 
     def _should_stop(self, interval_ends: bool) -> bool:
         """Whether a stop was requested: the same answer in every process, which must leave the loop together."""
