@@ -183,7 +183,8 @@ def psnr_at(curve: Sequence[RatePoint], size: float) -> float | None:
     points = sorted((point.bytes, point.psnr) for point in curve)
     if not points[0][0] <= size <= points[-1][0]:
         return None
-    return float(np.interp(size, *zip(*points, strict=True)))
+    sizes, psnrs = zip(*points, strict=True)
+    return float(np.interp(size, sizes, psnrs))
 
 
 @torch.no_grad()
