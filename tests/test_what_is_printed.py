@@ -72,7 +72,7 @@ def our_program(words: list[str], page: Path) -> Iterator[list[str]]:
         if word in PROGRAMS and before != "--package":
             yield words[position:]
             return
-        if before == "-m" and word.startswith("wikiart_"):
+        if word.startswith("wikiart_") and (before == "-m" or before.endswith(".sbatch")):
             yield [word.replace("_", "-"), *words[position + 1 :]]
             return
     assert words[0] in ("uv", "pip", "accelerate"), f"{page_name(page)}: {shlex.join(words)} runs no program of ours"
