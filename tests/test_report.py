@@ -13,7 +13,6 @@ from wikiart_data.results import Number, Table, json_text
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 report = importlib.import_module("report")
-importlib.import_module("report_legacy")
 sys.path.pop(0)
 
 KEPT = sorted((ROOT / "report").glob("*.json"))

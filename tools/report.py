@@ -90,8 +90,6 @@ def table(path: Path) -> str:
         InputError: a table cannot be read.
     """
     kept = json.loads(path.read_text(encoding="utf-8"))
-    if "tables" not in (kept[0] if isinstance(kept, list) else kept):
-        return importlib.import_module("report_legacy").table(kept)
     if not isinstance(kept, list):
         return "\n".join(map(markdown_table, _shown_tables(kept)))
     runs = [_shown_tables(run) for run in kept]

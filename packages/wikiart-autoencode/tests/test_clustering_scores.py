@@ -34,12 +34,12 @@ def clusterings(draw) -> tuple[np.ndarray, np.ndarray]:
 def test_scores_are_scikit_learns_with_noise_as_one_cluster(clustering):
     clusters, labels = clustering
     ours = agreement(clusters, labels)
-    assert ours["ami"] == pytest.approx(reference.adjusted_mutual_info_score(labels, clusters), abs=1e-6)
-    assert ours["nmi"] == pytest.approx(reference.normalized_mutual_info_score(labels, clusters), abs=1e-9)
-    assert ours["ari"] == pytest.approx(reference.adjusted_rand_score(labels, clusters), abs=1e-9)
-    assert ours["homogeneity"] == pytest.approx(reference.homogeneity_score(labels, clusters), abs=1e-9)
-    assert ours["completeness"] == pytest.approx(reference.completeness_score(labels, clusters), abs=1e-9)
-    assert tuple(ours) == NAMES
+    assert ours.ami == pytest.approx(reference.adjusted_mutual_info_score(labels, clusters), abs=1e-6)
+    assert ours.nmi == pytest.approx(reference.normalized_mutual_info_score(labels, clusters), abs=1e-9)
+    assert ours.ari == pytest.approx(reference.adjusted_rand_score(labels, clusters), abs=1e-9)
+    assert ours.homogeneity == pytest.approx(reference.homogeneity_score(labels, clusters), abs=1e-9)
+    assert ours.completeness == pytest.approx(reference.completeness_score(labels, clusters), abs=1e-9)
+    assert tuple(asdict(ours)) == NAMES
 
 
 @given(clusterings(), st.randoms(use_true_random=False))
@@ -49,7 +49,7 @@ def test_names_and_order_do_not_matter(clustering, random):
     order = np.array(random.sample(range(len(labels)), len(labels)))
     names = np.array(random.sample(range(50), 10))
     again = agreement(names[clusters][order], names[labels][order])
-    assert again == pytest.approx(agreement(clusters, labels), abs=1e-9)
+    assert asdict(again) == pytest.approx(asdict(agreement(clusters, labels)), abs=1e-9)
 
 
 def test_purity_and_entropies_by_hand():
@@ -57,12 +57,12 @@ def test_purity_and_entropies_by_hand():
     clusters = np.array([0, 0, 0, 0, -1, -1, -1, -1])
     labels = np.array([0, 0, 0, 1, 0, 1, 1, 1])
     ours = agreement(clusters, labels)
-    assert ours["purity"] == 6 / 8
+    assert ours.purity == 6 / 8
     shared = np.log(2) - (-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
     for name in ("nmi", "homogeneity", "completeness"):
-        assert ours[name] == pytest.approx(shared / np.log(2))
+        assert getattr(ours, name) == pytest.approx(shared / np.log(2))
     # Pairs of 28: 6 together in both; 12 in clusters, 12 in styles; chance 144 / 28.
-    assert ours["ari"] == pytest.approx((6 - 144 / 28) / (12 - 144 / 28))
+    assert ours.ari == pytest.approx((6 - 144 / 28) / (12 - 144 / 28))
 
 
 def test_noise_counts_as_one_cluster():

@@ -414,8 +414,8 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         """What ends the process: status 138 if only SIGUSR1 requested it, so that a job can be requeued; else 143."""
         if self.is_main:
             echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
-        others = self._stop_signals - {getattr(signal, "SIGUSR1", None)}
-        return SystemExit(128 + (signal.SIGTERM if others else signal.SIGUSR1))
+        only_usr1 = bool(self._stop_signals) and self._stop_signals == {getattr(signal, "SIGUSR1", None)}
+        return SystemExit(128 + (signal.SIGUSR1 if only_usr1 else signal.SIGTERM))
 
 
 def _unfinished_run(folder: Path, name: str | None) -> Path | None:
