@@ -67,4 +67,5 @@ def test_many_kernels_at_once_are_updated_as_one_by_one():
                 q.grad = p.grad
             for optimizer in optimizers:
                 optimizer.step()
-        assert all(torch.equal(p, q) for p, q in zip(together, alone, strict=True))
+        # A product of a stack of matrices may be blocked in another way than that of one: the last bits can differ.
+        assert all(torch.allclose(p, q, atol=1e-5) for p, q in zip(together, alone, strict=True))

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from wikiart_data.training.device import use_bf16
+
 # One kernel launch for many tensors, as in torch.optim's own optimisers; torch does not export these functions.
 _NAMES = ("add", "add_", "addcdiv_", "div", "lerp_", "mul", "mul_", "sqrt_")
 foreach: Any = SimpleNamespace(**{name: getattr(torch, f"_foreach_{name}") for name in _NAMES})
@@ -84,13 +86,15 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
-    """Push singular values towards 1 by Newton-Schulz iteration (Jordan et al. 2024): (…, m, n) → (…, m, n) bf16.
+    """Push singular values towards 1 by Newton-Schulz iteration (Jordan et al. 2024): (…, m, n) → (…, m, n).
 
     The quintic's coefficients trade exactness for speed: after five steps singular values lie in about 0.7..1.2,
-    which is all that the optimiser needs, and bf16 is precise enough.
+    which is all that the optimiser needs, and bf16 is precise enough. A CPU without bf16 instructions takes float32,
+    which is about eleven times as fast there.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
+    emulated = matrices.device.type == "cpu" and not use_bf16(matrices.device)
+    x = matrices.float() if emulated else matrices.bfloat16()
     x = x / (x.flatten(-2).norm(dim=-1)[..., None, None] + 1e-7)
     tall = x.size(-2) > x.size(-1)
     x = x.mT if tall else x
