@@ -15,18 +15,17 @@ from wikiart_data.cli.option_types import (
     RunArgument,
     RunsArgument,
 )
+from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(DataOptions):
     """Train an autoencoder on paintings, evaluate it, and write a run folder.
 
     Example: wikiart-autoencode --data paintings --code 256 --name vector
     """
 
-    data: MaybeData = None
-    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")

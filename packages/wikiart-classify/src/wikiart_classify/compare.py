@@ -58,8 +58,8 @@ def compare(options: CompareOptions) -> Comparison:
     Raises:
         InputError: the data cannot be used, a name is unknown, or a finished run had other options.
     """
-    root = find_data(options.data, options.cache_dir)
-    options = replace(options, data=str(root))
+    root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
+    options = replace(options, data=str(root), labels=None)  # the path of the data names them too
     fingerprint = scan(root, cache_dir=options.cache_dir).fingerprint
     folder = options.runs / f"compare-{options.what}"
     names = selected(options)

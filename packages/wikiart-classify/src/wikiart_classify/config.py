@@ -9,6 +9,7 @@ from wikiart_classify.options import Model, Precision, Split, TrainOptions, chec
 from wikiart_data.errors import InputError
 from wikiart_data.images.artists import split_by_artist
 from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.label_tables import LabelColumn
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.sample import is_sample_set
 
@@ -24,6 +25,8 @@ class TrainConfig:
     """
 
     data: str
+    labels: Path | None = None
+    label_column: LabelColumn = "style"
     config: Path | None = None
     runs: Path = Path("runs")
     name: str | None = None

@@ -19,6 +19,7 @@ from wikiart_data.cli.option_types import (
     Names,
     RunArgument,
 )
+from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
 
 Model = Literal["tiny", "small", "base", "inclass", "threeblock"]
@@ -46,14 +47,12 @@ RANGES = (
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(DataOptions):
     """Train a classifier of painting styles from scratch, evaluate it, and write a run folder.
 
     Example: wikiart-classify --data paintings --name first
     """
 
-    data: MaybeData = None
-    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")
@@ -209,7 +208,7 @@ class PredictOptions:
 
 
 @dataclass(frozen=True)
-class CompareOptions:
+class CompareOptions(DataOptions):
     """Train many networks on one budget and print one table; interrupt and restart it at any time.
 
     models: the course's network and the best public one, with their own training settings, and ours.
@@ -221,8 +220,6 @@ class CompareOptions:
 
     what: tyro.conf.Positional[Literal["models", "imbalance", "artists"]]
     """What to compare."""
-    data: MaybeData = None
-    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON file with defaults for these options, such as the course's config.json."""
     only: Names = ()

@@ -22,11 +22,12 @@ from wikiart_data.cli.option_types import (
     Names,
     RunArgument,
 )
+from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(DataOptions):
     """Train an adapter on the styles of a data folder, sample grids with and without it, and evaluate it.
 
     Example: wikiart-lora --data paintings --base sd15 --steps 4000 --gradient-checkpointing
@@ -35,8 +36,6 @@ class TrainOptions:
     base: str = "tiny"
     """Base model: a short name, the folder of a diffusers pipeline, or its name on the hub. `--base list` lists the
     short names with size, licence and GPU memory."""
-    data: MaybeData = None
-    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")

@@ -136,7 +136,8 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
         InputError: the base, the data, the options or the run's folder cannot be used.
     """
     if options.dry_run and options.resume is None:
-        config = resolve_config(options, find_data(options.data, options.cache_dir))
+        root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
+        config = resolve_config(options, root)
         inputs = load_inputs(config)
         print_plan(inputs.base, inputs.adapter, inputs.catalog, config, inputs.precision_reason, 1)
         dry_run(inputs.base, inputs.adapter, inputs.catalog, config, autocast_for(inputs.base.device, inputs.precision))

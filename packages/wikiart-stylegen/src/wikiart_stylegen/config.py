@@ -15,6 +15,7 @@ from wikiart_data.cli.option_types import (
     MaybeText,
     RunArgument,
 )
+from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
 
 EPOCHS, EPOCHS_ON_SAMPLE = 40, 10
@@ -25,14 +26,12 @@ _UNBOUNDED = float("inf")
 
 
 @dataclass(frozen=True)
-class TrainOptions:
+class TrainOptions(DataOptions):
     """Train the style autoencoder: one network that repaints an image in any of the styles.
 
     Example: wikiart-stylegen --data paintings --name first
     """
 
-    data: MaybeData = None
-    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
     config: MaybeFile = None
     """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")

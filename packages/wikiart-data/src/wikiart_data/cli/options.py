@@ -1,4 +1,7 @@
-"""The options of wikiart-data's own commands: a frozen dataclass is the command line and the help text."""
+"""The options of wikiart-data's own commands, and those about data folders that commands of every part share.
+
+A frozen dataclass is the command line and the help text.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +23,24 @@ class LabelOptions:
     """What to take for the classes: the style, or the artist or genre that a CSV file names."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _FolderOption:
+    data: MaybeData = None
+    """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions(LabelOptions, _FolderOption):  # bases from right to left, as --help lists their options
+    """A data folder and where its labels come from: a base for any command's options."""
+
+
 @dataclass(frozen=True)
-class StatsOptions(LabelOptions):
+class StatsOptions(DataOptions):
     """Pictures per style and split, and how often a balanced sampler would draw each style.
 
     Example: wikiart-data stats --data paintings --power 0.5 --figure counts.png
     """
 
-    data: MaybeData = None
-    """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     power: float = 0.5
     """Strength of the balanced sampler: 0 draws styles as often as they occur, 1 all equally often."""
     figure: MaybeFile = None
@@ -40,7 +52,7 @@ class StatsOptions(LabelOptions):
 
 
 @dataclass(frozen=True)
-class ShowOptions(LabelOptions):
+class ShowOptions(DataOptions):
     """Write a contact sheet: one row per style, of pictures drawn at random.
 
     Example: wikiart-data show sheet.png --data paintings --styles Baroque Ukiyo_e
@@ -48,8 +60,6 @@ class ShowOptions(LabelOptions):
 
     target: tyro.conf.Positional[Path] = Path("contact-sheet.png")
     """The PNG or JPEG file to write."""
-    data: MaybeData = None
-    """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     split: str = "train"
     """Split to draw from: train, valid or test."""
     styles: Names = ()
@@ -65,14 +75,12 @@ class ShowOptions(LabelOptions):
 
 
 @dataclass(frozen=True)
-class PackOptions(LabelOptions):
+class PackOptions(DataOptions):
     """Decode every picture once into the cache. Training does this by itself when needed.
 
     Example: wikiart-data pack --data paintings
     """
 
-    data: MaybeData = None
-    """Folder of paintings (default: $WIKIART_DATA, else the built-in sample set)."""
     size: int = 147
     """Side of the squares, in pixels (wikiart-classify at its default size uses 147)."""
     cache_dir: MaybeFolder = None

@@ -109,6 +109,8 @@ class Run:
             "styles": list(catalog.styles),
             "data": {
                 "root": str(catalog.root),
+                "source": catalog.source,
+                "notes": list(catalog.notes),
                 "fingerprint": catalog.fingerprint,
                 **{split: int((catalog.splits == split).sum()) for split in ("train", "valid", "test")},
                 "valid_was_cut": catalog.valid_was_cut,

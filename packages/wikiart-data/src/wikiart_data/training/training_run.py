@@ -28,9 +28,11 @@ from filelock import BaseFileLock, FileLock, Timeout
 from torch import Tensor, nn
 
 from wikiart_data.cli.commands import options_from
+from wikiart_data.cli.options import LabelOptions
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog, find_data
+from wikiart_data.images.layout import DataSource
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.metrics_log import drop_metrics
 from wikiart_data.training.checkpoints import load_checkpoint, save_checkpoint
@@ -50,7 +52,7 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SI
 AUTO = "auto"
 """The value of --resume that finds the unfinished run by itself."""
 
-CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "cache_dir", "device", "export"})
+CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "labels", "cache_dir", "device", "export"})
 """Options that may differ from the run's own when it is resumed."""
 
 
@@ -133,8 +135,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         Args:
             part: what kind of run it is.
             options: what the user gave on the command line or in Python.
-            resolve: options and the data folder → the config, in which nothing that has a default is None. `data` is
-                set here.
+            resolve: options and the data folder → the config, in which nothing that has a default is None.
             load: config → the data: a `Catalog`, `PackedImages`, or anything with an attribute `catalog`.
             facts: data → further entries of run.json. A resumed run must find them unchanged.
 
@@ -155,8 +156,8 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         if resume is not None:
             record = Run.reopen(resume, part).record
             options = options_for_resume(options, record, same_options_allowed=auto)
-        root = find_data(options.data, options.cache_dir)
-        config = replace(resolve(options, root), data=str(root))
+        root, options = _find_data(options)
+        config = resolve(options, root)
         data = load(config)
         catalog = data if isinstance(data, Catalog) else data.catalog
         more = dict(facts(data)) if facts else {}
@@ -416,6 +417,16 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
         only_usr1 = bool(self._stop_signals) and self._stop_signals == {getattr(signal, "SIGUSR1", None)}
         return SystemExit(128 + (signal.SIGUSR1 if only_usr1 else signal.SIGTERM))
+
+
+def _find_data(options: OptionsT) -> tuple[Path, OptionsT]:
+    """The data to use, as `scan` takes it, and the options with it: run.json must find it again on its own."""
+    if not isinstance(options, LabelOptions):
+        root = find_data(options.data, options.cache_dir)
+        return root, replace(options, data=str(root))
+    root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
+    source = DataSource.parse(root)
+    return root, replace(options, data=str(root), labels=source.labels, label_column=source.column)
 
 
 def _unfinished_run(folder: Path, name: str | None) -> Path | None:
