@@ -37,7 +37,8 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file = root / "pictures" / style / f"{number:02}.jpg"
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(random.integers(0, 255, (40, 40, 3), dtype=np.uint8)).save(file)
-        lines.append(f"{style}/{number:02}.jpg,{style},{artist},{('train', 'train', 'train', 'valid', 'test')[number // 4]}")
+        subset = ("train", "train", "train", "valid", "test")[number // 4]
+        lines.append(f"{style}/{number:02}.jpg,{style},{artist},{subset}")
     (root / "labels.csv").write_text("\n".join(lines) + "\n")
     return root
 

@@ -193,7 +193,7 @@ def test_artgan_is_split_by_its_tables(inside: bool, artgan: Path):
     assert labels_of(catalog) == {prefix + file: label for file, label in STYLE_SPLIT.items()}
     assert not catalog.valid_was_cut
     notes = printed(catalog)
-    for words in ("style_train.csv", "style_val.csv", "train 3, valid 1", "1 pictures are not in it", "no test split"):
+    for words in ("style_train.csv", "style_val.csv", "train 3, valid 1", "1 picture not in it", "no test split"):
         assert words in notes
 
 
@@ -264,7 +264,7 @@ def test_kaggle_is_split_by_its_subsets(kaggle: Path):
         "Baroque/titian_b.jpg": ("Baroque", "test"),
     }
     assert catalog.artists == ("peter paul rubens", "georges braque", "titian")
-    assert "1 pictures of its subset 'uncertain artist' are left out" in printed(catalog)
+    assert "1 picture of its subset 'uncertain artist'" in printed(catalog)
 
 
 def test_kaggle_by_genre_and_by_artist(kaggle: Path):
@@ -301,7 +301,7 @@ def test_artists_without_a_table_are_read_from_file_names(folder: Folder):
         "titian_b.jpg": ("titian", "train"),
         "titian_d.jpg": ("titian", "test"),
     }
-    assert "1 pictures of unknown artists" in printed(catalog)
+    assert "not known: 1 picture." in printed(catalog)
 
 
 # -- other tables --------------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_roboflow_multi_class(tmp_path: Path):
         "valid/d.jpg": ("Cubism", "valid"),
         "test/e.jpg": ("Art_Nouveau_Modern", "test"),
     }
-    assert "1 pictures have no style in it, or several" in printed(catalog)
+    assert "1 picture with no style in it, or several" in printed(catalog)
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,15 @@ def test_a_finished_run_shows_tables_figures_options_styles_and_provenance(run: 
         assert (str(picture.width), str(picture.height)) == (image["width"], image["height"])
 
 
+def test_the_page_says_where_labels_are_from_and_that_there_is_no_test_split(run: Path):
+    record = json.loads((run / "run.json").read_text())
+    record["data"] |= {"test": 0, "source": "paintings:labels.csv:artist", "notes": ["From labels.csv.", "No test."]}
+    (run / "run.json").write_text(json.dumps(record))
+    shown = read(write_page(run))
+    for text in ("no test split", "paintings:labels.csv:artist", "From labels.csv. No test."):
+        assert text in shown.text
+
+
 def test_names_are_text_whatever_they_hold(run: Path):
     write_results(run, {}, [Table(HOSTILE, ("", HOSTILE), ((HOSTILE, HOSTILE),), HOSTILE)], {})
     (run / "figures" / "<b>&\"'{{ title }}\udce9.png").write_bytes(png(drawn()))

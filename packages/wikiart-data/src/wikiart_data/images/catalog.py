@@ -230,7 +230,8 @@ def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> C
     )
     notes = list(labelled.notes)
     if len(order) < len(keys):
-        notes.append(f"{len(keys) - len(order):,} pictures of classes that train does not have are left out.")
+        left_out = _counted(len(keys) - len(order), "picture")
+        notes.append(f"Left out, since train has no such class: {left_out}.")
     if not any(splits):
         catalog = _cut(catalog, seed, ("valid", "test"))
         notes.append(
@@ -275,7 +276,7 @@ def _label_files(source: DataSource, layout: Layout, listing: Listing) -> _Label
             field="--label-column",
         )
     unknown = len(artists) - len(rows)
-    notes = (f"{unknown:,} pictures of unknown artists are left out.",) if unknown else ()
+    notes = (f"Left out, since their artist is not known: {_counted(unknown, 'picture')}.",) if unknown else ()
     return _Labelled(rows, [artists[row] for row in rows], [splits[row] for row in rows], notes=notes)
 
 
@@ -298,14 +299,12 @@ def _label_by_table(source: DataSource, table: LabelTable, listing: Listing, fol
     parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
     what = "Labels and splits" if table.has_splits and table.has_labels else "Splits" if table.has_splits else "Labels"
     notes = [f"{what} ({table.column}) are from {table.names}{f': {parts}' if table.has_splits else ''}."]
-    left_out = [
-        (len(match.missing), f"rows of {table.names} have no picture in the folder (first: {first})"),
-        (match.unlabelled, f"pictures have no {table.column} in it, or several, and are left out"),
-        (match.unlisted, "pictures are not in it and are left out"),
-    ]
-    for name, count in match.other_splits.most_common(_NAMES_SHOWN):
-        left_out.append((count, f"pictures of its subset '{printable(name)}' are left out"))
-    notes += [f"{count:,} {sentence}." for count, sentence in left_out if count]
+    if match.missing:
+        notes.append(f"{_counted(len(match.missing), 'row')} without a picture in the folder (first: {first}).")
+    left_out = [(match.unlabelled, f"with no {table.column} in it, or several"), (match.unlisted, "not in it")]
+    left_out += [(n, f"of its subset '{printable(name)}'") for name, n in match.other_splits.most_common(_NAMES_SHOWN)]
+    if reasons := [f"{_counted(count, 'picture')} {reason}" for count, reason in left_out if count]:
+        notes.append(f"Left out: {', '.join(reasons)}.")
     names, artists = [entry.label for entry in entries], [entry.artist for entry in entries]
     return _Labelled(rows, names, splits, artists, tuple(notes))
 
@@ -364,8 +363,12 @@ def _unread_note(listing: Listing) -> str:
     return (f"{_pictures(len(unread))} not read: {parts} ({_shown([*unread])}). {_remedy(plugin)}").rstrip()
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def _pictures(count: int) -> str:
-    return f"{count:,} picture{' is' if count == 1 else 's are'}"
+    return f"{_counted(count, 'picture')} {'is' if count == 1 else 'are'}"
 
 
 def _remedy(kind: str | None) -> str:

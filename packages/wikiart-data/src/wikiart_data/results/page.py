@@ -147,6 +147,9 @@ def _lead(record: Mapping[str, Any], result: Mapping[str, Any], metrics: Sequenc
         yield _progress(metrics)
     if device := record.get("device") or result.get("device"):
         yield str(device)
+    data = record.get("data")
+    if isinstance(data, dict) and data.get("test") == 0:
+        yield "no test split: measured on valid"
 
 
 def _progress(metrics: Sequence[Mapping[str, Any]]) -> str:
@@ -213,9 +216,10 @@ def _provenance(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts: dict[str, Any] = {}
     data = record.get("data")
     if isinstance(data, dict):
-        facts |= {"data": data.get("root"), "fingerprint": data.get("fingerprint")}
+        facts |= {"data": data.get("source") or data.get("root"), "fingerprint": data.get("fingerprint")}
         facts["images"] = ", ".join(f"{data[split]:,} {split}" for split in ("train", "valid", "test") if split in data)
         facts["valid"] = "taken from train, variants of one artwork together" if data.get("valid_was_cut") else None
+        facts["notes"] = " ".join(map(str, data.get("notes", [])))
     facts["fingerprint"] = facts.get("fingerprint") or record.get("data_fingerprint")
     for key in ("seed", "git_commit", "device", "processes", "python", "started"):
         facts[key.replace("_", " ")] = record.get(key)
