@@ -22,7 +22,7 @@ LOSSES = {
           for name in ("reconstruction_loss", "edge_loss", "hinge_generator_loss", "style_statistics_loss",
                        "content_cycle_loss", "domain_confusion_loss")),
     ],
-    "lora": ["wikiart_lora.training:diffusion_loss"],
+    "lora": ["wikiart_lora.steps:diffusion_loss"],
 }  # fmt: skip
 """Package → functions whose value enters a loss, as `module:function`; with `()`, what the function returns is one."""
 

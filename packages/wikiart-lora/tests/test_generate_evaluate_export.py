@@ -15,9 +15,9 @@ from wikiart_lora.adapter import load_adapter, set_strength
 from wikiart_lora.base_models.families import encode_captions
 from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.cli import main
-from wikiart_lora.config import EvaluateOptions
 from wikiart_lora.metrics import diversity, memorisation
 from wikiart_lora.model_card import model_card
+from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.sampling import sample_images
 from wikiart_lora.score import Score
 from wikiart_lora.tiny_base.scene_probe import scene_accuracy, train_scene_probe

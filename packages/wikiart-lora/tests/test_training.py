@@ -14,7 +14,7 @@ import wikiart_lora
 from wikiart_data.errors import InputError
 from wikiart_data.training.schedule import warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
-from wikiart_lora import cache, training
+from wikiart_lora import cache, steps, training
 from wikiart_lora.cli import main
 from wikiart_lora.optimizers import lr_factor
 
@@ -81,7 +81,7 @@ def test_gradient_accumulation_gives_the_same_update(options):
 
 
 def test_out_of_memory_increases_gradient_accumulation(options, monkeypatch, capsys):
-    predict = training.predict
+    predict = steps.predict
 
     def small_memory(base, network, noisy, timesteps, text):
         if torch.is_grad_enabled() and len(noisy) > 1:
@@ -89,7 +89,7 @@ def test_out_of_memory_increases_gradient_accumulation(options, monkeypatch, cap
         return predict(base, network, noisy, timesteps, text)
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "predict", small_memory)
+        patch.setattr(steps, "predict", small_memory)
         assert main([*options, "--steps", "2", "--name", "poor"]) == 0
     printed = capsys.readouterr().out
     assert "using 2 gradient-accumulation steps" in printed
@@ -103,7 +103,7 @@ def test_out_of_memory_with_one_image_is_an_error(options, monkeypatch, capsys):
     def no_memory(*_):
         raise torch.OutOfMemoryError("too little")
 
-    monkeypatch.setattr(training, "predict", no_memory)
+    monkeypatch.setattr(steps, "predict", no_memory)
     assert main([*options, "--name", "none"]) == 2
     assert "--gradient-checkpointing" in capsys.readouterr().err
 
@@ -268,7 +268,7 @@ def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd):
 
     inputs: list[tuple] = []
     latents: list[torch.Tensor] = []
-    predict, read = training.predict, cache.CachedLatents.read
+    predict, read = steps.predict, cache.CachedLatents.read
 
     def recorded_predict(base, network, noisy, timesteps, text):
         inputs.append((noisy.clone(), timesteps.clone(), {name: value.clone() for name, value in text.items()}))
@@ -278,7 +278,7 @@ def test_the_loss_of_one_batch_by_hand(options, monkeypatch, sd):
         latents.append(read(self, rows, mirrored))
         return latents[-1]
 
-    monkeypatch.setattr(training, "predict", recorded_predict)
+    monkeypatch.setattr(steps, "predict", recorded_predict)
     monkeypatch.setattr(cache.CachedLatents, "read", recorded_read)
     assert main([*options, "--steps", "1", "--name", "one", "--caption-dropout", "0"]) == 0
     (noisy, timesteps, text), clean = inputs[0], next(values for values in latents if len(values) == 4)

@@ -6,14 +6,8 @@ from collections.abc import Sequence
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 from wikiart_lora.base_models.known import table
-from wikiart_lora.config import (
-    EvaluateOptions,
-    ExportOptions,
-    GenerateOptions,
-    GridOptions,
-    PretrainConfig,
-    TrainOptions,
-)
+from wikiart_lora.config import PretrainConfig, TrainOptions
+from wikiart_lora.options import EvaluateOptions, ExportOptions, GenerateOptions, GridOptions
 
 ABOUT = "LoRA fine-tuning of a pretrained diffusion model in the painting styles, and an evaluation of the result."
 

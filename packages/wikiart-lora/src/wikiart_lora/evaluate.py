@@ -25,9 +25,9 @@ from wikiart_lora.base_models.families import decode_latents, encode_images
 from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.buckets import resize_and_crop
 from wikiart_lora.captions import caption_for, image_titles
-from wikiart_lora.config import EvaluateOptions
 from wikiart_lora.figures import image_grid, pairs_figure, score_figure
 from wikiart_lora.metrics import diversity, memorisation, thumbnails
+from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.pipeline import LoadedRun, load_run
 from wikiart_lora.sampling import sample_images
 from wikiart_lora.score import (

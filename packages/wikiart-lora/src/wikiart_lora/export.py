@@ -17,8 +17,8 @@ from wikiart_data.files import write_bytes
 from wikiart_data.training.checkpoints import read_model, write_model
 from wikiart_data.training.run import find_model
 from wikiart_lora.adapter import fold_scale
-from wikiart_lora.config import ExportOptions
 from wikiart_lora.model_card import model_card, push
+from wikiart_lora.options import ExportOptions
 
 KOHYA_PREFIXES = {"unet": "lora_unet", "text_encoder": "lora_te", "text_encoder_2": "lora_te2"}
 """Network → prefix of kohya's keys; with two text encoders the first is lora_te1."""

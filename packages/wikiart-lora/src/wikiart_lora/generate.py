@@ -14,8 +14,8 @@ from wikiart_data.results.folder import write_figure
 from wikiart_data.styles import display_name, style_index
 from wikiart_lora.adapter import set_strength
 from wikiart_lora.base_models.loading import BaseModel
-from wikiart_lora.config import GenerateOptions, GridOptions
 from wikiart_lora.figures import image_grid
+from wikiart_lora.options import GenerateOptions, GridOptions
 from wikiart_lora.pipeline import load_run
 from wikiart_lora.sampling import sample_images
 

@@ -1,7 +1,7 @@
 """`wikiart-lora train`: fine-tuning an adapter, from the options to a finished run's folder."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib import metadata
@@ -9,53 +9,40 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from accelerate import PartialState
-from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import step_seed
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import find_data
 from wikiart_data.results.tables import Number, Table
-from wikiart_data.styles import style_index
 from wikiart_data.training.checkpoints import write_model
-from wikiart_data.training.device import create_accelerator
-from wikiart_data.training.run import Part, find_model
+from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import average_gradients, update_ema
 from wikiart_data.training.training_run import TrainingRun
-from wikiart_lora.adapter import Adapter, add_adapter, load_into, peft_metadata, set_dropout, set_strength
-from wikiart_lora.base_models.families import TextEmbeddings, predict
+from wikiart_lora.adapter import Adapter, peft_metadata, set_dropout, set_strength
 from wikiart_lora.base_models.loading import (
-    Autocast,
     BaseModel,
     autocast_for,
-    choose_precision,
-    fingerprints,
-    load_base,
     same_weights,
     weights_dtype,
 )
-from wikiart_lora.captions import sample_captions, style_phrase
-from wikiart_lora.config import EvaluateOptions, TrainConfig, TrainOptions, resolve_config
-from wikiart_lora.dataset import LatentDataset, PriorImages, check_splits, generate_prior_images
+from wikiart_lora.config import TrainConfig, TrainOptions, resolve_config
+from wikiart_lora.dataset import LatentDataset, generate_prior_images
 from wikiart_lora.diffusion import (
-    NoiseSchedule,
-    add_noise,
-    diffusion_loss,
     read_schedule,
-    sample_noise,
-    sample_timesteps,
 )
 from wikiart_lora.estimate import dry_run, print_plan
 from wikiart_lora.evaluate import evaluate, find_judge
 from wikiart_lora.figures import learning_curve
+from wikiart_lora.inputs import Inputs, load_inputs
 from wikiart_lora.model_card import push
-from wikiart_lora.optimizers import increase_accumulation, lr_factor, make_optimizer
+from wikiart_lora.optimizers import lr_factor, make_optimizer
+from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.sampling import before_and_after
 from wikiart_lora.score import Score
+from wikiart_lora.steps import backward, batch_loss, draw_batch
 from wikiart_lora.validation import make_examples, validation_loss, validation_rows
 
 PART = Part(
@@ -113,19 +100,6 @@ def tables(result: TrainResult) -> list[Table]:
     return [Table("Training", ("", "value"), rows)]
 
 
-@dataclass(frozen=True)
-class Inputs:
-    """What a run trains and on what: all that can fail before its folder is created."""
-
-    catalog: Catalog
-    base: BaseModel
-    adapter: Adapter
-    precision: str
-    precision_reason: str
-    fingerprints: Mapping[str, str]
-    """Of the base's networks, without the adapter; rounded, so that the device does not matter."""
-
-
 def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
     """Train an adapter, sample grids, evaluate, and write the run's folder.
 
@@ -161,39 +135,6 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
         push(result.folder, config.push_to_hub)
     echo(f"\nGenerate images: wikiart-lora generate {result.folder} --style {styles[-1]} --prompt '…'")
     return result
-
-
-def load_inputs(config: TrainConfig) -> Inputs:
-    """Scan the data, load the base and add an adapter to it, a new one or that of `init_adapter`.
-
-    Raises:
-        InputError: the data, the base or the options cannot be used.
-    """
-    device = create_accelerator(config.device).device
-    if config.batch_size % PartialState().num_processes:
-        raise InputError(
-            f"--batch-size {config.batch_size} is not a multiple of the {PartialState().num_processes} processes.",
-            field="--batch-size",
-        )
-    catalog = scan(config.data, cache_dir=config.cache_dir)
-    check_splits(catalog, config.style)
-    if config.judge is not None and not (config.judge / "judge.json").is_file():  # now, not after hours of training
-        raise InputError(
-            f"--judge {config.judge} holds no judge: make one with wikiart-classify --export DIR.", field="--judge"
-        )
-    precision, reason = choose_precision(device, config.precision)
-    base = load_base(config.base, device, weights_dtype(device, precision))
-    base_fingerprints = fingerprints(base)
-    styles = catalog.styles
-    if config.style is not None:
-        styles = [styles[style_index(config.style, styles, field="--style")]]
-    torch.manual_seed(config.seed)
-    adapter = add_adapter(base, config, [config.trigger, *(style_phrase(style) for style in styles)])
-    if config.init_adapter is not None and config.resume is None:
-        load_into(adapter, base, find_model(config.init_adapter, config.runs, "lora"))
-    if config.gradient_checkpointing:
-        base.denoiser.enable_gradient_checkpointing()
-    return Inputs(catalog, base, adapter, precision, f"{precision} ({reason})", base_fingerprints)
 
 
 def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]] | None:
@@ -305,122 +246,6 @@ def draw_grid(run: TrainingRun[TrainConfig, Inputs], dataset: LatentDataset, ema
     finally:
         set_strength(base, 1.0)
         dataset.offload()
-
-
-@dataclass(frozen=True)
-class TrainingBatch:
-    """The images of one step in this process, with everything random already drawn."""
-
-    clean: Tensor
-    """(B, C, h, w) latents."""
-    noise: Tensor
-    timesteps: Tensor
-    """(B,)."""
-    captions: list[str]
-    prior: tuple[Tensor, Tensor, TextEmbeddings] | None
-    """Latents, noise and embeddings of as many prior images."""
-
-
-def draw_batch(
-    dataset: LatentDataset,
-    schedule: NoiseSchedule,
-    rows: np.ndarray,
-    prior: PriorImages | None,
-    step: int,
-    rank: int,
-    world: int,
-) -> TrainingBatch:
-    """Read the latents of one step and draw its noise, timesteps and captions; they depend on seed and step alone.
-
-    Everything is drawn for the whole batch, so that it is the same over any number of processes.
-    """
-    config, device = dataset.config, dataset.device
-    seed = step_seed(config.seed, 0, step)
-    generator = torch.Generator().manual_seed(seed)
-    mirrored = (torch.rand(len(rows), generator=generator) < 0.5).numpy() & config.flip
-    captions = sample_captions(dataset.captions, rows, config.caption_dropout, seed)
-    timesteps = sample_timesteps(schedule, len(rows), generator)
-    own = np.arange(rank, len(rows), world)
-    clean = dataset.latents(rows[own], mirrored[own]).to(device)
-    noise = sample_noise(clean.new_empty(len(rows), *clean.shape[1:]), config.noise_offset, generator)
-    prior_part = None
-    if prior is not None:
-        indices = torch.randint(len(prior.latents), (len(rows),), generator=generator)[own]
-        latents, text = prior.read(indices, device)
-        prior_noise = sample_noise(latents.new_empty(len(rows), *latents.shape[1:]), 0.0, generator)
-        prior_part = (latents, prior_noise[own].to(device), text)
-    own_captions = [captions[index] for index in own]
-    return TrainingBatch(clean, noise[own].to(device), timesteps[own].to(device), own_captions, prior_part)
-
-
-def batch_loss(
-    base: BaseModel,
-    dataset: LatentDataset,
-    schedule: NoiseSchedule,
-    batch: TrainingBatch,
-    config: TrainConfig,
-    autocast: Autocast,
-    part: np.ndarray,
-) -> Tensor:
-    """The loss on a part (b,) of a batch, with prior preservation if there are prior images: a scalar."""
-    clean, noise, timesteps = batch.clean[part], batch.noise[part], batch.timesteps[part]
-    with autocast():
-        text = dataset.embeddings([batch.captions[index] for index in part])
-        noisy = add_noise(schedule, clean, noise, timesteps)
-        prediction = predict(base, base.denoiser, noisy, timesteps, text)
-    loss = diffusion_loss(schedule, prediction, clean, noise, timesteps, config.snr_gamma)
-    if batch.prior is not None:
-        clean, noise = batch.prior[0][part], batch.prior[1][part]
-        text = {name: values[part] for name, values in batch.prior[2].items()}
-        with autocast():
-            noisy = add_noise(schedule, clean, noise, timesteps)
-            prediction = predict(base, base.denoiser, noisy, timesteps, text)
-        prior_loss = diffusion_loss(schedule, prediction, clean, noise, timesteps, config.snr_gamma)
-        loss = loss + config.prior_loss_weight * prior_loss
-    return loss
-
-
-def backward(
-    loss_of: partial[Tensor],
-    batch_size: int,
-    accumulation_steps: int,
-    scaler: torch.amp.GradScaler,
-    optimizer: torch.optim.Optimizer,
-) -> tuple[Tensor, int]:
-    """Accumulate the gradients of a batch; after running out of memory, start over with smaller parts.
-
-    Args:
-        loss_of: indices (b,) of the batch → loss.
-        batch_size: images of this process.
-        accumulation_steps: number of parts to begin with.
-        scaler: of the loss.
-        optimizer: whose gradients are reset before a second attempt.
-
-    Returns:
-        The mean loss, on the device, and the number of parts that fitted.
-
-    Raises:
-        InputError: not even one image fits.
-    """
-    while True:
-        try:
-            total = None
-            for part in np.array_split(np.arange(batch_size), min(accumulation_steps, batch_size)):
-                weight = len(part) / batch_size
-                loss = loss_of(part)
-                scaler.scale(weight * loss).backward()
-                total = weight * loss.detach() + (0 if total is None else total)
-            assert total is not None
-            return total, accumulation_steps
-        except torch.OutOfMemoryError as error:
-            device = _device_of(optimizer)
-            error.__traceback__ = None  # its frames hold the activations
-        optimizer.zero_grad(set_to_none=True)
-        accumulation_steps = increase_accumulation(accumulation_steps, batch_size, device)
-
-
-def _device_of(optimizer: torch.optim.Optimizer) -> torch.device:
-    return optimizer.param_groups[0]["params"][0].device
 
 
 def save_adapter(run: TrainingRun[TrainConfig, Inputs], base: BaseModel, ema: Adapter) -> None:
