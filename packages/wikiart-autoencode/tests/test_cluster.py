@@ -49,7 +49,11 @@ def test_codes_are_clustered_measured_and_drawn(codes, capsys):
 
 def test_all_splits_and_another_map(codes):
     arguments = ["--codes", str(codes), "--clusters", "3", "--split", "all", "--reduce", "pca", "--name", "all"]
-    assert main(arguments) == 0
+    Path("metadata.csv").write_text("file,year\npainter-0_train-0.jpg,1888\n")
+    assert main([*arguments, "--metadata", "metadata.csv", "--folder"]) == 0
+    with Path("runs/cluster/all/vikus/data.csv").open() as file:
+        assert {row["year"] for row in csv.DictReader(file)} == {"1888", ""}
+    assert Path("runs/cluster/all/map-pictures/0.js").exists()
     with np.load("runs/cluster/all/clusters.npz") as arrays:
         assert arrays["points"].shape == (192, 2)
         assert len(arrays["clusters"]) == 192
@@ -142,6 +146,7 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
     [
         (["--codes", "nowhere.npz"], "nowhere.npz"),
         (["--clusters", "1"], "--clusters"),
+        (["--codes", "CODES", "--metadata", "nowhere.csv"], "nowhere.csv"),
         (["--codes", "CODES", "--clusters", "500"], "500"),
         (["--codes", "CODES", "--data", "OTHER"], "--data"),
     ],

@@ -1,6 +1,7 @@
-"""The map page in Chromium: hover, legend, search, lasso, zoom; hostile names are shown as text."""
+"""The map page in Chromium, at 1200 and at 400 px: one page is loaded once; after each test nothing hostile has run."""
 
 import base64
+import csv
 import io
 import json
 import re
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wikiart_autoencode.map.page import artist_name, artwork_title, encode_thumbnails, write_map
+from wikiart_autoencode.map.columns import artist_name, artwork_title
+from wikiart_autoencode.map.layout import similar_pictures
+from wikiart_autoencode.map.page import SCRIPTS, MapContent, write_map
 from wikiart_data.errors import InputError
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,13 +36,26 @@ FILES[:4] = [EVIL, ODD, 'train/x/"quoted"_${window.hacked=1}-@{x}.jpg', "train/x
 ARTISTS = ["claude-monet"] * N
 ARTISTS[:4] = ["<img src=x onerror=window.hacked=1>", "paul-c\u00e9zanne", '"quoted"', ""]
 COLOURS = np.stack([np.arange(N) * 2 + 30, 230 - np.arange(N) * 2, np.arange(N) * 53 % 200], axis=1).astype(np.uint8)
+YEARS = 1800 + np.arange(N)
+MUSEUMS = [("Louvre", "<script>window.hacked=1</script>", "")[row % 3] for row in range(N)]
+CODES = np.random.default_rng(0).normal(size=(N, 6))
+CONTENT = MapContent(
+    POINTS,
+    CODES,
+    LABELS,
+    STYLES,
+    FILES,
+    ARTISTS,
+    np.broadcast_to(COLOURS[:, None, None], (N, 40, 40, 3)),
+    CLUSTERS,
+    {"year": list(map(str, YEARS)), "museum <i>": MUSEUMS},
+)
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("map") / "map.html"
-    thumbnails = np.broadcast_to(COLOURS[:, None, None], (N, 40, 40, 3))
-    write_map(path, POINTS, LABELS, STYLES, CLUSTERS, FILES, ARTISTS, thumbnails, "Codes & <i>styles</i>")
+    write_map(path, CONTENT, "Codes & <i>styles</i>")
     return path
 
 
@@ -53,51 +69,58 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Any, written: Path) -> Iterator[Any]:
-    """The page, opened; after the test: nothing was requested, logged or run."""
-    context = browser.new_context(viewport={"width": 1366, "height": 768})
+def open_page(browser: Any, path: Path, **options: Any) -> tuple[Any, list[str], list[str]]:
+    """The page, and lists that fill with the addresses it requests and with its complaints."""
+    context = browser.new_context(reduced_motion="reduce", **options)
     page, requests, complaints = context.new_page(), [], []
 
     def meet(route: Any) -> None:
-        if route.request.url == written.as_uri():
-            route.continue_()
-        else:
-            requests.append(route.request.url)
-            route.abort()
+        requests.append(route.request.url)
+        route.continue_()
 
-    context.route(re.compile("^(?!data:)"), meet)
+    context.route(re.compile("^(?!data:|blob:)"), meet)
     page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else 0)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.set_default_timeout(60_000)
-    page.goto(written.as_uri())
+    page.goto(path.as_uri())
     page.wait_for_selector("body[data-ready]")
+    return page, requests, complaints
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, written: Path) -> tuple[Any, list[str], list[str]]:
+    return open_page(browser, written, viewport={"width": 1200, "height": 768})
+
+
+@pytest.fixture
+def page(opened: tuple[Any, list[str], list[str]], written: Path) -> Iterator[Any]:
+    """The page as it starts; after the test: nothing else was requested, nothing complained or ran."""
+    page, requests, complaints = opened
+    page.set_viewport_size({"width": 1200, "height": 768})
+    page.mouse.move(5, 5)
+    page.evaluate("() => { history.replaceState(null, '', '#'); dispatchEvent(new PopStateEvent('popstate')); }")
+    page.locator("[data-tool=move]").click()
     yield page
     assert page.evaluate("window.hacked") is None
-    assert page.locator("main b b, main i, main [onerror], main [onmouseover], main script").count() == 0
-    assert requests == []
+    assert page.locator("main b b, main i i, main [onerror], main [onmouseover], main script").count() == 0
+    assert requests == [written.as_uri()]
     assert complaints == []
-    context.close()
 
 
-def shown(page: Any, layer: str = "shown") -> dict[str, list]:
-    """What bokeh draws: x, y and colours of a layer."""
-    script = """layer => {
-        const { x, y, colour } = Bokeh.documents[0].get_model_by_name(layer).data;
-        return { x: [...x], y: [...y], colour: [...colour] };
-    }"""
-    return page.evaluate(script, layer)
+def rows_of(page: Any, layer: str = "rows") -> list[int]:
+    """Rows of the pictures shown, or of the `others` that are faded."""
+    return sorted(page.evaluate(f"paintingMap.shown.{layer}"))
+
+
+def listed(page: Any) -> list[int]:
+    return page.locator("#list button").evaluate_all("all => all.map(entry => Number(entry.dataset.row))")
 
 
 def place(page: Any, row: int) -> tuple[float, float]:
-    """Where on the screen a point is."""
-    script = """([x, y]) => {
-        const { x_range: h, y_range: v } = Bokeh.documents[0].get_model_by_name("map");
-        const box = document.getElementById("map").getBoundingClientRect();
-        return [box.left + (x - h.start) / (h.end - h.start) * box.width,
-                box.bottom - (y - v.start) / (v.end - v.start) * box.height];
-    }"""
-    return tuple(page.evaluate(script, POINTS[row].tolist()))
+    """Where on the screen a picture is."""
+    box = page.locator("#canvas").bounding_box()
+    x, y = page.evaluate("row => paintingMap.screenPosition(row)", row)
+    return box["x"] + x, box["y"] + y
 
 
 def until(page: Any, holds: Callable[[], bool]) -> None:
@@ -109,36 +132,67 @@ def until(page: Any, holds: Callable[[], bool]) -> None:
     pytest.fail("waited for 30 s")
 
 
-def drag(page: Any, corners: list[tuple[float, float]]) -> None:
-    page.mouse.move(*corners[0])
-    page.mouse.down()
-    page.wait_for_timeout(500)  # a slow start must not turn the drag into a press
-    for corner in corners[1:]:
-        page.mouse.move(*corner, steps=6)
-    page.mouse.up()
+def colour_at(page: Any, row: int) -> list[int]:
+    """(red, green, blue) that the canvas has at a picture's centre, once everything is drawn."""
+    until(page, lambda: page.evaluate("paintingMap.isStill()"))
+    script = """row => {
+        const [x, y] = paintingMap.screenPosition(row);
+        const probe = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        probe.fillStyle = "white";
+        probe.fillRect(0, 0, 1, 1);
+        probe.drawImage(document.getElementById("canvas"), x, y, 1, 1, 0, 0, 1, 1);
+        return [...probe.getImageData(0, 0, 1, 1).data.slice(0, 3)];
+    }"""
+    return page.evaluate(script, row)
 
 
-def colour_of(source: str) -> np.ndarray:
-    """(3,) mean colour of a data: URL."""
-    kind, _, content = source.partition(",")
-    assert kind == "data:image/jpeg;base64"
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).mean(axis=(0, 1))
+def zoom_to(page: Any, row: int) -> None:
+    x, y = POINTS[row] / (SIDE - 1)
+    page.evaluate("([x, y]) => paintingMap.look(x, y, 900)", [x, y])
+
+
+def resize(page: Any, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.locator("#fit").click()
+    size = (
+        "(({ width, height, clientWidth, clientHeight }) => width === clientWidth && height === clientHeight)(canvas)"
+    )
+    until(page, lambda: page.evaluate(size) and page.evaluate("paintingMap.isStill()"))
+
+
+def colour_of(code: str) -> np.ndarray:
+    """(3,) of a code such as #0072b2."""
+    return np.array([int(code[start : start + 2], 16) for start in (1, 3, 5)])
+
+
+def is_picture(source: str | None, row: int) -> bool:
+    """Whether a data: URL is a picture in the row's colour."""
+    kind, _, content = (source or "").partition(",")
+    if kind != "data:image/jpeg;base64":
+        return False
+    colour = np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))).mean(axis=(0, 1))
+    return bool(np.abs(colour - COLOURS[row]).max() < 4)
 
 
 @in_chromium
 def test_hover_shows_the_picture_and_its_metadata(page):
-    for row in (0, 3, 42, 99):
+    for row in (0, 3, 99):
         page.mouse.move(*place(page, row))
         card = page.locator("#card")
         card.wait_for(state="visible")
         assert card.get_attribute("data-row") == str(row)
-        assert np.abs(colour_of(card.locator("img").get_attribute("src")) - COLOURS[row]).max() < 4
-        assert card.locator("img").evaluate("img => img.decode().then(() => img.naturalWidth)") == 40
+        image = card.locator("img")
+        until(page, lambda image=image, row=row: image.get_attribute("data-row") == str(row))
+        until(page, lambda image=image, row=row: is_picture(image.get_attribute("src"), row))
+        assert image.evaluate("img => img.decode().then(() => img.naturalWidth)") == 40
         assert card.locator(".title").text_content() == artwork_title(FILES[row])
-        assert card.locator(".artist").text_content() == (artist_name(ARTISTS[row]) or "artist unknown")
-        assert card.locator(".style").text_content() == STYLES[LABELS[row]].replace("_", " ")
+        lines = {line.get_attribute("data-column"): line.text_content() for line in card.locator("span").all()}
         cluster = CLUSTERS[row]
-        assert card.locator(".cluster").text_content() == ("noise" if cluster < 0 else f"cluster {cluster}")
+        assert lines["style"] == STYLES[LABELS[row]].replace("_", " ")
+        assert lines["cluster"] == ("noise" if cluster < 0 else f"cluster {cluster}")
+        assert lines.get("artist", "") == artist_name(ARTISTS[row])
+        assert lines["year"] == f"year: {YEARS[row]}"
+        assert lines.get("museum <i>", "") == (f"museum <i>: {MUSEUMS[row]}" if MUSEUMS[row] else "")
     page.mouse.move(5, 5)
     assert not page.locator("#card").is_visible()
 
@@ -147,101 +201,191 @@ def test_hover_shows_the_picture_and_its_metadata(page):
 def test_a_legend_entry_isolates_its_style_and_a_second_click_undoes_it(page):
     entry = page.locator("#legend button", has_text="Cubism")
     entry.click()
-    expected = sorted(map(tuple, POINTS[LABELS == 2].tolist()))
-    assert sorted(zip(*(shown(page)[axis] for axis in "xy"), strict=True)) == expected
-    assert len(shown(page, "faded")["x"]) == N - len(expected)
+    expected = np.flatnonzero(LABELS == 2).tolist()
+    assert rows_of(page) == sorted(listed(page)) == expected
+    assert len(rows_of(page, "others")) == N - len(expected)
     assert entry.get_attribute("aria-pressed") == "true"
-    assert page.locator("#list button").count() == len(expected)
     page.mouse.move(*place(page, int(np.flatnonzero(LABELS != 2)[20])))
     assert not page.locator("#card").is_visible()
     entry.click()
-    assert len(shown(page)["x"]) == N
-    assert shown(page, "faded")["x"] == []
+    assert len(rows_of(page)) == N
 
 
 @in_chromium
-def test_search_ignores_accents_and_counts_matches(page):
+def test_search_ignores_accents_and_finds_metadata(page):
     page.keyboard.press("/")
     page.keyboard.type("CEZANNE")
     until(page, lambda: page.locator("#count").text_content() == f"1 of {N} paintings match")
-    assert shown(page)["x"] == [POINTS[1][0]]
-    assert page.locator("#list b").all_text_contents() == [artwork_title(FILES[1])]
-    page.locator("#search").fill("lilies monet 4")
-    expected = sum("4" in str(row) for row in range(4, N))
-    until(page, lambda: page.locator("#count").text_content() == f"{expected} of {N} paintings match")
+    assert rows_of(page) == listed(page) == [1]
+    page.locator("#search").fill("louvre lilies 4")
+    expected = [row for row in range(4, N) if row % 3 == 0 and ("4" in str(row) or "4" in str(YEARS[row]))]
+    until(page, lambda: page.locator("#count").text_content() == f"{len(expected)} of {N} paintings match")
+    assert rows_of(page) == expected
     page.keyboard.press("Escape")
     assert page.locator("#search").input_value() == ""
-    assert len(shown(page)["x"]) == N
+    assert len(rows_of(page)) == N
 
 
 @in_chromium
-def test_colours_follow_the_style_or_the_cluster(page):
-    def colours() -> dict[tuple[float, float], str]:
-        drawn = shown(page)
-        return dict(zip(zip(drawn["x"], drawn["y"], strict=True), drawn["colour"], strict=True))
-
-    by_style = colours()
-    page.locator("#colouring button", has_text="cluster").click()
-    by_cluster = colours()
-    for groups, drawn in ((LABELS, by_style), (CLUSTERS, by_cluster)):
-        pairs = {(int(group), drawn[tuple(point)]) for group, point in zip(groups, POINTS.tolist(), strict=True)}
-        assert len(pairs) == len({colour for _, colour in pairs}) == len(set(groups.tolist()))
-    assert page.locator("#legend-title").text_content() == "Clusters"
+def test_colours_follow_style_cluster_and_year(page):
+    resize(page, 1200, 170)  # small enough for points
+    page.locator("#search").fill("18")  # all match, and names of groups do not cover any
+    until(page, lambda: page.locator("#count").text_content() == f"{N} of {N} paintings match")
+    for name, groups in (("style", LABELS), ("cluster", CLUSTERS)):
+        page.select_option("#colour-by", name)
+        legend = [colour_of(mark.get_attribute("fill")) for mark in page.locator("#legend path").all()]
+        hues = np.array([(255 - colour) / np.linalg.norm(255 - colour) for colour in legend])
+        for row in range(1, N, 4):  # points are small and translucent: their hue is the legend's; noise is the last
+            assert np.argmax(hues @ (255 - np.array(colour_at(page, row)))) == groups[row] % len(legend)
     names = page.locator("#legend span").all_text_contents()
     assert names == ["cluster 0", "cluster 1", "cluster 2", "cluster 3", "noise"]
-    page.locator("#legend button", has_text="noise").click()
-    assert len(shown(page)["x"]) == (CLUSTERS < 0).sum()
+    page.select_option("#colour-by", "year")
+    green = [colour_at(page, row)[1] for row in (0, 30, 60, 99)]
+    assert green == sorted(green)
+    assert green[-1] > green[0] + 50
 
 
 @in_chromium
-@pytest.mark.parametrize("tool", ["box", "lasso"])
-def test_a_selection_is_listed(page, tool):
-    page.locator("#colouring button", has_text="cluster").click()  # what is drawn anew can be selected, too
-    page.locator("#legend button").first.click()
-    page.locator("#legend button").first.click()
-    page.locator(f"[data-tool={tool}]").click()
+def test_a_brush_or_two_numbers_limit_the_years(page):
+    page.select_option("#colour-by", "year")
+    box = page.locator("#bars").bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 20, steps=3)
+    page.mouse.up()
+    rows = rows_of(page)
+    assert rows == list(range(rows[0], rows[-1] + 1))
+    assert abs(rows[0] - 25) <= 1
+    assert abs(rows[-1] - 50) <= 1
+    page.locator("#from").fill("1890")
+    page.locator("#from").press("Enter")
+    page.locator("#to").fill("1895")
+    page.locator("#to").press("Enter")
+    assert rows_of(page) == sorted(listed(page)) == list(range(90, 96))
+
+
+@in_chromium
+def test_a_lasso_selects_and_the_selection_is_exported(page, tmp_path):
+    page.locator("[data-tool=lasso]").click()
     (left, low), (right, top) = place(page, 0), place(page, 22)
-    left, low, right, top = left - 9, low + 9, right + 9, top - 9
-    around = [(left, low), (right, low), (right, top), (left, top), (left, low)]
-    drag(page, around[::2][:2] if tool == "box" else around)
-    until(page, lambda: page.locator("#list-title").text_content() == "Selected")
+    corners = [(left - 9, low + 9), (right + 9, low + 9), (right + 9, top - 9), (left - 9, top - 9)]
+    page.mouse.move(*corners[0])
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=3)
+    page.mouse.up()
     rows = [row for row in range(N) if POINTS[row].max() <= 2]
-    listed = page.locator("#list button")
-    assert sorted(int(one) for one in listed.evaluate_all("all => all.map(one => one.dataset.row)")) == rows
-    assert len(rows) == 9
-    for entry in listed.all():
-        row = int(entry.get_attribute("data-row"))
-        assert entry.locator("b").text_content() == artwork_title(FILES[row])
-        assert STYLES[LABELS[row]].replace("_", " ") in entry.locator("span").text_content()
-        assert np.abs(colour_of(entry.locator("img").get_attribute("src")) - COLOURS[row]).max() < 4
+    assert page.locator("#list-title").text_content() == "Selected"
     assert page.locator("#summary").text_content().startswith("9 paintings: ")
+    assert sorted(listed(page)) == rows
+
+    with page.expect_download() as download:
+        page.locator("#export-table").click()
+    download.value.save_as(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert {row["file"] for row in table} >= {EVIL, FILES[20]}
+    assert [(row["style"], row["year"], row["museum <i>"]) for row in table] == [
+        (STYLES[LABELS[row]].replace("_", " "), str(YEARS[row]), MUSEUMS[row]) for row in listed(page)
+    ]
+
+    with page.expect_download() as download:
+        page.locator("#export-sheet").click()
+    download.value.save_as(tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).reshape(-1, 3).astype(int)
+    for row in rows:
+        assert (np.abs(sheet - COLOURS[row]).max(axis=1) < 4).sum() > 9_000
     page.locator("#clear").click()
     assert page.locator("#list-title").text_content() == "Typical paintings"
 
 
 @in_chromium
-def test_wheel_zooms_and_the_button_shows_the_whole_map_again(page):
-    width = "(r => r.end - r.start)(Bokeh.documents[0].get_model_by_name('map').x_range)"
-    whole = page.evaluate(width)
-    page.mouse.move(*place(page, 55))
-    page.mouse.wheel(0, -400)
-    until(page, lambda: page.evaluate(width) < 0.95 * whole)
-    page.locator("#fit").click()
-    assert page.evaluate(width) == pytest.approx(whole)
+def test_a_click_lists_the_nearest_codes_and_one_can_walk_on_and_back(page):
+    nearest = similar_pictures(CODES, 12)
+    page.mouse.click(*place(page, 42))
+    assert page.locator("#list-title").text_content() == "Similar pictures"
+    assert listed(page) == [42, *nearest[42]]
+    page.locator("#list button").nth(1).click()
+    second = int(nearest[42][0])
+    assert listed(page) == [second, *nearest[second]]
+    page.go_back()
+    until(page, lambda: listed(page)[0] == 42)
+    assert f"picture={42}" in page.url
 
 
 @in_chromium
-def test_in_a_narrow_window_the_panel_is_below_the_map(page):
-    page.set_viewport_size({"width": 400, "height": 800})
-    plot, panel = page.locator("#map").bounding_box(), page.locator("aside").bounding_box()
-    assert plot["width"] == panel["width"] == 400
-    assert plot["height"] >= 300
-    assert panel["y"] >= plot["y"] + plot["height"] - 1
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+def test_doubtful_labels_are_listed_with_the_reason(page):
+    page.locator("#doubtful").click()
+    rows = listed(page)
+    assert rows
+    assert page.locator("#doubtful").text_content() == f"Labels in doubt ({len(rows)})"
+    row, text = rows[0], page.locator("#list em").first.text_content()
+    neighbours = LABELS[similar_pictures(CODES, 20)[row]]
+    other, own = re.match(r"(\d+) of its 20 nearest are .*, (\d+) ", text).groups()
+    assert int(own) == (neighbours == LABELS[row]).sum()
+    assert int(other) == np.bincount(np.delete(neighbours, np.flatnonzero(neighbours == LABELS[row]))).max()
+
+
+@in_chromium
+def test_zoomed_in_the_pictures_are_drawn_and_a_grid_keeps_them_apart(page):
+    resize(page, 1200, 170)
+    assert page.evaluate("paintingMap.pictureSide()") == 0
+    resize(page, 1200, 768)
+    zoom_to(page, 55)
+    assert page.evaluate("paintingMap.pictureSide()") > 40
+    assert np.abs(np.array(colour_at(page, 55)) - COLOURS[55]).max() < 6
     page.locator("#fit").click()
     page.mouse.move(*place(page, 55))
-    page.locator("#card").wait_for(state="visible")
-    assert page.locator("#card").get_attribute("data-row") == "55"
+    before = page.evaluate("paintingMap.zoomLevel()")
+    page.mouse.wheel(0, -400)
+    until(page, lambda: page.evaluate("paintingMap.zoomLevel()") > 1.2 * before)
+    page.locator("#map").click()
+    page.keyboard.press("g")
+    until(page, lambda: page.evaluate("paintingMap.isStill()"))
+    side = page.evaluate("paintingMap.pictureSide()")
+    places = np.array([page.evaluate("row => paintingMap.screenPosition(row)", row) for row in range(0, N, 9)])
+    apart = np.abs(places[:, None] - places[None]).max(axis=-1) + 1e9 * np.eye(len(places))
+    assert side > 20
+    assert apart.min() >= side
+    assert np.abs(np.array(colour_at(page, 55)) - COLOURS[55]).max() < 6
+
+
+@in_chromium
+def test_the_address_shows_the_same_view_again(page, written):
+    page.select_option("#colour-by", "cluster")
+    page.locator("#legend button", has_text="cluster 2").click()
+    page.locator("#search").fill("lilies")
+    until(page, lambda: "search=lilies" in page.url)
+    zoom_to(page, 30)
+    zoom = page.evaluate("paintingMap.zoomLevel()")
+    until(page, lambda: f"{zoom:.3f}" in page.url)
+    address, rows = page.url, rows_of(page)
+    page.keyboard.press("Escape")
+    page.locator("#fit").click()
+    assert rows_of(page) != rows
+    page.goto(written.as_uri() + "#layout=grid&by=nothing&only=%3Cscript%3E&picture=-1&at=NaN,x")  # nonsense is ignored
+    assert len(rows_of(page)) == N
+    page.goto(address)
+    until(page, lambda: rows_of(page) == rows)
+    assert page.evaluate("paintingMap.zoomLevel()") == pytest.approx(zoom, rel=1e-3)
+    assert page.locator("#colour-by").input_value() == "cluster"
+
+
+@in_chromium
+def test_arrow_keys_walk_and_focus_is_visible(page):
+    page.mouse.click(*place(page, 44))
+    page.mouse.move(5, 5)
+    for key, row in (("ArrowRight", 45), ("ArrowUp", 55), ("ArrowLeft", 54), ("ArrowDown", 44)):
+        page.keyboard.press(key)
+        assert page.locator("#card").get_attribute("data-row") == str(row)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    assert listed(page)[0] == 45
+    assert artwork_title(FILES[45]) in page.locator("#spoken").text_content()
+    for selector in ("#canvas", "#fit", "#search", "#legend button"):
+        page.locator(selector).first.focus()
+        page.keyboard.press("Shift")  # focus is shown once the keyboard is used
+        assert page.locator(selector).first.evaluate("node => getComputedStyle(node).outlineStyle") == "solid"
 
 
 @in_chromium
@@ -250,55 +394,54 @@ def test_hostile_names_are_shown_as_text(page):
     assert page.locator("#card .artist").text_content() == "<img src=x onerror=window.hacked=1>"
     assert page.locator("h1").text_content() == "Codes & <i>styles</i>"
     page.locator("#search").fill("onerror")
-    until(page, lambda: page.locator("#list button").count() == 1)
+    until(page, lambda: listed(page) == [0])
     assert page.locator("#list button").get_attribute("title") == EVIL
     page.locator("#search").fill("{{ data")
-    until(page, lambda: "{{ data }}" in page.locator("#list button").first.get_attribute("title"))
+    until(page, lambda: listed(page) == [1])
+    assert "{{ data }}" in page.locator("#list button").get_attribute("title")
     assert "\\udce9" in page.locator("#list button").get_attribute("title")
+    page.select_option("#colour-by", "museum <i>")
+    assert "<script>window.hacked=1</script>" in page.locator("#legend span").all_text_contents()
+
+
+@in_chromium
+def test_on_a_phone_the_panel_is_below_and_pictures_come_from_a_folder(browser, tmp_path):
+    path = tmp_path / "map.html"
+    write_map(path, CONTENT, "Codes", folder=True)
+    size = {"width": 400, "height": 800}
+    page, requests, complaints = open_page(browser, path, viewport=size, has_touch=True, color_scheme="dark")
+    plot, panel = page.locator("#map").bounding_box(), page.locator("aside").bounding_box()
+    assert plot["width"] == panel["width"] == 400
+    assert plot["height"] >= 300
+    assert panel["y"] >= plot["y"] + plot["height"] - 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 25, 29)"
+    page.touchscreen.tap(*place(page, 55))
+    assert listed(page)[0] == 55
+    image = page.locator("#list img").first
+    until(page, lambda: is_picture(image.get_attribute("src"), 55))
+    assert requests == [path.as_uri(), (tmp_path / "map-pictures" / "0.js").as_uri()]
+    with page.expect_download():
+        page.locator("#export-sheet").click()
+    assert complaints == []
+    page.context.close()
 
 
 def test_nothing_in_a_name_can_close_a_script(written):
     text = written.read_bytes().decode()
-    assert text.count("<script") == text.count("</script>") == 5
+    assert text.count("<script") == text.count("</script>") == 3
     data = json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL).group(1))
     assert data["files"][0] == EVIL
     assert "http-equiv" in text
     assert not re.search(r'(?:src|href)="(?!data:)', text.split("<body>")[0])
 
 
-def test_thumbnails_share_a_header_and_fit_the_budget(monkeypatch):
-    random = np.random.default_rng(0)
-    pictures = random.integers(0, 255, (6, 96, 64, 3), dtype=np.uint8)
-    side, head, rests = encode_thumbnails(pictures)
-    assert side == 96
-    assert len(head) % 4 == 0
-    assert "=" not in head
-    for picture, rest in zip(pictures, rests, strict=True):
-        image = Image.open(io.BytesIO(base64.b64decode(head + rest)))
-        assert image.size == (64, 96)
-        assert np.abs(np.asarray(image).mean(axis=(0, 1)) - picture.mean(axis=(0, 1))).max() < 4
-    monkeypatch.setattr("wikiart_autoencode.map.page.THUMBNAIL_BYTES", sum(map(len, rests)) // 3)
-    assert encode_thumbnails(pictures)[0] < 96
-
-
-@pytest.mark.parametrize(
-    ("name", "artist", "title"),
-    [
-        ("train/Realism/vincent-van-gogh_the-sower-1888.jpg", "Vincent van Gogh", "The sower 1888"),
-        ("a/b/leonardo-da-vinci_mona-lisa_jpg.rf.0a1b2c.jpg", "Leonardo da Vinci", "Mona lisa"),
-        ("a/b/seascape.jpg", "", "Seascape"),
-        ("a/b/x_.jpg", "X", "X"),
-    ],
-)
-def test_artists_and_titles_from_file_names(name, artist, title):
-    from wikiart_data.images.names import artist_of
-
-    assert artist_name(artist_of(name)) == artist
-    assert artwork_title(name) == title
+def test_every_script_is_in_the_page():
+    folder = Path(__file__).parent.parent / "src/wikiart_autoencode/map/scripts"
+    assert sorted(SCRIPTS) == sorted(path.name for path in folder.iterdir())
 
 
 def test_an_unwritable_folder_is_named(tmp_path):
-    thumbnails = np.zeros((N, 8, 8, 3), dtype=np.uint8)
     with pytest.raises(InputError) as error:
-        write_map(tmp_path / "no" / "map.html", POINTS, LABELS, STYLES, None, FILES, ARTISTS, thumbnails, "x")
+        write_map(tmp_path / "no" / "map.html", CONTENT, "x")
     assert error.value.field == str(tmp_path / "no" / "map.html")

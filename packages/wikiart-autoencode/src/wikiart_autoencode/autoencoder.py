@@ -22,7 +22,7 @@ from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.styles import canonical_name
 from wikiart_data.training.checkpoints import load_weights, read_model
-from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
 
 BATCH_SIZE = 256
@@ -50,7 +50,7 @@ class Autoencoder:
     def __init__(
         self, network: AutoencoderNet, styles: Sequence[str], config: TrainConfig, device: str = "auto"
     ) -> None:
-        self.device = create_accelerator(device).device
+        self.device = select_device(device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self.styles = tuple(styles)
         self.config = config

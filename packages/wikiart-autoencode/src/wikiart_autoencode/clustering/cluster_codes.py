@@ -1,7 +1,5 @@
 """`wikiart-cluster`: from codes to clusters, scores and the map; missing codes are computed first."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +15,10 @@ from wikiart_autoencode.clustering.scores import ClusteringScores, scores_table
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.commands import encode
 from wikiart_autoencode.config import EncodeOptions, TrainOptions
+from wikiart_autoencode.map.columns import read_metadata
 from wikiart_autoencode.map.figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
-from wikiart_autoencode.map.page import write_map
+from wikiart_autoencode.map.page import MapContent, write_map
+from wikiart_autoencode.map.vikus import csv_bytes, write_vikus
 from wikiart_autoencode.training import fit
 from wikiart_data.console import echo, echo_wrapped
 from wikiart_data.errors import InputError
@@ -73,8 +73,10 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
             f"{path} has {len(rows)} codes in {options.split}: too few for {options.clusters} clusters.",
             field="--clusters",
         )
-    run = Run.start(PART, options, catalog, codes=codes.fingerprint)
     selected = codes.select(rows)
+    files = selected.files.tolist()
+    metadata = None if options.metadata is None else read_metadata(options.metadata, files)
+    run = Run.start(PART, options, catalog, codes=codes.fingerprint)
     number, dimensions = selected.codes.shape
     echo(f"{number:,} codes of {dimensions:,} numbers, {options.method} …")
     clustering = cluster(selected, options.method, options.clusters, options.seed)
@@ -96,11 +98,13 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
             "clusters": cluster_style_heatmap(clusters, labels, styles),
         },
     )
-    files = selected.files.tolist()
     artists, thumbnails = artists_and_thumbnails(catalog, files, options)
-    side = write_map(run.folder / "map.html", points, labels, styles, clusters, files, artists, thumbnails, title)
+    content = MapContent(points, selected.codes, labels, styles, files, artists, thumbnails, clusters, metadata)
+    side = write_map(run.folder / "map.html", content, title, folder=options.folder)
+    write_vikus(run.folder / "vikus", content)
     run.write_arrays("clusters.npz", clusters=clusters, points=points, rows=rows)
-    write_bytes(run.folder / "clusters.csv", clusters_csv(files, codes.styles[labels].tolist(), clusters))
+    table = zip(files, codes.styles[labels].tolist(), clusters.tolist(), strict=True)
+    write_bytes(run.folder / "clusters.csv", csv_bytes(["file", "style", "cluster"], table))
     result = ClusterResult(
         codes=codes.fingerprint,
         split=options.split,
@@ -190,16 +194,6 @@ def artists_and_thumbnails(
     rows = np.array([row_of[file] for file in files])
     packed = pack(catalog, THUMBNAIL, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
     return [catalog.artists[row] for row in rows], packed.images[rows]
-
-
-def clusters_csv(files: Sequence[str], styles: Sequence[str], clusters: np.ndarray) -> bytes:
-    """CSV with the columns file, style and cluster (−1 is noise), UTF-8."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "style", "cluster"])
-    writer.writerows(zip(files, styles, clusters.tolist(), strict=True))
-    # File names may hold bytes that are not UTF-8, as surrogates.
-    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
 
 
 def print_summary(clustering: Clustering, comparison: bool = False) -> None:

@@ -34,6 +34,11 @@ class ClusterOptions:
     """Split to cluster and draw."""
     data: MaybeData = None
     """Folder of paintings, for training and for the map's thumbnails (default: the one that the codes come from)."""
+    metadata: MaybeFile = None
+    """CSV file with a column file and any others, such as year or museum: the map is coloured by them and searches
+    them. title, artist and year replace what file names say."""
+    folder: bool = False
+    """Write the map's pictures into a folder beside map.html, which loads those in sight: for more than 20,000."""
     runs: Path = Path("runs")
     """Where the run folder is created: RUNS/cluster/NAME."""
     name: MaybeText = None
