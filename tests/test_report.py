@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(report, "ROOT", tmp_path)
     (tmp_path / "report" / "figures").mkdir(parents=True)
     (tmp_path / "REPORT.md").write_text("before\n<!-- table x -->\nstale\n<!-- end -->\nafter\n")
+    (tmp_path / "README.md").write_text("A toolkit.\n")
     return tmp_path
 
 
@@ -52,7 +54,7 @@ def test_several_seeds_are_shown_as_mean_and_standard_deviation(repository: Path
     assert "| top-1 | 44.0 ± 4.0 % (30.0–50.0) |" in lines
     assert "| images | 200 |" in lines
     assert "| time | 99 |" in lines  # cost is the first run's, which had the machine to itself
-    assert "3 seeds (2, 0, 1)" in lines[0]
+    assert "3 seeds (0, 1, 2)" in lines[0]
     assert not any("Cubism" in line for line in lines)
 
 
@@ -91,6 +93,84 @@ def test_rendering_fills_a_table_and_is_stable(repository: Path):
     assert text.startswith("before\n<!-- table x -->\n")
     assert text.endswith("<!-- end -->\nafter\n")
     assert report.main(["--check"]) == 0
+    assert "Cubism" in (repository / "report" / "TABLES.md").read_text()
+
+
+CHOICE = '<!-- table x of="0" columns="test" rows="images" title="Short" note="" -->'
+
+
+def test_rows_and_columns_of_a_table_are_chosen(repository: Path):
+    write_kept(repository, {"tables": [metrics(0.5, "A note.")]})
+    (repository / "REPORT.md").write_text(f"{CHOICE}\n<!-- end -->\n")
+    assert report.main([]) == 0
+    assert (repository / "REPORT.md").read_text() == (
+        f"{CHOICE}\n**Short**\n\n|  | test |\n|---|---|\n| images | 200 |\n<!-- end -->\n"
+    )
+
+
+@pytest.mark.parametrize("choice", ['rows="nothing"', 'columns="nothing"', 'colums="test"'])
+def test_a_choice_that_does_not_exist_is_an_error(choice: str, repository: Path):
+    write_kept(repository, {"tables": [metrics(0.5)]})
+    (repository / "REPORT.md").write_text(f"<!-- table x {choice} -->\n<!-- end -->\n")
+    with pytest.raises(SystemExit, match=r"nothing|colums"):
+        report.main([])
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ('cell("x", "top-1", "test")', "44.0"),
+        ('cell("x", "top-1", "test") | interval', "30.0–50.0"),
+        ('kept("x")[1].seed', "0"),
+        ("0.0312 | points", "+3.1"),
+        ("1234.0 | thousands", "1,234"),
+    ],
+)
+def test_a_number_in_a_sentence_is_filled_in(expression: str, expected: str, repository: Path):
+    write_kept(repository, [result_of(2, 0.40), result_of(0, 0.44), result_of(1, 0.48)])
+    (repository / "REPORT.md").write_text(f"It is <!-- = {expression} -->99.9<!-- --> %.\n")
+    assert report.main(["--check"]) == 1
+    assert report.main([]) == 0
+    assert (repository / "REPORT.md").read_text() == f"It is <!-- = {expression} -->{expected}<!-- --> %.\n"
+    assert report.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("expression", ['cell("x", "nothing", "test")', 'kept("x").nothing | percent', "1 +"])
+def test_an_expression_without_a_value_is_an_error(expression: str, repository: Path):
+    write_kept(repository, {"tables": [metrics(0.5)]})
+    (repository / "REPORT.md").write_text(f"<!-- = {expression} -->1<!-- -->\n")
+    with pytest.raises(SystemExit, match=r"nothing|evaluated"):
+        report.main([])
+
+
+@pytest.mark.parametrize("sentence", ["top-1 is 51.5", "it is 5 % better", "of 1,198 pictures"])
+def test_a_measurement_typed_by_hand_fails_the_check(sentence: str, repository: Path, capsys: pytest.CaptureFixture):
+    (repository / "REPORT.md").write_text(sentence + "\n")
+    assert report.main([]) == 0
+    capsys.readouterr()
+    assert report.main(["--check"]) == 1
+    assert sentence in capsys.readouterr().out
+
+
+def test_code_links_and_versions_are_no_measurements():
+    assert report.typed_numbers("`--lr 0.5` [x](a/1.5) Stable Diffusion 1.5 95 % interval\n```\n--tau 0.5\n```\n") == []
+
+
+def test_the_report_is_read_in_ten_minutes():
+    text = re.sub(
+        r"<!--.*?-->|<details>.*?</details>|^```.*?^```", "", (ROOT / "REPORT.md").read_text(), flags=re.S | re.M
+    )
+    assert len(text.split()) <= 2600
+
+
+def test_recall_at_the_mix_of_the_targets_weights_styles_by_their_repaints():
+    recalls = [{"style": "a", "recall": 1.0}, {"style": "b", "recall": None}, {"style": "c", "recall": 0.5}]
+    targets = [
+        {"style": "a", "repaints": {"n": 1}},
+        {"style": "b", "repaints": {"n": 2}},
+        {"style": "c", "repaints": {"n": 1}},
+    ]
+    assert report.recall_at_mix(recalls, targets) == pytest.approx(1.5 / 4)
 
 
 def test_a_table_without_its_json_is_an_error(repository: Path):

@@ -1,37 +1,45 @@
 #!/usr/bin/env python3
-"""The tables of REPORT.md, rendered from the JSON files in report/.
+"""The tables and numbers of REPORT.md and README.md, rendered from the JSON files in report/.
 
     tools/report.py keep NAME RUN [RUN ...]    keep the results of runs, one per seed, as report/NAME.json, and the
                                                first run's figures as report/figures/NAME-*.png
     tools/report.py keep NAME FOLDER           the same for the folder of a comparison or an evaluation
-    tools/report.py                            render every table of REPORT.md
-    tools/report.py --check                    fail if a table differs from what is rendered
+    tools/report.py                            render every table and number, and report/TABLES.md
+    tools/report.py --check                    fail if one differs from what is rendered, or was typed by hand
     tools/report.py retable                    make the tables in every JSON anew, after a change to a part's tables
     tools/report.py draw                       redraw every figure that needs nothing but its JSON
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`: the tables that the result itself holds. No number in
-one is written by hand.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`: the tables that the result itself holds, or what is
+chosen of them by `of="0"`, `columns="top-1; ECE"`, `rows="ours; chance"`, `title="…"` and `note="…"` after the name.
+
+A number in a sentence stands between `<!-- = EXPRESSION -->` and `<!-- -->`. The expression is jinja2's:
+
+    cell("classify-realart", "top-1 accuracy", "test")     the cell of a table; the mean over the seeds
+    cell(…) | interval                                     its 95 % interval
+    kept("classify-realart")[0].test.n | thousands         anything else in the JSON
+    percent, points, thousands                             filters: 51.5, +3.2, 1,198
+
+report/TABLES.md holds all tables of all files, whole.
 """
 
 import functools
 import importlib
 import json
-import re
 import shutil
-import statistics
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wikiart_data.results import Number, Table, from_plain, markdown_table, to_plain
+from documents import over_seeds, recall_at_mix, render, table, tables_page, typed_numbers  # noqa: F401
+from wikiart_data.results import from_plain, to_plain
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent.parent
-_MARKED_TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+DOCUMENTS = ("REPORT.md", "README.md")
 _LOCAL_OPTIONS = ("data", "runs", "name", "config", "cache_dir", "resume", "overwrite")
 """Options that say where something is on one machine, and not what was done."""
 _RUN_FACTS = ("seed", "git_commit", "versions", "device", "processes")
@@ -78,69 +86,6 @@ def _without_paths(result: dict[str, Any]) -> dict[str, Any]:
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def table(path: Path) -> str:
-    """Markdown for a kept JSON: the tables that are not folded.
-
-    Runs of several seeds are shown as the mean and standard deviation of their first table, and the tables of the
-    first run's cost.
-
-    Raises:
-        InputError: a table cannot be read.
-    """
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(kept, list):
-        return "\n".join(map(markdown_table, _shown_tables(kept)))
-    runs = [_shown_tables(run) for run in kept]
-    seeds = [run["seed"] for run in kept]
-    origin = f"seed {seeds[0]}, {kept[0]['device']}"
-    cost = replace(runs[0][-1], title=f"{runs[0][-1].title} ({origin})")
-    return "\n".join(map(markdown_table, [over_seeds([tables[0] for tables in runs], seeds), cost]))
-
-
-def _shown_tables(result: Mapping[str, Any]) -> list[Table]:
-    return [table for table in map(Table.from_json, result["tables"]) if not table.folded]
-
-
-def over_seeds(tables: Sequence[Table], seeds: Sequence[int]) -> Table:
-    """One table of the same numbers from several seeds: means with standard deviations, and the first seed's intervals.
-
-    Args:
-        tables: one per seed, with the same rows and columns.
-        seeds: as many.
-
-    Raises:
-        SystemExit: rows or columns differ.
-    """
-    first = tables[0]
-    for other in tables[1:]:
-        if other.columns != first.columns or [row[0] for row in other.rows] != [row[0] for row in first.rows]:
-            raise SystemExit(f"{first.title!r} has other rows or columns in another seed: they have no mean.")
-    if len(tables) == 1:
-        return replace(first, title=f"{first.title}, seed {seeds[0]}")
-    rows = []
-    for same_row in zip(*(table.rows for table in tables), strict=True):
-        cells = [_mean_cell(cells) for cells in zip(*(row[1:] for row in same_row), strict=True)]
-        rows.append((same_row[0][0], *cells))
-    spread = f"mean ± std over {len(seeds)} seeds ({', '.join(map(str, seeds))})"
-    return replace(
-        first, title=f"{first.title}, {spread}, in brackets the interval of seed {seeds[0]}", rows=tuple(rows)
-    )
-
-
-def _mean_cell(cells: Sequence[str | Number | None]) -> str | Number | None:
-    """The mean of numbers; other cells must be equal."""
-    first = cells[0]
-    if isinstance(first, Number):
-        values = [cell.value for cell in cells if isinstance(cell, Number) and cell.value is not None]
-        if len(values) < len(cells):
-            return replace(first, value=None)
-        spread = None if len(set(values)) == 1 and isinstance(values[0], int) else statistics.stdev(values)
-        return replace(first, value=statistics.mean(values), std=spread)
-    if any(cell != first for cell in cells):
-        raise SystemExit(f"{first!r} differs between seeds.")
-    return first
 
 
 @dataclass(frozen=True)
@@ -246,22 +191,6 @@ def _import(name: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def render(text: str) -> str:
-    """REPORT.md with every table rendered anew.
-
-    Raises:
-        SystemExit: there is no JSON of a table's name.
-    """
-
-    def marked_table(match: re.Match[str]) -> str:
-        path = ROOT / "report" / f"{match[2]}.json"
-        if not path.is_file():
-            raise SystemExit(f"REPORT.md has a table {match[2]!r}, and there is no {path.relative_to(ROOT)}.")
-        return match[1] + table(path) + match[3]
-
-    return _MARKED_TABLE.sub(marked_table, text)
-
-
 def main(arguments: list[str]) -> int:
     """Keep, draw, render or check; returns the exit status."""
     if arguments[:1] == ["keep"] and len(arguments) >= 3:
@@ -274,13 +203,20 @@ def main(arguments: list[str]) -> int:
     elif arguments not in ([], ["--check"]):
         print(__doc__)
         return 2
-    report = ROOT / "REPORT.md"
-    text = report.read_text(encoding="utf-8")
-    new = render(text)
+    rendered = {ROOT / "report" / "TABLES.md": tables_page(ROOT / "report")}
+    typed = []
+    for path in (ROOT / name for name in DOCUMENTS):
+        rendered[path] = render(path.read_text(encoding="utf-8"), ROOT / "report")
+        typed += [f"{path.name}: a number is typed by hand: … {words} …" for words in typed_numbers(rendered[path])]
     if arguments == ["--check"]:
-        print("REPORT.md is up to date." if new == text else "REPORT.md is stale: run tools/report.py.")
-        return int(new != text)
-    report.write_text(new, encoding="utf-8")
+        stale = [path.name for path, text in rendered.items() if not path.exists() or path.read_text("utf-8") != text]
+        print(
+            "\n".join([*typed, *(f"{name} is stale: run tools/report.py." for name in stale)])
+            or "REPORT.md is up to date."
+        )
+        return int(bool(typed or stale))
+    for path, text in rendered.items():
+        path.write_text(text, encoding="utf-8")
     return 0
 
 

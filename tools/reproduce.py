@@ -148,8 +148,8 @@ def command_line(step: Step, options: Options) -> list[str]:
     for more in (step.options, (step.quick or "") if options.quick else ""):
         words = with_options(words, shlex.split(more))
     for index, word in enumerate(words):
-        if word == "judge" and words[index - 1] in ("--judge", "--export"):
-            words[index] = str(options.runs / step.judge)
+        if words[index - 1] in ("--judge", "--export"):
+            words[index] = str(options.runs / word)
         elif word == "DIR":
             words[index] = str(options.data)
         elif word.startswith("runs/"):
@@ -304,7 +304,7 @@ def keep_results(options: Options) -> list[str]:
 
 
 _REPORT_BLOCKS = re.compile(
-    r"^##+ .*$|^```\n(?:.*\n)*?```$|^<!-- table (?P<table>\S+) -->$"
+    r"^##+ .*$|^```\n(?:.*\n)*?```$|^<!-- table (?P<table>\S+)(?: .*)? -->$"
     r"|^!\[(?P<alt>[^\]]*)\]\(report/figures/(?P<figure>[^)]+)\)$",
     re.MULTILINE,
 )

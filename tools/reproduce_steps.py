@@ -10,8 +10,8 @@ PARTS = ("A", "1", "2", "3", "B")
 class Step:
     """One command: as REPORT.md prints it, what it writes, and how it is changed here.
 
-    In `printed`, DIR stands for the data, RUN for the run `run`, `runs/` for the folder of runs, and `judge` for a
-    judge's folder.
+    In `printed`, DIR stands for the data, RUN for the run `run`, and `runs/` for the folder of runs. Judges are written
+    to that folder too.
     """
 
     parts: str
@@ -25,8 +25,6 @@ class Step:
     """Further options in quick mode; None leaves the step out of it."""
     run: str = ""
     """The run that RUN stands for, below the folder of runs; where a run is printed, the one to use instead."""
-    judge: str = "judge"
-    """The judge's folder, below the folder of runs."""
     hub: bool = False
     """Whether it needs the Hugging Face hub and a GPU; such a step is run with --hub only."""
 
@@ -117,11 +115,10 @@ STEPS = (
     ),
     Step(
         "3",
-        "wikiart-classify --size 96 --seed 7 --width 0.75 --epochs 30 --balance sampler-half --export judge",
+        "wikiart-classify --size 96 --seed 7 --width 0.75 --epochs 30 --balance sampler-half --export judge-sample-96",
         "judge-sample-96/judge.json",
         "--name judge-sample-96",
         None,
-        judge="judge-sample-96",
     ),
     Step("3", "wikiart-stylegen --name sample", "stylegen/sample/result.json", quick=None),
     Step(
@@ -132,25 +129,22 @@ STEPS = (
     ),
     Step(
         "3",
-        "wikiart-stylegen evaluate runs/stylegen/sample --judge judge --baseline runs/stylegen/sample-concat",
+        "wikiart-stylegen evaluate runs/stylegen/sample --judge judge-sample-96 --baseline runs/stylegen/sample-concat",
         "stylegen/sample/evaluation/result.json",
         quick=None,
-        judge="judge-sample-96",
     ),
     Step(
         "B",
-        "wikiart-classify --size 64 --seed 7 --width 0.75 --epochs 40 --balance sampler-half --export judge",
-        "judge-sample/judge.json",
-        "--name judge-sample",
+        "wikiart-classify --size 64 --seed 7 --width 0.75 --epochs 40 --balance sampler-half --export judge-sample-64",
+        "judge-sample-64/judge.json",
+        "--name judge-sample-64",
         "--epochs 3",
-        judge="judge-sample",
     ),
     Step(
         "B",
-        "wikiart-lora --name plain --judge judge",
+        "wikiart-lora --name plain --judge judge-sample-64",
         "lora/plain/score/result.json",
         quick="--steps 40 --score 1 --num-inference-steps 8",
-        judge="judge-sample",
     ),
     Step(
         "B",

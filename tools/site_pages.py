@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _PAGES = {
     "README.md": "index.md",
     "REPORT.md": "report.md",
+    "report/TABLES.md": "tables.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/README.md": "benchmarks.md",
