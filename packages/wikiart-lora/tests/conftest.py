@@ -189,4 +189,5 @@ def options(paintings: Path, sd: Path) -> list[str]:
     return [
         "--base", str(sd), "--data", str(paintings), "--batch-size", "4", "--steps", "4", "--rank", "2", "--size", "16",
         "--device", "cpu", "--precision", "fp32", "--ema", "0.5", "--lr", "0.01", "--num-inference-steps", "1",
+        "--save-every", "4",
     ]  # fmt: skip

@@ -11,7 +11,8 @@ import torch
 from wikiart_data.errors import InputError
 from wikiart_lora.adapter import add_adapter, parameter_groups, set_strength
 from wikiart_lora.base_models.families import encode_captions, predict
-from wikiart_lora.base_models.loading import Geometry, fingerprints, load_base, read_geometry, same_weights
+from wikiart_lora.base_models.fingerprints import fingerprints, same_weights
+from wikiart_lora.base_models.loading import Geometry, load_base, read_geometry
 from wikiart_lora.config import TrainConfig, TrainOptions, resolve_config
 from wikiart_lora.optimizers import make_optimizer
 from wikiart_lora.sampling import sample_images, sampling_defaults

@@ -36,18 +36,26 @@ def same_weights(a: str, b: str) -> bool:
     return first.keys() == second.keys() and all(first[key].equal(second[key]) for key in first)
 
 
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def _without_grids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Grids take longer than the steps between them; some tests sample them, the others do not."""
-    sampled = ("test_a_run_is_complete", "test_a_resumed_run_ends_with_the_same_weights", "test_a_device_with_room")
-    if not request.node.name.startswith(sampled):
+def _fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
+    """Validation on three images, one cache, and no figures: they take longer than the steps between them."""
+    monkeypatch.setattr("wikiart_lora.validation.MAX_IMAGES", 3)
+    monkeypatch.setenv("WIKIART_CACHE", str(shared_cache))
+    drawn = ("test_a_run_is_complete", "test_a_resumed_run_ends_with_the_same_weights", "test_a_device_with_room")
+    if not request.node.name.startswith(drawn):
         monkeypatch.setattr("wikiart_lora.training.before_and_after", lambda *_: Figure(figsize=(1, 1)))
+        monkeypatch.setattr("wikiart_lora.training.learning_curve", lambda *_: Figure(figsize=(1, 1)))
 
 
 def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
-    more = [*options, "--steps", "10", "--save-every", "4", "--flip", "--aspect", "--noise-offset", "0.1"]
+    more = [*options, "--steps", "6", "--save-every", "2", "--flip", "--aspect", "--noise-offset", "0.1"]
     assert main([*more, "--name", "whole"]) == 0
-    steps = iter([False] * 4 + [True])
+    steps = iter([False] * 2 + [True])
     with monkeypatch.context() as patch:
         patch.setattr(TrainingRun, "_should_stop", lambda *_: next(steps))
         assert main([*more, "--name", "interrupted"]) == 143
@@ -55,17 +63,17 @@ def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
     assert same_weights("whole", "interrupted")
     lines, whole = metrics_of("interrupted"), metrics_of("whole")
     assert [(line["step"], line["valid"]) for line in lines] == [(line["step"], line["valid"]) for line in whole]
-    assert [line["step"] for line in lines] == [4, 8, 10]
+    assert [line["step"] for line in lines] == [2, 4, 6]
 
 
 def test_a_run_is_complete(options, capsys):
     assert (
-        main([*options, "--steps", "40", "--save-every", "40", "--targets", "all", "--rank", "8", "--name", "one"]) == 0
+        main([*options, "--steps", "10", "--save-every", "10", "--targets", "all", "--rank", "8", "--name", "one"]) == 0
     )
     run = Path("runs/lora/one")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert lines[-1]["valid"] > 0
-    for figure in ("step-000040", "learning"):
+    for figure in ("step-000010", "learning"):
         assert (run / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     result = result_of("one")
     assert result["trainable"] == sum(tensor.numel() for tensor in weights_of("one").values())
@@ -305,6 +313,8 @@ def test_a_dry_run_writes_nothing(options, capsys):
     assert main([*options, "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "trainable parameters" in printed
+    for stage in ("encoding 8 captions", "encoding 8 images", "a training step with 4 images", "decoding an image"):
+        assert stage in printed
     assert "s, training about" in printed
     assert not Path("runs").exists()
 

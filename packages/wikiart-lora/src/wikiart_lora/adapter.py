@@ -134,8 +134,12 @@ def add_adapter(base: BaseModel, config: TrainConfig, texts: Sequence[str] = ())
             tokenizer = getattr(base.pipeline, part.replace("text_encoder", "tokenizer"))
             trained = torch.zeros(encoder.config.vocab_size, device=weights[name].device)
             trained[[token for text in texts for token in tokenizer(text).input_ids[1:-1]]] = 1
-            weights[name].register_hook(partial(torch.mul, trained))
+            weights[name].register_hook(partial(_mask_gradient, trained))
     return Adapter(weights)
+
+
+def _mask_gradient(mask: Tensor, gradient: Tensor) -> Tensor:
+    return mask.to(gradient.device) * gradient  # the network may have been moved since the hook was made
 
 
 def _name_in_files(name: str) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
-from torch import Tensor, nn
+from torch import Tensor
 
 from wikiart_data.console import echo, printable, track
 from wikiart_data.errors import InputError
@@ -21,7 +21,8 @@ from wikiart_data.files import cache_root, writable_folder
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.decode import BadPictureError, available_cores, decode
 from wikiart_lora.base_models.families import TextEmbeddings, encode_captions, encode_images
-from wikiart_lora.base_models.loading import BaseModel, fingerprint
+from wikiart_lora.base_models.fingerprints import fingerprint
+from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.buckets import nearest_bucket, resize_and_crop
 from wikiart_lora.memory import Parts
 
@@ -112,6 +113,7 @@ def cached_latents(
             (bucket, rows) for bucket in range(len(buckets)) for rows in _chunks(np.flatnonzero(bucket_of == bucket))
         ]
         encode = [image_parts(height, width) for height, width in buckets]
+        base.use("autoencoder")
         with ExitStack() as files, ThreadPoolExecutor(available_cores()) as pool:
             loaded = pool.map(lambda job: (*job, _read(catalog, job[1], buckets[job[0]])), work)
             for bucket, rows, pixels in track(loaded, len(work), "encoding images", "batches"):
@@ -155,11 +157,16 @@ def cached_embeddings(base: BaseModel, captions: Sequence[str], cache_dir: Path 
         "lengths": [tokenizer.model_max_length for tokenizer in tokenizers],
         "captions": _digest(texts),
     }
+    if base.family == "flux2":
+        about["length"] = base.text.max_sequence_length
+    if base.text.clip_skip:
+        about["clip skip"] = base.text.clip_skip
     if base.family == "sdxl":
         about["empty captions"] = "zeros" if base.pipeline.config.force_zeros_for_empty_prompt else "encoded"
 
     def write(folder: Path) -> None:
         maps: dict[str, _ArrayFile] = {}
+        base.use("text")
         encoded = Parts(BATCH, "encoding captions").map(len(texts), lambda part: _encode_captions(base, texts[part]))
         start = 0
         with ExitStack() as files:
@@ -281,7 +288,8 @@ def _check_free_space(folder: Path, needed: int, what: str) -> None:
     if needed > free:
         raise InputError(
             f"{what.capitalize()} need {needed / 1e9:.1f} GB and {folder.parent} has {free / 1e9:.1f} GB free: choose "
-            "another folder with --cache-dir DIR, fewer --captions-per-image, or --no-cache.",
+            "another folder with --cache-dir DIR, fewer --captions-per-image, a smaller "
+            "--max-sequence-length (FLUX.2), or --no-cache.",
             field="--cache-dir",
         )
 
@@ -332,12 +340,3 @@ def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:
 
 def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-
-def offload_encoders(base: BaseModel, keep_text: bool) -> None:
-    """After caching, move autoencoder and text encoders to the CPU: the denoiser needs the GPU memory."""
-    networks: list[nn.Module] = [base.pipeline.vae, *([] if keep_text else base.text_encoders.values())]
-    for network in networks:
-        network.to("cpu")
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

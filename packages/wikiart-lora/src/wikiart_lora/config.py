@@ -12,7 +12,6 @@ from typing import Literal
 import tyro
 
 from wikiart_data.cli.option_types import (
-    MaybeData,
     MaybeFile,
     MaybeFolder,
     MaybeNumber,
@@ -32,8 +31,17 @@ class TrainOptions(DataOptions):
     """
 
     base: str = "tiny"
-    """Base model: a short name, the folder of a diffusers pipeline, or its name on the hub. `--base list` lists the
-    short names with size, licence and GPU memory."""
+    """Base model: a short name, the folder of a diffusers pipeline, its name on the hub, or a single file
+    (.safetensors or .ckpt). `--base list` lists the short names with size, licence and GPU memory."""
+    variant: MaybeText = None
+    """Variant of the base's files, such as fp16 (default: fp16 for a folder that holds nothing else)."""
+    revision: MaybeText = None
+    """Branch, tag or commit of the base on the hub (default: its main branch)."""
+    base_config: MaybeText = None
+    """For a base that is a single file: the folder or hub name of a pipeline of the same kind, whose JSON and tokenizer
+    files are used (default: the one on the hub that diffusers infers)."""
+    vae: MaybeText = None
+    """Another autoencoder than the base's: a folder, a hub name or a single file."""
     config: MaybeFile = None
     """JSON file with defaults for these options: the course's config.json, or the run.json of an earlier run."""
     runs: Path = Path("runs")
@@ -80,18 +88,18 @@ class TrainOptions(DataOptions):
     loraplus_ratio: float = 1.0
     """Ratio of the learning rates of B and A (LoRA+, Hayou et al. 2024, recommend 16)."""
     lr: MaybeReal = None
-    """Peak learning rate (default: 0.02 with muon; else 1e-4, tiny 2e-3)."""
+    """Peak learning rate (default: 0.02 with muon, 1 with prodigy; else 1e-4, tiny 2e-3)."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     """Learning rate after the warm-up: half a cosine to zero, a line to zero, or constant."""
     lr_warmup_ratio: float = 0.15
     """Fraction of the steps in which the learning rate rises linearly from zero."""
     text_encoder_lr: MaybeReal = None
-    """Peak learning rate of the text encoders' adapter (default: half of --lr)."""
+    """Peak learning rate of the text encoders' adapter (default: half of --lr; with prodigy --lr)."""
     weight_decay: float = 0.01
     """Weight decay of the optimizer."""
-    optimizer: Literal["auto", "adamw", "muon", "adamw8bit"] = "auto"
+    optimizer: Literal["auto", "adamw", "muon", "adamw8bit", "prodigy"] = "auto"
     """Optimizer (auto: muon for tiny, adamw for others). muon needs fewer steps on small bases; adamw8bit needs the
-    extra `eightbit` and an NVIDIA GPU."""
+    extra `eightbit` and an NVIDIA GPU; prodigy finds the learning rate itself and needs the extra `prodigy`."""
     snr_gamma: MaybeReal = None
     """Gamma of the min-SNR loss weights; 0 turns them off (default: tiny 0, others 5). Not used by flow matching."""
     noise_offset: float = 0.0
@@ -105,6 +113,12 @@ class TrainOptions(DataOptions):
     """Number of captions per image, each from another template."""
     artist_prob: MaybeReal = None
     """Probability that a caption names the artist, where known (default: tiny 0, others 0.5)."""
+    clip_skip: int = 0
+    """Last layers of CLIP text encoders that are left out, in training and in sampling; other programs count from 1, so
+    their "clip skip 2" is 1 here."""
+    max_sequence_length: MaybeNumber = None
+    """Tokens to which FLUX.2's captions are padded or cut, in training and in sampling (default: 512, as in its
+    pipeline; 128 needs a quarter of the cache)."""
     trigger: str = ""
     """A rare word to put in front of every caption, such as zwx."""
     flip: bool = False
@@ -119,6 +133,12 @@ class TrainOptions(DataOptions):
     """Decay per step of the averaged adapter, which is the one sampled, evaluated and saved."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: much less memory, about a third slower."""
+    quantize: Literal["none", "nf4", "fp8"] = "none"
+    """Keep the linear layers of the base's denoiser in 4 bits (nf4, an NVIDIA GPU) or in 8 (fp8); needs the extra
+    `quantize`."""
+    offload: bool = False
+    """Keep the text encoders in main memory and move one layer at a time to the GPU: slower encoding, for text encoders
+    that do not fit."""
     no_cache: bool = False
     """Encode images and captions at every step instead of once."""
     save_every: MaybeNumber = None
@@ -166,7 +186,7 @@ class TrainConfig(TrainOptions):
     text_encoder: Literal["none", "attention", "embeddings"] = "embeddings"
     lr: float = 0.02
     text_encoder_lr: float = 0.01
-    optimizer: Literal["adamw", "muon", "adamw8bit"] = "muon"
+    optimizer: Literal["adamw", "muon", "adamw8bit", "prodigy"] = "muon"
     snr_gamma: float = 0.0
     artist_prob: float = 0.0
     save_every: int = 150
@@ -189,6 +209,8 @@ _TRAIN_RANGES = (
     ("weight_decay", 0, 10),
     ("snr_gamma", 0, 1e6),
     ("noise_offset", 0, 1),
+    ("clip_skip", 0, 20),
+    ("max_sequence_length", 16, 4096),
     ("caption_dropout", 0, 1),
     ("captions_per_image", 1, 4),
     ("artist_prob", 0, 1),
@@ -219,9 +241,9 @@ def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
         root: the data folder.
 
     Raises:
-        InputError: the base cannot be found, so that its image size is not known.
+        InputError: the base cannot be found, so that its image size is not known; or two options exclude each other.
     """
-    from wikiart_lora.base_models.loading import read_geometry
+    from wikiart_lora.base_models.loading import files_of, read_geometry
 
     defaults = {
         name: getattr(TrainConfig, name) if options.base == "tiny" else _OTHER_DEFAULTS[name]
@@ -229,18 +251,24 @@ def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
     }
     values = {field.name: getattr(options, field.name) for field in fields(TrainOptions)}
     values |= {name: value for name, value in defaults.items() if values[name] in (None, "auto")}
-    geometry = read_geometry(options.base)
+    geometry = read_geometry(options.base, files_of(options))
     values |= {"data": str(root), "size": geometry.nearest_side(values["size"] or geometry.side)}
     if values["lr"] is None:
-        values["lr"] = 0.02 if values["optimizer"] == "muon" else 2e-3 if options.base == "tiny" else 1e-4
+        by_optimizer = {"muon": 0.02, "prodigy": 1.0}
+        values["lr"] = by_optimizer.get(values["optimizer"], 2e-3 if options.base == "tiny" else 1e-4)
     save_every = values["save_every"] or min(250, -(-values["steps"] // 4))
     derived = {
         "save_every": save_every,
         "sample_every": save_every,
-        "text_encoder_lr": values["lr"] / 2,
+        "text_encoder_lr": values["lr"] if values["optimizer"] == "prodigy" else values["lr"] / 2,
         "alpha": float(values["rank"]),
     }
-    return TrainConfig(**{**values, **{name: value for name, value in derived.items() if values[name] is None}})
+    config = TrainConfig(**{**values, **{name: value for name, value in derived.items() if values[name] is None}})
+    if config.offload and config.text_encoder != "none":
+        raise InputError(
+            "--offload is for text encoders that are not trained: add --text-encoder none.", field="--offload"
+        )
+    return config
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from wikiart_lora.cache import (
     cached_latents,
     encode_in_parts,
     image_parts,
-    offload_encoders,
     read_images,
 )
 from wikiart_lora.captions import image_titles, make_captions
@@ -57,6 +56,7 @@ class LatentDataset:
         self.latent_cache = None
         self.embedding_cache = None
         if config.no_cache:
+            base.use(*self.stages)
             self.bucket_of = bucket_of_images(catalog, self.buckets)
         else:
             self.latent_cache = cached_latents(
@@ -118,10 +118,19 @@ class LatentDataset:
             embeddings = self.embeddings([captions[row][0] for row in rows])
         return {name: values.detach().cpu() for name, values in embeddings.items()}
 
-    def offload(self) -> None:
-        """Move the networks that the cache replaces off the GPU."""
-        if self.latent_cache is not None and self.device.type == "cuda":
-            offload_encoders(self.base, keep_text=self.adapts_text)
+    @property
+    def stages(self) -> list[str]:
+        """What training steps need on the device: the denoiser, and the networks that the cache does not replace."""
+        needed = {
+            "denoiser": True,
+            "text": self.adapts_text or self.config.no_cache,
+            "autoencoder": self.config.no_cache,
+        }
+        return [stage for stage, is_needed in needed.items() if is_needed]
+
+    def use_for_training(self) -> None:
+        """Move the networks that training steps need to the device, and all others off it."""
+        self.base.use(*self.stages)
 
 
 @dataclass(frozen=True)
@@ -153,8 +162,10 @@ def generate_prior_images(base: BaseModel, titles: Sequence[str], config: TrainC
         base, prompts, seeds, config.size, config.num_inference_steps, label="generating prior images"
     )
     parts = image_parts(*images.shape[2:])
+    base.use("autoencoder")
     latents = torch.cat([encode_in_parts(base, batch * 2 - 1, parts) for batch in images.split(BATCH)])
     captions = Parts(BATCH, "encoding prompts")
+    base.use("text")
     encoded = list(captions.map(number, lambda part: encode_captions(base, prompts[part])))
     return PriorImages(latents, {name: torch.cat([part[name].cpu() for part in encoded]) for name in encoded[0]})
 

@@ -1,5 +1,6 @@
 """The formulas of diffusion and of flow matching: noise, prediction target, loss weights."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,29 +18,44 @@ class NoiseSchedule:
     """(T,) float32: fraction of the image's variance left at each timestep (ᾱ); empty for flow matching."""
     shift: float = 1.0
     """Shift of flow matching: above 1, timesteps with more noise are drawn more often."""
+    dynamic_shift: tuple[float, float, float, float] | None = None
+    """For a shift that grows with the image: log shift at two numbers of tokens, and these numbers; None for `shift`
+    at every size."""
+
+    def shift_at(self, tokens: int) -> float:
+        """The shift for images of a number of tokens: of FLUX.2, one token for 16 × 16 pixels."""
+        if self.dynamic_shift is None:
+            return self.shift
+        low, high, tokens_low, tokens_high = self.dynamic_shift
+        return math.exp(low + (high - low) * (tokens - tokens_low) / (tokens_high - tokens_low))
 
 
 def read_schedule(scheduler: Any) -> NoiseSchedule:
     """The noise schedule of a diffusers scheduler."""
     config = scheduler.config
     if "FlowMatch" in type(scheduler).__name__:
-        return NoiseSchedule("flow", torch.empty(0), float(config.get("shift", 1.0)))
+        if not config.get("use_dynamic_shifting"):
+            return NoiseSchedule("flow", torch.empty(0), float(config.get("shift", 1.0)))
+        names = ("base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len")
+        low, high, tokens_low, tokens_high = (float(config[name]) for name in names)
+        return NoiseSchedule("flow", torch.empty(0), dynamic_shift=(low, high, tokens_low, tokens_high))
     from diffusers import DDPMScheduler  # pyright: ignore[reportPrivateImportUsage]
 
     ddpm: Any = DDPMScheduler.from_config(config)  # some samplers keep other tables; training uses DDPM's
     return NoiseSchedule(config.get("prediction_type", "epsilon"), ddpm.alphas_cumprod.float())
 
 
-def sample_timesteps(schedule: NoiseSchedule, number: int, generator: torch.Generator) -> Tensor:
+def sample_timesteps(schedule: NoiseSchedule, number: int, generator: torch.Generator, tokens: int = 0) -> Tensor:
     """(number,) float32 timesteps in 0..1000.
 
     Uniform integers for diffusion; for flow matching logit-normal (Esser et al. 2024, eq. 19 with m = 0, s = 1),
-    shifted as in the base's scheduler (eq. 23).
+    shifted as in the base's scheduler (eq. 23); FLUX.2's shift grows with the number of tokens of the image.
     """
     if schedule.kind != "flow":
         return torch.randint(len(schedule.alphas_cumprod), (number,), generator=generator).float()
     sigma = torch.sigmoid(torch.randn(number, generator=generator))
-    return 1000 * schedule.shift * sigma / (1 + (schedule.shift - 1) * sigma)
+    shift = schedule.shift_at(tokens)
+    return 1000 * shift * sigma / (1 + (shift - 1) * sigma)
 
 
 def sample_noise(like: Tensor, offset: float, generator: torch.Generator) -> Tensor:

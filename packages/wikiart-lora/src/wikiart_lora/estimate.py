@@ -1,16 +1,23 @@
 """What a run trains, and the memory and time it needs: printed before training, and all that `--dry-run` does."""
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
 from wikiart_data.console import echo
 from wikiart_data.images.catalog import Catalog
+from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.styles import style_index
 from wikiart_lora.adapter import Adapter
-from wikiart_lora.base_models.families import encode_captions, encode_images, predict
-from wikiart_lora.base_models.loading import Autocast, BaseModel
+from wikiart_lora.base_models.families import decode_latents, encode_captions, encode_images, predict
+from wikiart_lora.base_models.loading import BaseModel
+from wikiart_lora.base_models.precision import Autocast
+from wikiart_lora.cache import BATCH, image_parts
 from wikiart_lora.config import TrainConfig
+from wikiart_lora.memory import Parts
+from wikiart_lora.sampling import SAMPLE_PIXELS
 
 _TEXT = {"none": "", "attention": ", text encoders", "embeddings": ", text encoders with token embeddings"}
 
@@ -43,44 +50,105 @@ def weight_memory(base: BaseModel, adapter: Adapter) -> dict[str, int]:
     return {"base": frozen, "adapter": 5 * 4 * sum(weight.numel() for weight in adapter.parameters())}
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """What one stage of a run takes."""
+
+    stage: str
+    seconds: float | None
+    """None where it does not fit into memory."""
+    peak: int | None
+    """Bytes of GPU memory with everything in it; None on other devices."""
+
+
 def dry_run(base: BaseModel, adapter: Adapter, catalog: Catalog, config: TrainConfig, autocast: Autocast) -> None:
-    """Measure one step on noise, and print what the run would need. Nothing is written."""
-    device, memory = base.device, weight_memory(base, adapter)
+    """Measure each stage of a run once, on noise, and print what the run would need. Nothing is written."""
+    memory = weight_memory(base, adapter)
     echo(
         f"Memory for weights: {memory['base'] / 1e9:.2f} GB for the denoiser, {memory['adapter'] / 1e9:.3f} GB for the "
         "adapter with gradients, optimizer state and average."
     )
-    number = max(1, config.batch_size // config.gradient_accumulation_steps)
-    text = {name: values.detach() for name, values in encode_captions(base, ["a painting"] * number).items()}
-    noisy = torch.randn(number, *_latent_shape(base, config), device=device)
-    timesteps = torch.full((number,), 500.0, device=device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
+    number, side = max(1, config.batch_size // config.gradient_accumulation_steps), config.size
+    encoded = image_parts(side, side).size
+    sampled = Parts.by_pixels(SAMPLE_PIXELS, side, side, "", most=16).size
+    device = base.device
+    base.use("text")
+    text = {name: values.detach() for name, values in encode_captions(base, ["a painting"]).items()}
+    base.use("autoencoder")
+    latents = encode_images(base, torch.zeros(1, 3, side, side))
+
+    def predict_noise(images: int) -> torch.Tensor:
+        conditioning = {name: values.expand(images, *values.shape[1:]) for name, values in text.items()}
+        timesteps = torch.full((images,), 500.0, device=device)
+        with autocast():
+            noisy = torch.randn(images, *latents.shape[1:], device=device)
+            return predict(base, base.denoiser, noisy, timesteps, conditioning)
+
+    def step() -> None:
+        predict_noise(number).square().mean().backward()
+
+    @torch.no_grad()
+    def denoise() -> None:
+        predict_noise(2 * sampled)  # with guidance, each image is predicted with and without its prompt
+
+    @torch.no_grad()
+    def encode() -> None:
+        encode_images(base, torch.zeros(encoded, 3, side, side))
+
+    @torch.no_grad()
+    def captions() -> None:
+        encode_captions(base, ["a painting"] * BATCH)
+
+    measurements = [
+        measure(base, f"encoding {BATCH} captions", "text", captions),
+        measure(base, f"encoding {encoded} images", "autoencoder", encode),
+        measure(base, f"a training step with {number} images at once", "denoiser", step),
+        measure(base, f"a denoising step of {sampled} images", "denoiser", denoise),
+        measure(base, "decoding an image", "autoencoder", lambda: decode_latents(base, latents)),
+    ]
+    for weight in adapter.parameters():
+        weight.grad = None
+    print_table(
+        Table(
+            "Measured once",
+            ("", "time", "GPU memory"),
+            tuple((m.stage, Number(m.seconds, "s", 2), Number(_gigabytes(m.peak), "GB")) for m in measurements),
+            "Where there is no time, the stage does not fit, and a run would continue with smaller parts.",
+        )
+    )
+    encoding, training = measurements[1].seconds, measurements[2].seconds
+    if encoding is not None:
+        echo(f"Encoding {len(catalog):,} images takes about {encoding / encoded * len(catalog) / 60:.0f} min, once.")
+    if training is not None:
+        seconds = training * config.gradient_accumulation_steps
+        echo(f"A step takes about {seconds:.2f} s, training about {seconds * config.steps / 60:.0f} min.")
+
+
+def measure(base: BaseModel, stage: str, network: str, function: Callable[[], object]) -> Measurement:
+    """Time and peak memory of a stage of a run.
+
+    Args:
+        base: whose networks of other stages are moved off the device.
+        stage: in words.
+        network: text, autoencoder or denoiser.
+        function: the work; it is done twice, since the first time also selects kernels.
+    """
+    on_gpu = base.device.type == "cuda"
+    base.use(network)
     seconds = 0.0
     try:
-        for _ in range(2):  # the first one also selects kernels
+        for _ in range(2):
+            if on_gpu:
+                torch.cuda.reset_peak_memory_stats(base.device)
             began = time.monotonic()
-            with autocast():
-                prediction = predict(base, base.denoiser, noisy, timesteps, text)
-            prediction.square().mean().backward()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            function()
+            if on_gpu:
+                torch.cuda.synchronize(base.device)
             seconds = time.monotonic() - began
     except torch.OutOfMemoryError:
-        echo(f"{number} images at once do not fit on {device}: training would use more gradient-accumulation steps.")
-        return
-    finally:
-        for weight in adapter.parameters():
-            weight.grad = None
-    if device.type == "cuda":
-        echo(f"Peak memory with {number} images at once: {torch.cuda.max_memory_allocated(device) / 1e9:.1f} GB.")
-    step = seconds * config.gradient_accumulation_steps
-    echo(
-        f"A step takes about {step:.2f} s, training about {step * config.steps / 60:.0f} min, in addition to encoding "
-        f"{len(catalog):,} images once, and to sample grids."
-    )
+        return Measurement(stage, None, None)
+    return Measurement(stage, seconds, torch.cuda.max_memory_allocated(base.device) if on_gpu else None)
 
 
-def _latent_shape(base: BaseModel, config: TrainConfig) -> tuple[int, ...]:
-    blank = torch.zeros(1, 3, config.size, config.size, device=base.device)
-    return tuple(encode_images(base, blank).shape[1:])
+def _gigabytes(count: int | None) -> float | None:
+    return None if count is None else count / 1e9

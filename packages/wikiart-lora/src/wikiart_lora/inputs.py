@@ -12,7 +12,9 @@ from wikiart_data.styles import style_index
 from wikiart_data.training.device import create_accelerator
 from wikiart_data.training.run import find_model
 from wikiart_lora.adapter import Adapter, add_adapter, load_into
-from wikiart_lora.base_models.loading import BaseModel, choose_precision, fingerprints, load_base, weights_dtype
+from wikiart_lora.base_models.fingerprints import fingerprints
+from wikiart_lora.base_models.loading import BaseModel, load_base_of
+from wikiart_lora.base_models.precision import choose_precision
 from wikiart_lora.captions import style_phrase
 from wikiart_lora.config import TrainConfig
 from wikiart_lora.dataset import check_splits
@@ -50,7 +52,7 @@ def load_inputs(config: TrainConfig) -> Inputs:
             f"--judge {config.judge} holds no judge: make one with wikiart-classify --export DIR.", field="--judge"
         )
     precision, reason = choose_precision(device, config.precision)
-    base = load_base(config.base, device, weights_dtype(device, precision))
+    base = load_base_of(config, device, precision)
     base_fingerprints = fingerprints(base)
     styles = catalog.styles
     if config.style is not None:

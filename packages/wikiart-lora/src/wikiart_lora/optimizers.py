@@ -1,7 +1,10 @@
 """The optimizer, and what is done when a step runs out of memory."""
 
+import io
 import math
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from typing import Any
 
 import torch
 
@@ -20,7 +23,7 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
     does not use, are left to AdamW.
 
     Raises:
-        InputError: adamw8bit is requested and bitsandbytes is missing.
+        InputError: adamw8bit or prodigy is requested and its library is missing.
     """
     groups = parameter_groups(adapter, config)
     if config.optimizer == "muon":
@@ -35,6 +38,8 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
                 if (weights := [w for w in group["params"] if (id(w) in for_adamw) == (kind == "adamw")])
             ]
         )
+    if config.optimizer == "prodigy":
+        return _prodigy(groups, config)
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     try:
@@ -46,6 +51,26 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
             field="--optimizer",
         ) from error
     return bitsandbytes.optim.AdamW8bit(groups, weight_decay=config.weight_decay)
+
+
+def _prodigy(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:
+    """Prodigy (Mishchenko & Defazio 2024), which finds the learning rate itself; `lr` multiplies it."""
+    try:
+        from prodigyopt import Prodigy  # pyright: ignore[reportMissingImports]  (an extra)
+    except ImportError as error:
+        raise InputError(
+            "--optimizer prodigy needs prodigyopt: install it with `pip install 'wikiart-lora[prodigy]'`, or choose "
+            "another optimizer.",
+            field="--optimizer",
+        ) from error
+    if len({group["lr"] for group in groups}) > 1:
+        raise InputError(
+            "--optimizer prodigy finds one learning rate for all weights: leave out --loraplus-ratio, and give "
+            "--text-encoder-lr the value of --lr.",
+            field="--optimizer",
+        )
+    with redirect_stdout(io.StringIO()):  # it prints that its weight decay is decoupled
+        return Prodigy(groups, weight_decay=config.weight_decay, use_bias_correction=True, safeguard_warmup=True)
 
 
 def lr_factor(kind: str, warmup_ratio: float, total_steps: int) -> Callable[[int], float]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +12,12 @@ from wikiart_data.cli.commands import options_from
 from wikiart_data.errors import InputError
 from wikiart_data.styles import style_index
 from wikiart_data.training.checkpoints import read_model
-from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.device import select_device
 from wikiart_data.training.run import find_model
 from wikiart_lora.adapter import load_adapter
-from wikiart_lora.base_models.loading import (
-    BaseModel,
-    choose_precision,
-    fingerprints,
-    load_base,
-    same_weights,
-    weights_dtype,
-)
+from wikiart_lora.base_models.fingerprints import fingerprints, same_weights
+from wikiart_lora.base_models.loading import BaseModel, load_base_of
+from wikiart_lora.base_models.precision import choose_precision
 from wikiart_lora.captions import caption_for
 from wikiart_lora.config import TrainConfig
 
@@ -70,7 +65,9 @@ def load_pipeline(
     Raises:
         InputError: there is no adapter at that path, or its base cannot be loaded.
     """
-    return load_run(Path(run_or_adapter), Path("runs"), device, strength, base).base.pipeline
+    loaded = load_run(Path(run_or_adapter), Path("runs"), device, strength, base).base
+    loaded.use("text", "autoencoder", "denoiser")
+    return loaded.pipeline
 
 
 def load_run(
@@ -99,9 +96,11 @@ def load_run(
         raise InputError(
             f"{file} is no adapter written by wikiart-lora, or is damaged ({error}).", field=file
         ) from error
-    execution_device = create_accelerator(device).device
+    execution_device = select_device(device)
     precision, _ = choose_precision(execution_device, "auto")
-    base = load_base(base_name or config.base, execution_device, weights_dtype(execution_device, precision))
+    if base_name is not None:
+        config = replace(config, base=base_name, variant=None, revision=None, base_config=None)
+    base = load_base_of(config, execution_device, precision)
     recorded = metadata.get("fingerprints")
     if base_name is None and recorded and not same_weights(json.loads(recorded), fingerprints(base)):
         raise InputError(

@@ -13,7 +13,7 @@ from wikiart_data.images.catalog import Catalog
 from wikiart_data.styles import display_name, style_index
 from wikiart_data.training.device import use_bf16
 from wikiart_lora.adapter import set_strength
-from wikiart_lora.base_models.families import FLUX2_TEXT_LENGTH, decode_latents
+from wikiart_lora.base_models.families import TextEmbeddings, decode_latents, encode_captions
 from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.captions import caption_for
 from wikiart_lora.config import TrainConfig
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SAMPLE_PIXELS, DECODE_PIXELS = 1 << 20, 1 << 18
 """Pixels that are generated and decoded at once: four images of 512 px, and one."""
+TEXT_BATCH = 8
+"""Prompts that are encoded at once."""
 GRID_STYLES, GRID_TITLES = 5, 4
 """Rows of the grid, and its columns; each column is sampled with and without the adapter."""
 
@@ -54,7 +56,7 @@ def sample_images(
     batch_size: int = 16,
     label: str = "generating",
 ) -> Tensor:
-    """Generate images.
+    """Generate images in three stages: captions, latents, pixels. On a GPU only the networks of one stage are there.
 
     Args:
         base: with or without an adapter.
@@ -74,39 +76,61 @@ def sample_images(
     """
     height, width = (size, size) if isinstance(size, int) else size
     default_steps, default_scale = sampling_defaults(base)
-    device = base.device
-    # Autoencoder and text encoders are moved off the GPU after caching; here they are needed again.
-    base.pipeline.to(device)
-    options = {"max_sequence_length": FLUX2_TEXT_LENGTH} if base.family == "flux2" else {}
+    steps = default_steps if num_inference_steps is None else num_inference_steps
+    scale = default_scale if guidance_scale is None else guidance_scale
     # On a GPU the weights themselves are in half precision; on a CPU they are not, and autocast is faster.
-    bf16 = device.type == "cpu" and use_bf16(device)
+    bf16 = base.device.type == "cpu" and use_bf16(base.device)
     parts = Parts.by_pixels(SAMPLE_PIXELS, height, width, label, most=batch_size)
     decoding = Parts.by_pixels(DECODE_PIXELS, height, width, "decoding images", most=batch_size)
 
-    def generate(part: slice) -> Tensor:
-        generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds[part]]
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+    def denoise(part: slice) -> Tensor:
+        with torch.autocast(base.device.type, torch.bfloat16, enabled=bf16):
             latents = base.pipeline(
-                prompt=list(prompts[part]),
+                **_prompt_arguments(base, [text[prompt] for prompt in prompts[part]], text[""]),
                 height=height,
                 width=width,
-                num_inference_steps=default_steps if num_inference_steps is None else num_inference_steps,
-                guidance_scale=default_scale if guidance_scale is None else guidance_scale,
-                generator=generators,
+                num_inference_steps=steps,
+                guidance_scale=scale,
+                generator=[torch.Generator().manual_seed(int(seed)) for seed in seeds[part]],
                 output_type="latent",
-                **options,
             ).images.float()
-        return torch.cat(list(decoding.map(len(latents), lambda some: decode_sampled(base, latents[some]).cpu())))
+        return latents.cpu()
 
     number = len(prompts)
-    return torch.cat(list(track(parts.map(number, generate), -(-number // parts.size), label, "batches")))
+    base.use("text")
+    with torch.autocast(base.device.type, torch.bfloat16, enabled=bf16):
+        text = _encode_prompts(base, prompts)
+    base.use("denoiser")
+    latents = torch.cat(list(track(parts.map(number, denoise), -(-number // parts.size), label, "batches")))
+    base.use("autoencoder")
+    return torch.cat(list(decoding.map(number, lambda part: decode_sampled(base, latents[part]).cpu())))
+
+
+def _encode_prompts(base: BaseModel, prompts: Sequence[str]) -> dict[str, TextEmbeddings]:
+    """The embeddings of each prompt and of the empty one, on the device, as training encodes them."""
+    unique = sorted({"", *prompts})
+    parts = Parts(TEXT_BATCH, "encoding prompts")
+    encoded = list(parts.map(len(unique), lambda part: encode_captions(base, unique[part])))
+    values = {name: torch.cat([part[name] for part in encoded]) for name in encoded[0]}
+    return {prompt: {name: rows[index] for name, rows in values.items()} for index, prompt in enumerate(unique)}
+
+
+def _prompt_arguments(base: BaseModel, text: Sequence[TextEmbeddings], empty: TextEmbeddings) -> dict[str, Tensor]:
+    """The arguments of a pipeline for prompts that are encoded; '' is what guidance leads away from."""
+    prompt = {name: torch.stack([row[name] for row in text]) for name in empty}
+    negative = {name: torch.stack([empty[name]] * len(text)) for name in empty}
+    arguments = {"prompt_embeds": prompt["embeds"], "negative_prompt_embeds": negative["embeds"]}
+    if base.family == "sdxl":
+        arguments |= {"pooled_prompt_embeds": prompt["pooled"], "negative_pooled_prompt_embeds": negative["pooled"]}
+    return arguments
 
 
 def decode_sampled(base: BaseModel, latents: Tensor) -> Tensor:
     """Latents (B, C, h, w) as a pipeline returns them → images (B, 3, H, W) float32 in [0, 1]."""
     if base.family != "flux2":
         return decode_latents(base, latents)
-    decoded = base.pipeline.vae.decode(latents).sample.float()  # the pipeline has unpacked and rescaled them already
+    vae = base.pipeline.vae
+    decoded = vae.decode(latents.to(vae.device, vae.dtype)).sample.float()  # the pipeline has rescaled them already
     return (decoded / 2 + 0.5).clamp(0, 1)
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from wikiart_data.images.batches import step_seed
 from wikiart_lora.base_models.families import TextEmbeddings, predict
-from wikiart_lora.base_models.loading import Autocast, BaseModel
+from wikiart_lora.base_models.loading import BaseModel
+from wikiart_lora.base_models.precision import Autocast
 from wikiart_lora.captions import sample_captions
 from wikiart_lora.config import TrainConfig
 from wikiart_lora.dataset import LatentDataset, PriorImages
@@ -49,9 +50,10 @@ def draw_batch(
     generator = torch.Generator().manual_seed(seed)
     mirrored = (torch.rand(len(rows), generator=generator) < 0.5).numpy() & config.flip
     captions = sample_captions(dataset.captions, rows, config.caption_dropout, seed)
-    timesteps = sample_timesteps(schedule, len(rows), generator)
     own = np.arange(rank, len(rows), world)
     clean = dataset.latents(rows[own], mirrored[own]).to(device)
+    tokens = clean.shape[2] * clean.shape[3]
+    timesteps = sample_timesteps(schedule, len(rows), generator, tokens)
     noise = sample_noise(clean.new_empty(len(rows), *clean.shape[1:]), config.noise_offset, generator)
     prior_part = None
     if prior is not None:

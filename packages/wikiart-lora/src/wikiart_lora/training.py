@@ -22,17 +22,12 @@ from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import average_gradients, update_ema
 from wikiart_data.training.training_run import TrainingRun
 from wikiart_lora.adapter import Adapter, peft_metadata, set_dropout, set_strength
-from wikiart_lora.base_models.loading import (
-    BaseModel,
-    autocast_for,
-    same_weights,
-    weights_dtype,
-)
+from wikiart_lora.base_models.fingerprints import same_weights
+from wikiart_lora.base_models.loading import BaseModel
+from wikiart_lora.base_models.precision import autocast_for, weights_dtype
 from wikiart_lora.config import TrainConfig, TrainOptions, resolve_config
 from wikiart_lora.dataset import LatentDataset, generate_prior_images
-from wikiart_lora.diffusion import (
-    read_schedule,
-)
+from wikiart_lora.diffusion import read_schedule
 from wikiart_lora.estimate import dry_run, print_plan
 from wikiart_lora.evaluate import evaluate, find_judge
 from wikiart_lora.figures import learning_curve
@@ -163,7 +158,7 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
     # A style may have no image in valid; then progress is measured on all styles.
     rows = dataset.rows("valid") if len(dataset.rows("valid")) else dataset.all_rows("valid")
     examples = make_examples(validation_rows(rows, catalog.labels), dataset.latents, config.seed)
-    dataset.offload()
+    dataset.use_for_training()
     schedule, autocast = read_schedule(base.pipeline.scheduler), autocast_for(run.device, run.data.precision)
     ema = adapter.clone()
     weights = list(adapter.by_name.values())
@@ -245,7 +240,7 @@ def draw_grid(run: TrainingRun[TrainConfig, Inputs], dataset: LatentDataset, ema
         echo(f"Warning: the sample grid of step {step:,} was not drawn: {' '.join(str(error).split())[:200]}")
     finally:
         set_strength(base, 1.0)
-        dataset.offload()
+        dataset.use_for_training()
 
 
 def save_adapter(run: TrainingRun[TrainConfig, Inputs], base: BaseModel, ema: Adapter) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from wikiart_lora.base_models.families import TextEmbeddings, predict
-from wikiart_lora.base_models.loading import Autocast, BaseModel
+from wikiart_lora.base_models.loading import BaseModel
+from wikiart_lora.base_models.precision import Autocast
 from wikiart_lora.diffusion import NoiseSchedule, add_noise, diffusion_loss, sample_noise
 from wikiart_lora.memory import Parts
 

@@ -8,22 +8,19 @@ from torch import Tensor
 
 from wikiart_lora.base_models.loading import BaseModel
 
-FLUX2_TEXT_LENGTH = 128
-"""Tokens of FLUX.2's prompts here. Its pipeline pads to 512, which would be 8 MB a caption in the cache."""
-
 TextEmbeddings = dict[str, Tensor]
 """`embeds` (B, L, D), and for SDXL `pooled` (B, P)."""
 
 
 def encode_captions(base: BaseModel, captions: Sequence[str]) -> TextEmbeddings:
     """Captions → embeddings by the base's own text encoders, as in its pipeline: B rows of each tensor."""
-    pipeline, texts = base.pipeline, list(captions)
-    device = next(base.denoiser.parameters()).device
+    pipeline, texts, device = base.pipeline, list(captions), base.device
     if base.family == "flux2":
-        return {"embeds": pipeline.encode_prompt(texts, device, max_sequence_length=FLUX2_TEXT_LENGTH)[0]}
+        return {"embeds": pipeline.encode_prompt(texts, device, max_sequence_length=base.text.max_sequence_length)[0]}
+    skip = base.text.clip_skip or None
     if base.family == "sdxl":
         embeds, _, pooled, _ = pipeline.encode_prompt(
-            texts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
+            texts, device=device, num_images_per_prompt=1, do_classifier_free_guidance=False, clip_skip=skip
         )
         text = {"embeds": embeds, "pooled": pooled}
         if not pipeline.config.force_zeros_for_empty_prompt:
@@ -31,7 +28,8 @@ def encode_captions(base: BaseModel, captions: Sequence[str]) -> TextEmbeddings:
         # The pipeline of SDXL takes zeros for an empty prompt, so dropped captions must be trained as zeros.
         given = torch.tensor([bool(caption) for caption in texts], device=embeds.device)
         return {name: values * given.view(-1, *[1] * (values.ndim - 1)) for name, values in text.items()}
-    return {"embeds": pipeline.encode_prompt(texts, device, 1, do_classifier_free_guidance=False)[0]}
+    embeds, _ = pipeline.encode_prompt(texts, device, 1, do_classifier_free_guidance=False, clip_skip=skip)
+    return {"embeds": embeds}
 
 
 @torch.no_grad()
@@ -49,28 +47,33 @@ def encode_images(base: BaseModel, images: Tensor) -> Tensor:
     mean = vae.encode(images.to(vae.device, vae.dtype)).latent_dist.mode().float()
     if base.family == "flux2":
         mean = base.pipeline._patchify_latents(mean)
-        shift, scale = _flux2_norm(base)
-        return (mean - shift) / scale
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
-    return (mean - shift) * vae.config.scaling_factor
+    shift, scale = _latents_norm(base, mean)
+    return (mean - shift) * scale
 
 
 @torch.no_grad()
 def decode_latents(base: BaseModel, latents: Tensor) -> Tensor:
     """The inverse of `encode_images`: (B, C, h, w) → (B, 3, H, W) float32 in [0, 1]."""
     vae = base.pipeline.vae
+    latents = latents.to(vae.device)
+    shift, scale = _latents_norm(base, latents)
+    latents = latents / scale + shift
     if base.family == "flux2":
-        shift, scale = _flux2_norm(base)
-        latents = base.pipeline._unpatchify_latents(latents * scale + shift)
-    else:
-        latents = latents / vae.config.scaling_factor + (getattr(vae.config, "shift_factor", None) or 0.0)
-    return (vae.decode(latents.to(vae.device, vae.dtype)).sample.float() / 2 + 0.5).clamp(0, 1)
+        latents = base.pipeline._unpatchify_latents(latents)
+    return (vae.decode(latents.to(vae.dtype)).sample.float() / 2 + 0.5).clamp(0, 1)
 
 
-def _flux2_norm(base: BaseModel) -> tuple[Tensor, Tensor]:
+def _latents_norm(base: BaseModel, like: Tensor) -> tuple[Tensor | float, Tensor | float]:
+    """Shift and scale that give a base's latents a mean of about 0 and a standard deviation of about 1."""
     vae = base.pipeline.vae
-    scale = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()
-    return vae.bn.running_mean.view(1, -1, 1, 1), scale.view(1, -1, 1, 1)
+    if base.family == "flux2":
+        deviation = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()
+        return vae.bn.running_mean.view(1, -1, 1, 1).to(like), deviation.view(1, -1, 1, 1).to(like).reciprocal()
+    means, deviations = (getattr(vae.config, name, None) for name in ("latents_mean", "latents_std"))
+    if base.family == "sdxl" and means is not None and deviations is not None:  # as in its pipeline, which SD's has not
+        mean, deviation = (torch.tensor(values).view(1, -1, 1, 1).to(like) for values in (means, deviations))
+        return mean, vae.config.scaling_factor / deviation
+    return getattr(vae.config, "shift_factor", None) or 0.0, vae.config.scaling_factor
 
 
 def predict(

@@ -1,11 +1,7 @@
-"""Loading a base model: a diffusers pipeline from a folder or the hub, safetensors only, never remote code."""
+"""Loading a base model: a diffusers pipeline from a folder, the hub or a single file, and never remote code."""
 
-import json
-import os
 import warnings
-import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -15,10 +11,11 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from wikiart_data.acquire.hub import reach_hub
 from wikiart_data.errors import InputError
-from wikiart_data.training.device import use_bf16
 from wikiart_lora.base_models.known import BASES
+from wikiart_lora.base_models.precision import quantization_config, weights_dtype
+from wikiart_lora.base_models.sources import DEFAULT_FILES, BaseFiles, Source, read_shapes, reading
+from wikiart_lora.config import TrainConfig, TrainOptions
 
 FAMILIES = {
     "StableDiffusionPipeline": "sd",
@@ -26,6 +23,8 @@ FAMILIES = {
     "Flux2KleinPipeline": "flux2",
 }
 """Class of a pipeline → its family."""
+AUTOENCODERS = {"sd": "AutoencoderKL", "sdxl": "AutoencoderKL", "flux2": "AutoencoderKLFlux2"}
+"""Family → class of its autoencoder. AutoencoderTiny and others have no posterior, and other latents."""
 UNFUSED_ATTENTION_SIDE = 128
 """Up to this side in pixels, attention on a CPU is computed without the fused kernel."""
 
@@ -45,16 +44,39 @@ class Geometry:
 
 
 @dataclass(frozen=True)
+class TextOptions:
+    """How captions are encoded, the same in training and in sampling."""
+
+    clip_skip: int = 0
+    """Last layers of CLIP text encoders that are left out, beyond those that the pipeline leaves out itself."""
+    max_sequence_length: int = 512
+    """Tokens to which FLUX.2's captions are padded or cut; its pipeline's default."""
+
+
+DEFAULT_TEXT = TextOptions()
+
+
+@dataclass(frozen=True)
 class BaseModel:
-    """A loaded pipeline and its family."""
+    """A loaded pipeline and its family.
+
+    Its networks are in main memory until `use` moves them to the device.
+    """
 
     name: str
     """As given by the user."""
     family: str
     """sd, sdxl or flux2."""
     pipeline: Any
-    """The diffusers pipeline, on the device."""
+    """The diffusers pipeline."""
     geometry: Geometry
+    device: torch.device
+    """Where networks compute."""
+    text: TextOptions = DEFAULT_TEXT
+    quantize: str = "none"
+    """Of the denoiser's linear layers: none, nf4 or fp8."""
+    offload: bool = False
+    """Whether text encoders stay in main memory, and their layers are moved to the device one at a time."""
 
     @property
     def denoiser(self) -> Any:
@@ -72,62 +94,220 @@ class BaseModel:
         names = ("text_encoder", "text_encoder_2")
         return {name: getattr(self.pipeline, name) for name in names if getattr(self.pipeline, name, None) is not None}
 
-    @property
-    def device(self) -> torch.device:
-        """Where the denoiser is."""
-        return self.denoiser.device
+    def use(self, *stages: str) -> None:
+        """Move the networks of some stages to the device, and all others off it: each stage then has all its memory.
+
+        Args:
+            stages: of text, autoencoder, denoiser.
+        """
+        by_stage: dict[str, Iterable[nn.Module]] = {
+            "text": () if self.offload else self.text_encoders.values(),
+            "autoencoder": (self.pipeline.vae,),
+            "denoiser": (self.denoiser,),
+        }
+        if self.device.type == "cpu":
+            return
+        for stage in sorted(by_stage, key=lambda stage: stage in stages):  # first make room
+            for network in by_stage[stage]:
+                network.to(self.device if stage in stages else "cpu")
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
-def load_base(name: str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> BaseModel:
-    """Load a base model.
+def load_base(
+    name: str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    files: BaseFiles = DEFAULT_FILES,
+    text: TextOptions = DEFAULT_TEXT,
+    quantize: str = "none",
+    offload: bool = False,
+) -> BaseModel:
+    """Load a base model into main memory; `BaseModel.use` moves its networks to the device.
 
     Args:
-        name: a short name of `BASES`, a folder, or a name on the hub.
-        device: where to put it.
+        name: a short name of `BASES`, a folder, a name on the hub, or a single file.
+        device: where its networks will compute.
         dtype: of the weights. The autoencoder stays in float32: SDXL's overflows in half precision.
+        files: which files are read.
+        text: how captions are encoded.
+        quantize: the denoiser's linear layers: none, nf4 or fp8.
+        offload: keep text encoders in main memory, and move one layer at a time to the device.
 
     Raises:
-        InputError: it does not exist, cannot be loaded, or is of a family that is not supported.
+        InputError: it does not exist, cannot be loaded, or is of a family or has parts that are not supported.
     """
-    diffusers: Any = import_module("diffusers")
-    with _reading(name) as (location, options):
-        index = diffusers.DiffusionPipeline.load_config(location, **options)
-        kind = _pipeline_class(name, index)
-        if "safety_checker" in index:
-            options |= {"safety_checker": None, "requires_safety_checker": False}
-        pipeline_class = getattr(diffusers, kind)
-        pipeline = pipeline_class.from_pretrained(location, torch_dtype=dtype, use_safetensors=True, **options)
+    device = torch.device(device)
+    with reading(name, files) as source:
+        kind = _pipeline_class(name, source)
+        family = FAMILIES[kind]
+        pipeline = _load_pipeline(name, source, kind, family, dtype, quantize)
+    if files.vae is not None:
+        pipeline.register_modules(vae=_load_vae(files.vae, family, source))
+    if (autoencoder := type(pipeline.vae).__name__) != AUTOENCODERS[family]:
+        raise InputError(
+            f"--base {name} has the autoencoder {autoencoder}, which is not supported: choose another with --vae.",
+            field="--vae" if files.vae else "--base",
+        )
+    check_scheduler(name, pipeline.scheduler)
     # Warnings of diffusers and torch at every use of a base, about code that is not ours.
     warnings.filterwarnings("ignore", message="Mismatch dtype between input and weight")  # autocast and RMS norms
     warnings.filterwarnings("ignore", message="__array__ implementation", category=DeprecationWarning)
     pipeline.set_progress_bar_config(disable=True)
-    pipeline.to(device)
     pipeline.vae.to(torch.float32)
     for module in pipeline.components.values():
         if isinstance(module, nn.Module):
             module.eval().requires_grad_(False)
-    family = FAMILIES[kind]
-    base = BaseModel(name, family, pipeline, _geometry(family, _denoiser_config(pipeline), pipeline.vae.config))
-    if family != "flux2":
+    geometry = _geometry(family, _denoiser_config(pipeline), pipeline.vae.config)
+    base = BaseModel(name, family, pipeline, geometry, device, text, quantize, offload)
+    if _latent_channels(base) != base.denoiser.config["in_channels"]:
+        raise InputError(
+            f"--base {name}: its denoiser does not take the latents of its autoencoder alone, so it is no "
+            "text-to-image model (inpainting models are not supported), or --vae is for another base.",
+            field="--vae" if files.vae else "--base",
+        )
+    if family != "flux2" and quantize == "none":
         base.denoiser.to(memory_format=torch.channels_last)
-        if torch.device(device).type == "cpu" and base.geometry.side <= UNFUSED_ATTENTION_SIDE:
+        if device.type == "cpu" and base.geometry.side <= UNFUSED_ATTENTION_SIDE:
             use_unfused_attention(base.denoiser, *base.text_encoders.values())
+    if offload:
+        from diffusers.hooks.group_offloading import apply_group_offloading
+
+        for encoder in base.text_encoders.values():
+            apply_group_offloading(encoder, onload_device=device, offload_type="leaf_level")
     return base
 
 
-def read_geometry(name: str) -> Geometry:
+def files_of(options: TrainOptions) -> BaseFiles:
+    """Which files of its base a run reads."""
+    return BaseFiles(options.variant, options.revision, options.vae, options.base_config)
+
+
+def load_base_of(config: TrainConfig, device: torch.device, precision: str) -> BaseModel:
+    """Load the base of a run, in training and in every later command in the same way.
+
+    Raises:
+        InputError: it cannot be loaded, or has no use for one of the options.
+    """
+    text = TextOptions(config.clip_skip, config.max_sequence_length or DEFAULT_TEXT.max_sequence_length)
+    dtype = weights_dtype(device, precision)
+    base = load_base(config.base, device, dtype, files_of(config), text, config.quantize, config.offload)
+    if config.max_sequence_length and base.family != "flux2":
+        raise InputError(
+            f"--max-sequence-length is for FLUX.2; the captions of {base.name} have as many tokens as its text encoder "
+            "takes.",
+            field="--max-sequence-length",
+        )
+    if config.clip_skip and base.family == "flux2":
+        raise InputError("--clip-skip is for CLIP text encoders, and FLUX.2 has none.", field="--clip-skip")
+    return base
+
+
+def _load_pipeline(name: str, source: Source, kind: str, family: str, dtype: torch.dtype, quantize: str) -> Any:
+    """The pipeline, in main memory."""
+    pipeline_class = getattr(import_module("diffusers"), kind)
+    options: dict[str, Any] = {**source.options, "torch_dtype": dtype}
+    if family == "sd":
+        options |= {"safety_checker": None, "requires_safety_checker": False}
+    if not source.is_single_file:
+        if quantize != "none":
+            network = "transformer" if family == "flux2" else "unet"
+            options["quantization_config"] = quantization_config(quantize, network, dtype)
+        return pipeline_class.from_pretrained(source.location, use_safetensors=True, **options)
+    if family == "flux2":
+        raise InputError(
+            f"--base {name}: a single file of FLUX.2 holds its transformer only; pass the folder of the whole pipeline "
+            "or its hub name.",
+            field="--base",
+        )
+    if quantize != "none":
+        raise InputError(
+            f"--quantize needs a base in the layout of diffusers, and {name} is a single file: load it once with "
+            "diffusers, save it with save_pretrained(DIR), and pass --base DIR.",
+            field="--quantize",
+        )
+    if family == "sd":
+        options |= {"feature_extractor": None}
+    pipeline = pipeline_class.from_single_file(source.location, config=source.config, **options)
+    marks = read_shapes(Path(source.location))
+    # Empty tensors of these names are how trainers mark SDXL files; their prediction type is not in the configuration.
+    marked = {"v_pred": {"prediction_type": "v_prediction"}, "ztsnr": {"rescale_betas_zero_snr": True}}
+    changes = {key: value for mark, change in marked.items() if mark in marks for key, value in change.items()}
+    if changes:
+        pipeline.register_modules(scheduler=pipeline.scheduler.from_config(pipeline.scheduler.config, **changes))
+    return pipeline
+
+
+def _load_vae(name: str, family: str, source: Source) -> Any:
+    """Another autoencoder than the base's.
+
+    Args:
+        name: its folder (or the folder of a pipeline that has it), hub name, or single file.
+        family: of the base.
+        source: of the base, whose autoencoder's configuration a single file is taken to have.
+
+    Raises:
+        InputError: it cannot be read, or is of another class.
+    """
+    diffusers: Any = import_module("diffusers")
+    with reading(name, option="--vae") as other:
+        if other.is_single_file:
+            return diffusers.AutoencoderKL.from_single_file(
+                other.location, config=source.config, subfolder="vae", local_files_only=Path(source.config).is_dir()
+            )
+        options = _for_configuration(other)
+        try:
+            loaded = diffusers.AutoencoderKL.load_config(other.location, **options)
+        except OSError:  # the folder of a pipeline
+            options["subfolder"] = "vae"
+            loaded = diffusers.AutoencoderKL.load_config(other.location, **options)
+        if (kind := loaded["_class_name"]) != AUTOENCODERS[family]:
+            raise InputError(
+                f"--vae {name} is an {kind}, which is not supported; this base needs an {AUTOENCODERS[family]}.",
+                field="--vae",
+            )
+        return getattr(diffusers, kind).from_pretrained(
+            other.location, use_safetensors=True, **{**other.options, **options}
+        )
+
+
+def _for_configuration(source: Source) -> dict[str, Any]:
+    """The options of diffusers' loaders that concern configurations; those have no variant."""
+    return {key: value for key, value in source.options.items() if key != "variant"}
+
+
+def check_scheduler(name: str, scheduler: Any) -> None:
+    """Check whether a base's noise schedule is one of those that training knows.
+
+    Raises:
+        InputError: it is not.
+    """
+    kind, config = type(scheduler).__name__, scheduler.config
+    is_flow = "FlowMatch" in kind
+    if kind.startswith("EDM") or config.get("use_flow_sigmas") or (not is_flow and "beta_schedule" not in config):
+        raise InputError(
+            f"--base {name} was trained with the noise schedule of {kind}, which is not supported; supported are "
+            "schedules of betas (DDPM, DDIM, Euler, DPM-Solver, …) and FlowMatchEulerDiscreteScheduler.",
+            field="--base",
+        )
+    prediction = config.get("prediction_type", "epsilon")
+    if not is_flow and prediction not in ("epsilon", "v_prediction", "sample"):
+        raise InputError(f"--base {name} predicts {prediction}, which is not supported.", field="--base")
+
+
+def read_geometry(name: str, files: BaseFiles = DEFAULT_FILES) -> Geometry:
     """The image sizes of a base, read from its configuration files; no weights are loaded.
 
     Raises:
         InputError: it does not exist, cannot be read, or is of a family that is not supported.
     """
     diffusers: Any = import_module("diffusers")
-    with _reading(name) as (location, options):
-        index = diffusers.DiffusionPipeline.load_config(location, **options)
-        family = FAMILIES[_pipeline_class(name, index)]
+    with reading(name, files) as source:
+        family = FAMILIES[_pipeline_class(name, source)]
         part = "transformer" if family == "flux2" else "unet"
         denoiser, vae = (
-            diffusers.AutoencoderKL.load_config(location, subfolder=folder, **options) for folder in (part, "vae")
+            diffusers.AutoencoderKL.load_config(source.config, subfolder=folder, **_for_configuration(source))
+            for folder in (part, "vae")
         )
     return _geometry(family, denoiser, vae)
 
@@ -144,54 +324,20 @@ def _denoiser_config(pipeline: Any) -> Any:
     return (getattr(pipeline, "unet", None) or pipeline.transformer).config
 
 
-def _pipeline_class(name: str, index: Any) -> str:
-    kind = index["_class_name"]
+def _latent_channels(base: BaseModel) -> int:
+    channels = base.pipeline.vae.config["latent_channels"]
+    return 4 * channels if base.family == "flux2" else channels  # FLUX.2 packs patches of two by two
+
+
+def _pipeline_class(name: str, source: Source) -> str:
+    diffusers: Any = import_module("diffusers")
+    kind = diffusers.DiffusionPipeline.load_config(source.config, **_for_configuration(source))["_class_name"]
     kind = kind[0] if isinstance(kind, list) else kind
     if kind not in FAMILIES:
         raise InputError(
             f"--base {name} is a {kind}, which is not supported; supported are {', '.join(FAMILIES)}.", field="--base"
         )
     return kind
-
-
-@contextmanager
-def _reading(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where a base is, and the options of diffusers' loaders for it; their errors become sentences."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    location = BASES[name].location if name in BASES else name
-    is_local = Path(location).expanduser().is_dir()
-    if name == "tiny" and not is_local:
-        raise InputError(
-            f"The embedded base tiny is missing from this installation ({location}): make it with wikiart-lora "
-            "pretrain, and pass the folder base of that run with --base DIR.",
-            field="--base",
-        )
-    if is_local:
-        location = str(Path(location).expanduser())
-    elif Path(location).is_absolute() or location.startswith((".", "~")) or location.count("/") != 1:
-        raise InputError(
-            f"--base {name}: there is no such folder, and it is no name on the hub (owner/model). "
-            f"Short names: {', '.join(BASES)}.",
-            field="--base",
-        )
-    with quiet_loading():
-        try:
-            yield location, {"local_files_only": is_local or not hub_is_reachable()}
-        except InputError:
-            raise
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError, KeyError) as error:
-            reason = " ".join(str(error).split())[:160]
-            if is_local:
-                raise InputError(
-                    f"--base {name} is no diffusers pipeline with safetensors files: {reason}", field="--base"
-                ) from error
-            raise InputError(
-                f"--base {name} cannot be fetched from the hub ({type(error).__name__}): check the name and the "
-                "network (and, for a gated model, its licence and `hf auth login`); or download it where there is a "
-                "network with `hf download`, and pass the folder with --base DIR; `--base tiny` needs no network.",
-                field="--base",
-            ) from error
 
 
 def load_autoencoder_weights(name: str, vae: nn.Module) -> dict[str, torch.Tensor]:
@@ -230,102 +376,3 @@ def use_unfused_attention(denoiser: Any, *text_encoders: Any) -> None:
     denoiser.set_attn_processor(AttnProcessor())
     for encoder in text_encoders:
         encoder.set_attn_implementation("eager")
-
-
-def hub_is_reachable() -> bool:
-    """Whether the hub's name can be resolved; without a network, cached files are then used without retries."""
-    try:
-        reach_hub()
-    except OSError:
-        return False
-    return True
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """While a pipeline is loaded or saved: no progress bars, and no warnings about code that is not ours."""
-    diffusers: Any = import_module("diffusers")
-    transformers: Any = import_module("transformers")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-        for library in (diffusers, transformers):
-            library.utils.logging.set_verbosity_error()
-            library.utils.logging.disable_progress_bar()
-        yield
-
-
-def fingerprint(*modules: nn.Module) -> str:
-    """8 hex digits over every weight, its name, type and shape, and over the configuration."""
-    crc = 0
-    for module in modules:
-        config: Any = getattr(module, "config", {})
-        settings = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-        settings = {key: value for key, value in settings.items() if not key.startswith("_")}
-        crc = zlib.crc32(json.dumps(settings, sort_keys=True, default=str).encode(), crc)
-        for name, tensor in sorted(module.state_dict().items()):
-            crc = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), crc)
-            crc = _crc_of(tensor, crc)
-    return f"{crc:08x}"
-
-
-def fingerprints(base: BaseModel) -> dict[str, str]:
-    """A fingerprint of each network of a base, without an adapter, to notice another base under the same name.
-
-    Weights are rounded to bf16 first, so that a run can continue on a device on which the base is kept in another type.
-    Where it was loaded in fp16, rounding twice may differ, and the fingerprint says so: `fp16-…`.
-    """
-    kind = "fp16" if base.denoiser.dtype == torch.float16 else "bf16"
-    networks = {"autoencoder": base.pipeline.vae, base.denoiser_name: base.denoiser, **base.text_encoders}
-    prints = {}
-    for name, network in networks.items():
-        crc = 0
-        for key, tensor in sorted(network.state_dict().items()):
-            crc = zlib.crc32(f"{key} {tuple(tensor.shape)}".encode(), crc)
-            crc = _crc_of(tensor.bfloat16() if tensor.is_floating_point() else tensor, crc)
-        prints[name] = f"{kind}-{crc:08x}"
-    return prints
-
-
-def same_weights(first: Mapping[str, str], second: Mapping[str, str]) -> bool:
-    """Whether two results of `fingerprints` can be of the same base."""
-    return first.keys() == second.keys() and all(
-        one == other or one.partition("-")[0] != other.partition("-")[0]
-        for one, other in ((first[name], second[name]) for name in first)
-    )
-
-
-def _crc_of(tensor: torch.Tensor, crc: int) -> int:
-    flat = tensor.detach().cpu().contiguous().flatten()
-    return zlib.crc32(flat.view(torch.uint8).numpy().data if flat.numel() else b"", crc)
-
-
-def choose_precision(device: torch.device, requested: str) -> tuple[str, str]:
-    """`bf16`, `fp16` or `fp32`, and the reason in words."""
-    if requested != "auto":
-        return requested, "as requested"
-    if device.type == "cuda":
-        if use_bf16(device):
-            return "bf16", "this GPU computes bf16 at full speed, and its range needs no loss scaling"
-        return "fp16", "this GPU is too old for bf16; the loss is scaled to stay in fp16's range"
-    if use_bf16(device):
-        return "bf16", "this CPU has bf16 instructions; the base stays in fp32"
-    return "fp32", f"this {device.type} device is not faster with less"
-
-
-def weights_dtype(device: torch.device, precision: str) -> torch.dtype:
-    """Type of the frozen base's weights: that of the computation on a GPU, always float32 on a CPU."""
-    if device.type != "cuda":
-        return torch.float32
-    return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision]
-
-
-Autocast = Callable[[], AbstractContextManager[Any]]
-
-
-def autocast_for(device: torch.device, precision: str) -> Autocast:
-    """The context of the computation: `with autocast(): …`."""
-    if precision == "fp32":
-        return nullcontext
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float16
-    return lambda: torch.autocast(device.type, dtype)

@@ -23,7 +23,8 @@ from wikiart_data.training.muon import Muon, muon_groups
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import update_ema, warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
-from wikiart_lora.base_models.loading import load_autoencoder_weights, quiet_loading, use_unfused_attention
+from wikiart_lora.base_models.loading import load_autoencoder_weights, use_unfused_attention
+from wikiart_lora.base_models.sources import quiet_loading
 from wikiart_lora.config import PretrainConfig
 from wikiart_lora.tiny_base.networks import SIZE, make_scheduler, make_text_encoder, make_unet, make_vae
 from wikiart_lora.tiny_base.scenes import augment, make_scenes, render, scene_catalog
