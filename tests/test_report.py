@@ -120,10 +120,11 @@ def test_a_choice_that_does_not_exist_is_an_error(choice: str, repository: Path)
     ("expression", "expected"),
     [
         ('cell("x", "top-1", "test")', "44.0"),
-        ('cell("x", "top-1", "test") | interval', "30.0–50.0"),
+        ('interval(cell("x", "top-1", "test"))', "30.0–50.0"),
         ('kept("x")[1].seed', "0"),
-        ("0.0312 | points", "+3.1"),
-        ("1234.0 | thousands", "1,234"),
+        ("points(0.0312)", "+3.1"),
+        ("thousands(1234.0)", "1,234"),
+        ("minutes(90)", "2"),
     ],
 )
 def test_a_number_in_a_sentence_is_filled_in(expression: str, expected: str, repository: Path):
@@ -135,7 +136,7 @@ def test_a_number_in_a_sentence_is_filled_in(expression: str, expected: str, rep
     assert report.main(["--check"]) == 0
 
 
-@pytest.mark.parametrize("expression", ['cell("x", "nothing", "test")', 'kept("x").nothing | percent', "1 +"])
+@pytest.mark.parametrize("expression", ['cell("x", "nothing", "test")', 'percent(kept("x").nothing)', "1 +"])
 def test_an_expression_without_a_value_is_an_error(expression: str, repository: Path):
     write_kept(repository, {"tables": [metrics(0.5)]})
     (repository / "REPORT.md").write_text(f"<!-- = {expression} -->1<!-- -->\n")
@@ -154,6 +155,13 @@ def test_a_measurement_typed_by_hand_fails_the_check(sentence: str, repository: 
 
 def test_code_links_and_versions_are_no_measurements():
     assert report.typed_numbers("`--lr 0.5` [x](a/1.5) Stable Diffusion 1.5 95 % interval\n```\n--tau 0.5\n```\n") == []
+
+
+@pytest.mark.parametrize("name", report.DOCUMENTS)
+def test_no_marker_ends_a_paragraph_or_a_cell(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert not re.findall(r"^<!-- = .*", text, re.MULTILINE)
+    assert not re.findall(r"^\|.*<!-- = [^>]*\|[^>]*-->", text, re.MULTILINE)
 
 
 def test_the_report_is_read_in_ten_minutes():

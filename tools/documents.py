@@ -19,7 +19,7 @@ _MARKED_NUMBER = re.compile(r"(<!-- = (.+?) -->)(.*?)(<!-- -->)", re.DOTALL)
 _CHOICE = re.compile(r'(\w+)="([^"]*)"')
 _NOT_PROSE = re.compile(
     r"<!-- table .*?<!-- end -->|<!-- = .*?<!-- -->|<!--.*?-->|^```.*?^```|`[^`]*`"
-    r"|\]\([^)]*\)|Stable Diffusion [\d.]+|95 % interval",
+    r"|\]\([^)]*\)|Stable Diffusion [\d.]+|95 %\s+interval",
     re.DOTALL | re.MULTILINE,
 )
 _MEASURED = re.compile(r"\d+\.\d+(?!\d*\.\d)|\d+ %|\d{1,3}(?:,\d{3})+")
@@ -162,19 +162,18 @@ def expressions(folder: Path) -> "SandboxedEnvironment":
         chosen = all_tables(folder / f"{name}.json")[table]
         return chosen.rows[_position(row, [cells[0] for cells in chosen.rows])][_position(column, chosen.columns)]
 
-    def interval(number: Number) -> str:
-        return replace(number, baseline=None).detail()
+    def kept(name: str) -> Any:
+        return json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
 
     environment.globals |= {
         "cell": cell,
-        "kept": lambda name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")),
-    }
-    environment.globals["recall_at_mix"] = recall_at_mix
-    environment.filters |= {
-        "interval": interval,
+        "kept": kept,
+        "recall_at_mix": recall_at_mix,
+        "interval": lambda number: replace(number, baseline=None).detail(),
         "percent": lambda value, digits=1: Number(float(value), "%", digits).headline(unit=False),
         "points": lambda value, digits=1: Number(float(value), "%", digits, signed=True).headline(unit=False),
         "thousands": lambda value: f"{value:,.0f}",
+        "minutes": lambda seconds: f"{seconds / 60:.0f}",
     }
     return environment
 

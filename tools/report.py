@@ -12,12 +12,13 @@
 A table stands between `<!-- table NAME -->` and `<!-- end -->`: the tables that the result itself holds, or what is
 chosen of them by `of="0"`, `columns="top-1; ECE"`, `rows="ours; chance"`, `title="…"` and `note="…"` after the name.
 
-A number in a sentence stands between `<!-- = EXPRESSION -->` and `<!-- -->`. The expression is jinja2's:
+A number in a sentence stands between `<!-- = EXPRESSION -->` and `<!-- -->`, not at the beginning of a line, where a
+comment would end the paragraph. The expression is jinja2's; in a table it holds no `|`.
 
     cell("classify-realart", "top-1 accuracy", "test")     the cell of a table; the mean over the seeds
-    cell(…) | interval                                     its 95 % interval
-    kept("classify-realart")[0].test.n | thousands         anything else in the JSON
-    percent, points, thousands                             filters: 51.5, +3.2, 1,198
+    interval(cell(…))                                      its 95 % interval
+    kept("classify-realart")[0].test.n                     anything else in the JSON
+    percent, points, thousands, minutes                    0.515 → 51.5, 0.032 → +3.2, 1198 → 1,198, 90 s → 2
 
 report/TABLES.md holds all tables of all files, whole.
 """
