@@ -1,6 +1,8 @@
 """What is done with a trained adapter: images, grids, exports, the model card, the evaluation."""
 
 import json
+import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,12 @@ from PIL import Image
 from wikiart_data.judge import Judge, JudgeInfo
 from wikiart_data.training.checkpoints import read_model
 from wikiart_lora import evaluate as evaluation
-from wikiart_lora.adapter import load_adapter, set_strength
+from wikiart_lora.adapter import add_adapter, load_adapter, set_strength
 from wikiart_lora.base_models.families import encode_captions
 from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.cli import main
+from wikiart_lora.config import TrainConfig
+from wikiart_lora.export import to_kohya
 from wikiart_lora.metrics import diversity, memorisation
 from wikiart_lora.model_card import model_card
 from wikiart_lora.options import EvaluateOptions
@@ -89,6 +93,71 @@ def test_the_update_of_an_export_is_the_product_of_its_factors(trained, form):
     else:
         assert len(tensors) == 3 * len(layers)
         assert (exported["ss_network_dim"], exported["ss_network_alpha"]) == ("3", "3")
+
+
+RESNET_KEYS = r"resnets_\d+_(conv1|conv2|conv_shortcut|time_emb_proj)"
+ATTENTION_KEYS = (
+    r"attentions_\d+_(proj_in|proj_out|transformer_blocks_\d+_(attn[12]_to_(q|k|v|out_0)|ff_net_(0_proj|2)))"
+)
+UNET_KEYS = rf"lora_unet_((down|up)_blocks_\d+|mid_block)_({RESNET_KEYS}|{ATTENTION_KEYS})"
+TEXT_KEYS = r"lora_te{}_text_model_encoder_layers_\d+_(mlp_fc[12]|self_attn_[qkv]_proj|self_attn_out_proj)"
+"""Names that ComfyUI (comfy/lora.py: model_lora_keys_unet, model_lora_keys_clip), InvokeAI (the part of a key before
+its first dot is a module's path with underscores) and stable-diffusion.cpp (name_conversion.cpp) look up."""
+
+
+def key_rule_violations(tensors: dict[str, torch.Tensor], text_encoders: int) -> list[str]:
+    """What these programs would skip or scale otherwise: all of them multiply up · down by alpha / rank."""
+    text = [TEXT_KEYS.format("")] if text_encoders == 1 else [TEXT_KEYS.format(number) for number in (1, 2)]
+    violations = []
+    for layer in sorted({key.partition(".")[0] for key in tensors}):
+        leaves = {key.partition(".")[2] for key in tensors if key.partition(".")[0] == layer}
+        if not any(re.fullmatch(rule, layer) for rule in (UNET_KEYS, *text)):
+            violations.append(layer)
+        if leaves != {"lora_up.weight", "lora_down.weight", "alpha"}:
+            violations.append(f"{layer}: {leaves}")
+        elif tensors[f"{layer}.alpha"].item() != tensors[f"{layer}.lora_down.weight"].shape[0]:
+            violations.append(f"{layer}: alpha")
+    return violations
+
+
+def test_kohya_keys_are_those_that_other_programs_look_up(trained, sdxl):
+    assert main(["export", str(trained), "--format", "kohya", "--to", "x.safetensors"]) == 0
+    tensors, _ = read_model(Path("x.safetensors"))
+    assert key_rule_violations(tensors, text_encoders=1) == []
+    assert key_rule_violations({f"{key}x": value for key, value in tensors.items()}, text_encoders=1)
+    base = load_base(str(sdxl))
+    config = TrainConfig(rank=2, alpha=2.0, targets="all", text_encoder="attention")
+    tensors = to_kohya(add_adapter(base, config).tensors())
+    assert key_rule_violations(tensors, text_encoders=2) == []
+    assert (
+        sum(key.startswith("lora_te2_") for key in tensors) == sum(key.startswith("lora_te1_") for key in tensors) > 0
+    )
+
+
+def test_lycoris_merges_an_export_to_the_same_weights(trained, sd, monkeypatch):
+    """lycoris-lora reads kohya's keys without any code of ours; its merged weights are those of peft, bit for bit."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        lycoris = pytest.importorskip("lycoris.wrapper")
+    assert main(["export", str(trained), "--format", "kohya", "--to", "x.safetensors"]) == 0
+    ours, theirs, plain = load_base(str(sd)), load_base(str(sd)).pipeline, load_base(str(sd)).pipeline
+    load_adapter(ours, Path("x.safetensors"))
+    ours.pipeline.fuse_lora()
+    ours.pipeline.unload_lora_weights()
+    layers = 0
+    for part, prefix in (("unet", "lora_unet"), ("text_encoder", "lora_te")):
+        module = getattr(theirs, part)
+        if part == "text_encoder":  # transformers 5 has removed a level that files keep
+            module = torch.nn.ModuleDict({"text_model": module})
+        monkeypatch.setattr(lycoris.LycorisNetwork, "LORA_PREFIX", prefix)
+        network, _ = lycoris.create_lycoris_from_weights(1.0, "x.safetensors", module)
+        network.merge_to(1.0)
+        layers += len(network.loras)
+        merged, expected, before = (dict(getattr(x, part).named_parameters()) for x in (theirs, ours.pipeline, plain))
+        assert merged.keys() == expected.keys()
+        assert any(not torch.equal(merged[name], before[name]) for name in merged)
+        assert max((merged[name] - expected[name]).abs().max().item() for name in merged) == 0.0
+    assert layers == sum(key.endswith(".alpha") for key in read_model(Path("x.safetensors"))[0])
 
 
 def test_dora_is_exported_as_peft_only(options, sd, capsys):

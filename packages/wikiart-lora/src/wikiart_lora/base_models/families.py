@@ -28,8 +28,23 @@ def encode_captions(base: BaseModel, captions: Sequence[str]) -> TextEmbeddings:
         # The pipeline of SDXL takes zeros for an empty prompt, so dropped captions must be trained as zeros.
         given = torch.tensor([bool(caption) for caption in texts], device=embeds.device)
         return {name: values * given.view(-1, *[1] * (values.ndim - 1)) for name, values in text.items()}
-    embeds, _ = pipeline.encode_prompt(texts, device, 1, do_classifier_free_guidance=False, clip_skip=skip)
-    return {"embeds": embeds}
+    if skip is None:
+        return {"embeds": pipeline.encode_prompt(texts, device, 1, do_classifier_free_guidance=False)[0]}
+    return {"embeds": _encode_with_clip_skip(pipeline, texts, device, skip)}
+
+
+def _encode_with_clip_skip(pipeline: Any, texts: Sequence[str], device: torch.device, skip: int) -> Tensor:
+    """The embeddings before the last `skip` layers, normalised as the last one's are: (B, L, D).
+
+    As in the pipeline of Stable Diffusion, whose own clip skip fails with transformers 5 (diffusers 0.42).
+    """
+    encoder, tokenizer = pipeline.text_encoder, pipeline.tokenizer
+    tokens = tokenizer(
+        list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+    )
+    mask = tokens.attention_mask.to(device) if getattr(encoder.config, "use_attention_mask", False) else None
+    output = encoder(tokens.input_ids.to(device), attention_mask=mask, output_hidden_states=True)
+    return getattr(encoder, "text_model", encoder).final_layer_norm(output.hidden_states[-(skip + 1)])
 
 
 @torch.no_grad()
