@@ -1,39 +1,11 @@
-"""The embedded base: its files, and the command that pretrains it."""
+"""The embedded base: its files, and that it follows a prompt."""
 
 import json
 from pathlib import Path
 
-import torch
-
 from wikiart_lora.base_models.known import TINY
 from wikiart_lora.base_models.loading import load_base
-from wikiart_lora.cli import main
 from wikiart_lora.sampling import sample_images
-
-QUICK = ["--num-scenes", "12", "--vae-steps", "2", "--steps", "2", "--batch-size", "2", "--device", "cpu"]
-
-
-def test_a_resumed_pretraining_ends_with_the_same_weights(monkeypatch):
-    from safetensors.torch import load_file
-
-    from wikiart_data.training.training_run import TrainingRun
-
-    assert main(["pretrain", *QUICK, "--precision", "fp32", "--name", "whole"]) == 0
-    for stop_after in (1, 3):  # in each stage
-        steps = iter([False] * (stop_after - 1) + [True])
-        with monkeypatch.context() as patch:
-            patch.setattr(TrainingRun, "_should_stop", lambda *_, steps=steps: next(steps))
-            assert main(["pretrain", *QUICK, "--precision", "fp32", "--name", "interrupted", "--overwrite"]) == 143
-        assert main(["pretrain", "--resume", "runs/lora-pretrain/interrupted"]) == 0
-        for part in ("vae/diffusion_pytorch_model", "unet/diffusion_pytorch_model", "text_encoder/model"):
-            first, second = (
-                load_file(f"runs/lora-pretrain/{name}/base/{part}.safetensors") for name in ("whole", "interrupted")
-            )
-            assert first.keys() == second.keys()
-            assert all(torch.equal(first[key], second[key]) for key in first)
-    base = load_base("runs/lora-pretrain/whole/base")
-    assert base.family == "sd"
-    assert sample_images(base, ["a portrait"], [0], 64, num_inference_steps=1).shape == (1, 3, 64, 64)
 
 
 def test_the_embedded_base_follows_the_prompt():

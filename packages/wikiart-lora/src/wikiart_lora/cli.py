@@ -6,8 +6,16 @@ from collections.abc import Sequence
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 from wikiart_lora.base_models.known import table
-from wikiart_lora.config import PretrainConfig, TrainOptions
+from wikiart_lora.config import TrainOptions
 from wikiart_lora.options import EvaluateOptions, ExportOptions, GenerateOptions, GridOptions
+from wikiart_lora.tiny_base.config import (
+    AutoencoderOptions,
+    DecoderOptions,
+    DenoiserOptions,
+    EvaluateAutoencoderOptions,
+)
+
+_TINY = "wikiart_lora.tiny_base"
 
 ABOUT = "LoRA fine-tuning of a pretrained diffusion model in the painting styles, and an evaluation of the result."
 
@@ -17,7 +25,17 @@ COMMANDS = (
     Command("grid", GridOptions, "wikiart_lora.generate:grid", "styles × strengths at one seed, and the base alone"),
     Command("evaluate", EvaluateOptions, "wikiart_lora.evaluate:evaluate", "evaluate a base with and without adapter"),
     Command("export", ExportOptions, "wikiart_lora.export:export", "an adapter for other programs, and for the hub"),
-    Command("pretrain", PretrainConfig, "wikiart_lora.tiny_base.pretrain:pretrain", "pretrain the base tiny anew"),
+    Command(
+        "pretrain-autoencoder", AutoencoderOptions, f"{_TINY}.autoencoder:pretrain_autoencoder", "first stage of tiny"
+    ),
+    Command("pretrain-decoder", DecoderOptions, f"{_TINY}.autoencoder:pretrain_decoder", "second stage: marks"),
+    Command("pretrain-denoiser", DenoiserOptions, f"{_TINY}.denoiser:pretrain_denoiser", "third stage: the whole base"),
+    Command(
+        "evaluate-autoencoder",
+        EvaluateAutoencoderOptions,
+        f"{_TINY}.autoencoder_quality:evaluate_autoencoder",
+        "what an autoencoder of tiny keeps of real images",
+    ),
 )
 
 

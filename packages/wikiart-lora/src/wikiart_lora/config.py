@@ -9,8 +9,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
 from wikiart_data.cli.option_types import (
     MaybeFile,
     MaybeFolder,
@@ -269,54 +267,6 @@ def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
             "--offload is for text encoders that are not trained: add --text-encoder none.", field="--offload"
         )
     return config
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Pretrain the embedded base `tiny` on plain renderings of scenes; takes 75 minutes of one core.
-
-    Example: wikiart-lora pretrain --name tiny
-    """
-
-    runs: Path = Path("runs")
-    """Folder in which run folders are created: RUNS/lora-pretrain/NAME."""
-    name: MaybeText = None
-    """Name of the run's folder (default: the next free number)."""
-    overwrite: bool = False
-    """Replace an existing run of that name."""
-    resume: MaybeFolder = None
-    """Continue the run in this folder, with the options it was started with."""
-    data: tyro.conf.Suppress[str] = "plain renderings of the sample set's scenes"
-    """Not an option: what the run's record says of its data."""
-    cache_dir: tyro.conf.Suppress[Path | None] = None
-    """Not an option: there is nothing to cache."""
-    num_scenes: int = 12_000
-    """Number of rendered scenes, of six kinds in turn."""
-    vae_steps: int = 1_500
-    """Training steps of the autoencoder."""
-    autoencoder: MaybeText = None
-    """Use the autoencoder of this base (tiny, or a folder written by pretrain) instead of training one."""
-    steps: int = 5_000
-    """Training steps of text encoder and UNet."""
-    batch_size: int = 32
-    """Images per step."""
-    lr: float = 0.01
-    """Peak learning rate of Muon for kernels; AdamW takes 0.15 times that for all other parameters."""
-    kl: float = 1e-5
-    """Weight of the KL divergence between the latents and a normal distribution."""
-    ema: float = 0.998
-    """Decay per step of the averaged weights, which are the ones saved."""
-    seed: int = 0
-    """Random seed for initialisation, data order and noise."""
-    device: str = "auto"
-    """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
-    precision: Literal["auto", "bf16", "fp32"] = "auto"
-    """Precision of the computation; auto takes bf16 where the hardware is faster with it."""
-
-    def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        check_ranges(self, (("num_scenes", 6, 10_000_000), ("vae_steps", 1, 10_000_000), ("steps", 1, 10_000_000)))
-        check_ranges(self, (("batch_size", 1, 65_536), ("lr", 0, 1), ("ema", 0, 1), ("seed", 0, 2**32)))
 
 
 def check_ranges(options: object, ranges: Sequence[tuple[str, float, float]]) -> None:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import nn
 
 from wikiart_data.errors import InputError
-from wikiart_lora.base_models.known import BASES
 from wikiart_lora.base_models.precision import quantization_config, weights_dtype
 from wikiart_lora.base_models.sources import DEFAULT_FILES, BaseFiles, Source, read_shapes, reading
 from wikiart_lora.config import TrainConfig, TrainOptions
@@ -338,31 +336,6 @@ def _pipeline_class(name: str, source: Source) -> str:
             f"--base {name} is a {kind}, which is not supported; supported are {', '.join(FAMILIES)}.", field="--base"
         )
     return kind
-
-
-def load_autoencoder_weights(name: str, vae: nn.Module) -> dict[str, torch.Tensor]:
-    """The weights of a base's autoencoder, in float32.
-
-    Args:
-        name: a short name of `BASES` that is a folder, or a folder.
-        vae: the autoencoder they are for.
-
-    Raises:
-        InputError: there are none, or they are of an autoencoder of another shape.
-    """
-    from safetensors.torch import load_file
-
-    folder = Path(BASES[name].location if name in BASES else name).expanduser()
-    try:
-        weights = load_file(folder / "vae" / "diffusion_pytorch_model.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise InputError(
-            f"--autoencoder {name} holds no base that pretrain has written.", field="--autoencoder"
-        ) from error
-    expected = {key: value.shape for key, value in vae.state_dict().items()}
-    if {key: value.shape for key, value in weights.items()} != expected:
-        raise InputError(f"--autoencoder {name} has another shape than the autoencoder of tiny.", field="--autoencoder")
-    return {key: value.float() for key, value in weights.items()}
 
 
 def use_unfused_attention(denoiser: Any, *text_encoders: Any) -> None:

@@ -74,7 +74,7 @@ def reading(name: str, files: BaseFiles = DEFAULT_FILES, option: str = "--base")
     if name == "tiny" and not is_local:
         raise InputError(
             f"The embedded base tiny is missing from this installation ({location}): make it with wikiart-lora "
-            "pretrain, and pass the folder base of that run with --base DIR.",
+            "pretrain-denoiser, and pass the folder base of that run with --base DIR.",
             field="--base",
         )
     if not is_local and (Path(location).is_absolute() or location.startswith((".", "~")) or location.count("/") != 1):

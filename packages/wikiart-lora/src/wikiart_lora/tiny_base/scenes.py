@@ -1,11 +1,10 @@
-"""The training data of `tiny`: plain renderings of scenes, which show no style, their captions, and augmentation."""
+"""The scenes that `tiny` learns to paint: plain renderings, which show no style."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from wikiart_data.images.catalog import Catalog
@@ -35,37 +34,3 @@ def scene_catalog(number: int) -> Catalog:
     zeros = np.zeros(number, dtype=np.int64)
     root = Path(f"sample-v{VERSION}")
     return Catalog(root, (PHOTOGRAPH,), files, zeros, np.array(["train"] * number), zeros, zeros)
-
-
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Change colours and add dots, streaks and hard edges, each to some of the images.
-
-    The autoencoder must see what no plain rendering shows, to reproduce brush marks later, without seeing a style.
-
-    Args:
-        images: (B, 3, S, S) float in [0, 1].
-        generator: on the CPU.
-
-    Returns:
-        (B, 3, S, S) float32 in [0, 1].
-    """
-    number, _, size, _ = images.shape
-
-    def mask(probability: float) -> Tensor:
-        return (torch.rand(number, 1, 1, 1, generator=generator) < probability).float()
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return low + (high - low) * torch.rand(number, *shape, generator=generator)
-
-    colours = torch.eye(3) + mask(0.5)[..., 0] * 0.5 * torch.randn(number, 3, 3, generator=generator)
-    images = torch.einsum("bij,bjhw->bihw", colours, images - 0.5) * uniform(0.6, 1.4, 1, 1, 1) + 0.5
-    # Noise at scales between a pixel and an eighth of the image, stretched along one axis: dots or streaks.
-    high, wide = (int(size / 2 ** torch.randint(0, 4, (), generator=generator)) for _ in "yx")
-    marks = F.interpolate(torch.randn(number, 3, high, wide, generator=generator), (size, size), mode="bilinear")
-    images = images + mask(0.5) * uniform(0.0, 0.3, 1, 1, 1) * marks
-    # Hard edges: a region is taken from another image.
-    field = F.interpolate(torch.randn(number, 1, 8, 8, generator=generator), (size, size), mode="bicubic")
-    images = torch.where((field > 0.5) & (mask(0.3) > 0), images.roll(1, 0), images)
-    levels = uniform(3, 8, 1, 1, 1)
-    images = torch.where(mask(0.2) > 0, (images * levels).round() / levels, images)
-    return images.clamp(0, 1)

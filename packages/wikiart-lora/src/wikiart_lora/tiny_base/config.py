@@ -1,0 +1,156 @@
+"""The options of the three commands that pretrain `tiny`, and of the one that measures its autoencoder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from wikiart_data.cli.option_types import MaybeData, MaybeFolder, MaybeNumber, MaybeText
+from wikiart_lora.config import check_ranges
+
+Widths = Annotated[tuple[int, int, int], tyro.conf.arg(metavar="N N N")]
+
+
+@dataclass(frozen=True)
+class StageOptions:
+    """What the three stages have in common."""
+
+    runs: Path = Path("runs")
+    """Folder in which run folders are created: RUNS/STAGE/NAME."""
+    name: MaybeText = None
+    """Name of the run's folder (default: the next free number)."""
+    overwrite: bool = False
+    """Replace an existing run of that name."""
+    resume: MaybeFolder = None
+    """Continue the run in this folder, with the options it was started with. `auto` continues the unfinished run of
+    that name, and starts one where there is none."""
+    data: tyro.conf.Suppress[str] = "renderings of the sample set's scenes, and random marks"
+    """Not an option: what the run's record says of its data."""
+    cache_dir: tyro.conf.Suppress[Path | None] = None
+    """Not an option: there is nothing to cache."""
+    save_every: int = 50
+    """Steps between two checkpoints, and between two draws of new pictures."""
+    workers: MaybeNumber = None
+    """Processes that draw pictures while the network trains (default: all cores but one with a GPU, 0 on a CPU)."""
+    seed: int = 0
+    """Random seed for initialisation, pictures, data order and noise."""
+    device: str = "auto"
+    """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Precision of the computation; auto takes bf16 where the hardware is faster with it."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        check_ranges(
+            self,
+            (
+                ("steps", 1, 10_000_000), ("batch_size", 1, 65_536), ("lr", 0, 1), ("ema", 0, 1), ("kl", 0, 1),
+                ("width", 8, 1024), ("channels", 1, 64), ("num_scenes", 6, 10_000_000), ("seed", 0, 2**32),
+                ("num_marked", 1, 10_000_000), ("save_every", 1, 1_000_000), ("workers", 0, 1024),
+                ("adversarial_weight", 0, 100), ("feature_weight", 0, 100), ("marked_below", 0, 1000),
+            ),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class AutoencoderOptions(StageOptions):
+    """First stage of `tiny`: an autoencoder, 64 × 64 pixels to 16 × 16 latents, on scenes and random marks.
+
+    Example: wikiart-lora pretrain-autoencoder --name tiny
+    """
+
+    steps: int = 10_000
+    """Training steps."""
+    batch_size: int = 8
+    """Images per step."""
+    channels: int = 12
+    """Channels of the latents."""
+    width: int = 24
+    """Channels of the outermost level; the two inner ones have twice and four times as many."""
+    lr: float = 0.005
+    """Peak learning rate of Muon for kernels; AdamW takes 0.15 times that for all other parameters."""
+    kl: float = 1e-6
+    """Weight of the KL divergence between the latents and a normal distribution."""
+    ema: float = 0.998
+    """Decay per step of the averaged weights, which are the ones saved."""
+
+
+@dataclass(frozen=True)
+class DecoderOptions(StageOptions):
+    """Second stage of `tiny`: train the autoencoder's decoder on against a patch critic; the encoder is fixed.
+
+    Example: wikiart-lora pretrain-decoder --name tiny --autoencoder runs/pretrain-autoencoder/tiny
+    """
+
+    autoencoder: str = "tiny"
+    """The autoencoder to start from: a run of the first or second stage, or a base (tiny, or a folder)."""
+    steps: int = 3_000
+    """Training steps."""
+    batch_size: int = 8
+    """Images per step."""
+    lr: float = 3e-4
+    """Peak learning rate of AdamW for decoder and critic."""
+    adversarial_weight: float = 0.03
+    """Weight of the critic's verdict."""
+    feature_weight: float = 0.25
+    """Weight of the distance between the critic's features of images and of reconstructions."""
+    ema: float = 0.998
+    """Decay per step of the averaged weights, which are the ones saved."""
+
+
+@dataclass(frozen=True)
+class DenoiserOptions(StageOptions):
+    """Third stage of `tiny`: text encoder and UNet on the latents of an autoencoder; writes the whole base.
+
+    Example: wikiart-lora pretrain-denoiser --name tiny --autoencoder runs/pretrain-decoder/tiny
+    """
+
+    autoencoder: str = "tiny"
+    """The autoencoder: a run of the first or second stage, or a base (tiny, or a folder)."""
+    steps: int = 24_000
+    """Training steps."""
+    batch_size: int = 32
+    """Images per step."""
+    save_every: int = 100
+    """Steps between two checkpoints."""
+    widths: Widths = (64, 128, 160)
+    """Channels of the UNet's three levels."""
+    num_scenes: int = 12_000
+    """Number of plain scenes, of six kinds in turn."""
+    num_marked: int = 4_000
+    """Number of scenes that are seen with random marks as well."""
+    marked_below: int = 300
+    """Timesteps below this see random marks on half of the scenes, the others plain scenes, so that marks do not change
+    what the prompt decides: layout and colours."""
+    lr: float = 0.01
+    """Peak learning rate of Muon for kernels; AdamW takes 0.15 times that for all other parameters."""
+    ema: float = 0.999
+    """Decay per step of the averaged weights, which are the ones saved."""
+
+
+@dataclass(frozen=True)
+class EvaluateAutoencoderOptions:
+    """Measure what an autoencoder of `tiny` keeps of real images: it bounds what any adapter can show.
+
+    Example: wikiart-lora evaluate-autoencoder --autoencoder runs/pretrain-decoder/tiny --judge judge
+    """
+
+    autoencoder: str = "tiny"
+    """The autoencoder: a run of pretrain-autoencoder or pretrain-decoder, or a base (tiny, or a folder)."""
+    judge: MaybeFolder = None
+    """Folder of the judge, written by wikiart-classify --export DIR (default: the folder judge, if there is one)."""
+    data: MaybeData = None
+    """Folder with train/, valid/ and test/ (default: $WIKIART_DATA, else the built-in sample set)."""
+    size: int = 64
+    """Side of the images, in pixels."""
+    to: Path = Path("reconstructions.png")
+    """PNG file to write: images of every style beside their reconstructions."""
+    device: str = "auto"
+    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
+    cache_dir: MaybeFolder = None
+    """Folder of the cache (default: $WIKIART_CACHE, else the user's cache)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        check_ranges(self, (("size", 16, 4096),))
