@@ -19,7 +19,7 @@ from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.cli import main
 from wikiart_lora.config import TrainConfig
 from wikiart_lora.export import to_kohya
-from wikiart_lora.metrics import diversity, memorisation
+from wikiart_lora.metrics import balanced_proportion, diversity, memorisation
 from wikiart_lora.model_card import model_card
 from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.sampling import sample_images
@@ -293,7 +293,11 @@ def test_evaluation_with_a_judge(trained, monkeypatch, capsys):
         assert row.diversity is not None
     assert {row.style for row in score.per_style} == {"Baroque", "Cubism", "Ukiyo_e"}
     assert all(row.adapted.kid is not None for row in score.per_style)
-    assert "hit rate" in score.targets
+    assert {"hit rate", "hit rate among three"} < score.targets.keys()
+    assert score.drift.scene is None  # no sample set
+    assert score.drift.kid.value != score.drift.kid_of_base.value
+    assert [row[0] for row in content["tables"][1]["rows"]] == ["base", "with the adapter"]
+    assert score.targets["images nearer to a training image than 95 % of held-out ones"].aim == 0.06
     for figure in ("score", "before-after", "nearest"):
         assert (trained / f"score/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     rows = {row[0]: row for row in content["tables"][0]["rows"]}
@@ -330,6 +334,29 @@ def test_metrics_on_known_numbers():
     assert copied.painted.value < 0.01
     assert copied.closer.value == 1.0
     assert memorisation(torch.randn(50, 12), train, held_out).closer.value < 0.2
+
+
+def test_styles_count_equally_in_a_balanced_proportion():
+    hits, labels = np.array([True] * 90 + [False] * 10), np.array([0] * 90 + [1] * 10)
+    estimate = balanced_proportion(hits, labels)
+    assert (estimate.value, estimate.n) == (0.5, 100)
+    assert estimate.interval == (0.5, 0.5)  # no style has a variance
+    mixed = balanced_proportion(np.arange(100) % 2 == 0, labels)
+    assert mixed.interval[0] < mixed.value == 0.5 < mixed.interval[1]
+
+
+def test_drift_is_measured_on_prompts_without_a_style():
+    generator = torch.Generator().manual_seed(0)
+    base = torch.rand(24, 3, 16, 16, generator=generator)
+    kinds = np.arange(24) % 2
+    prompts = evaluation.Prompts(np.zeros(24), ("",) * 24, ("",) * 24, kinds, tuple(range(24)))
+    brightness = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(3, 2))
+    same = evaluation.measure_drift({"base": base, "adapted": base}, prompts, colour_judge(), brightness)
+    assert same.kid == same.kid_of_base
+    assert same.scene == same.scene_of_base
+    darker = evaluation.measure_drift({"base": base, "adapted": base / 2}, prompts, colour_judge(), None)
+    assert darker.kid.value > 10 * abs(darker.kid_of_base.value)
+    assert evaluation.measure_drift({}, prompts, None, None) is None
 
 
 def test_the_scene_probe_generalises_to_new_scenes():

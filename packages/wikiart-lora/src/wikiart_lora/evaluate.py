@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
@@ -26,11 +26,12 @@ from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.buckets import resize_and_crop
 from wikiart_lora.captions import caption_for, image_titles
 from wikiart_lora.figures import image_grid, pairs_figure, score_figure
-from wikiart_lora.metrics import diversity, memorisation, thumbnails
+from wikiart_lora.metrics import balanced_proportion, diversity, memorisation, thumbnails
 from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.pipeline import LoadedRun, load_run
 from wikiart_lora.sampling import sample_images
 from wikiart_lora.score import (
+    Drift,
     Measures,
     Score,
     StyleRow,
@@ -41,6 +42,8 @@ from wikiart_lora.score import (
 )
 from wikiart_lora.tiny_base.scene_probe import scene_accuracy, scene_kinds, train_scene_probe
 
+MAX_PLAIN = 108
+"""Images without a style, of base and adapter each."""
 MAX_REAL = 1500
 """Real images compared with, drawn at random from larger sets."""
 
@@ -113,17 +116,15 @@ def evaluate(options: EvaluateOptions) -> Score:
         for name, images in generated.items():
             by_style = [thumbnails(images[prompts.labels == label]) for label in labels]
             rows[name] = Measures(diversity=_mean_diversity(by_style))
-    probe = None
+    probe = network = None
+    plain = {} if judge is None and prompts.kinds is None else sample_without_style(run, prompts, options)
     if prompts.kinds is not None:
         kinds = [scene_kinds([catalog.files[row] for row in real.rows]) for real in (train, valid)]
         network = train_scene_probe(train.images, kinds[0], options.seed)
-        # The base gets the scene alone: the adapter's cost is measured against the base at its best.
-        plain = sample_images(
-            run.base, prompts.plain, prompts.seeds, size, *sampling, label="generating scenes without a style"
-        )
         probe = {
             "real": scene_accuracy(network, valid.images, kinds[1].numpy()),
-            "base": scene_accuracy(network, plain, prompts.kinds),
+            # The base gets the scene alone: the adapter's cost is measured against the base at its best.
+            "base": scene_accuracy(network, plain["base"], prompts.kinds[: len(plain["base"])]),
             **{f"{name}, style asked": scene_accuracy(network, x, prompts.kinds) for name, x in generated.items()},
         }
     real_train, real_valid = thumbnails(train.images), thumbnails(valid.images)
@@ -144,10 +145,58 @@ def evaluate(options: EvaluateOptions) -> Score:
         judge=None if judge is None else _judge_facts(judge),
         chance=None if judge is None else _chance(judge),
         probe=probe,
+        drift=measure_drift(plain, prompts, judge, network),
         targets=compare_with_targets(rows, near["adapted"], probe),
     )
     _write(run, catalog, score, generated, train.images, prompts.labels)
     return score
+
+
+def sample_without_style(run: LoadedRun, prompts: Prompts, options: EvaluateOptions) -> dict[str, Tensor]:
+    """Images of the prompts without style and trigger, by the base and with the adapter; at most MAX_PLAIN each.
+
+    Returns:
+        "base" and "adapted" → (N, 3, S, S) float in [0, 1].
+    """
+    number, images = min(MAX_PLAIN, len(prompts.plain)), {}
+    for name, strength in (("adapted", options.strength), ("base", 0.0)):  # the base last: it is measured on after this
+        set_strength(run.base, strength)
+        images[name] = sample_images(
+            run.base,
+            prompts.plain[:number],
+            prompts.seeds[:number],
+            run.config.size,
+            options.num_inference_steps,
+            options.guidance_scale,
+            label=f"generating {number} images without a style",
+        )
+    return images
+
+
+def measure_drift(
+    plain: Mapping[str, Tensor], prompts: Prompts, judge: Judge | None, probe: nn.Module | None
+) -> Drift | None:
+    """How far the adapter changes images of prompts without a style.
+
+    Args:
+        plain: as returned by `sample_without_style`.
+        prompts: that they are of.
+        judge: for its features.
+        probe: of scenes.
+    """
+    if judge is None and probe is None:
+        return None
+    half = len(plain["base"]) // 2
+    distances: list[Estimate | None] = [None, None]
+    if judge is not None and half > 1:
+        # Images of the same seed resemble each other, which KID takes for agreement: so the seeds differ.
+        reference = judge.predict_batches(plain["base"][half:], 64)[1]
+        distances = [kid(reference, judge.predict_batches(plain[name][:half], 64)[1]) for name in ("adapted", "base")]
+    scenes: list[Estimate | None] = [None, None]
+    if probe is not None and prompts.kinds is not None:
+        kinds = prompts.kinds[: len(plain["base"])]
+        scenes = [scene_accuracy(probe, plain[name], kinds) for name in ("adapted", "base")]
+    return Drift(*distances, *scenes)
 
 
 def _load_judge(folder: Path | None, catalog: Catalog, device: torch.device) -> Judge | None:
@@ -240,6 +289,7 @@ def judge_images(
         The measures of base, adapted, real, and real images encoded and decoded; and a row per style.
     """
     answers_real, features_real = judge.predict_batches(valid.images, 64)
+    base.use("autoencoder")
     reconstructed = torch.cat(
         [decode_latents(base, encode_images(base, part * 2 - 1)).cpu() for part in valid.images.split(32)]
     )
@@ -272,7 +322,7 @@ def judge_images(
         ("real", answers_real, spread_real),
         ("real, encoded and decoded", answers_reconstructed, None),
     ):
-        top1, top3 = (proportion(in_top_k(answers, truth, k)) for k in (1, 3))
+        top1, top3 = (balanced_proportion(in_top_k(answers, truth, k), valid.labels) for k in (1, 3))
         by_set[name] = Measures(top1, top3, None, spread)
     rows = zip(styles, by_style["base"], by_style["adapted"], strict=True)
     return by_set, [StyleRow(catalog.styles[label], base, adapted) for label, base, adapted in rows]

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wikiart_data.results.statistics import bootstrap_mean, proportion
+from wikiart_data.results.statistics import BOOTSTRAP_SAMPLES, Estimate, bootstrap_mean, proportion
 from wikiart_lora.score import Memorisation
 
 THUMBNAIL = 16
@@ -17,6 +17,22 @@ def diversity(features: Tensor) -> float:
     unit = F.normalize(features.double(), dim=1)
     n = len(unit)
     return float(1 - ((unit @ unit.T).sum() - n) / (n * (n - 1)))
+
+
+def balanced_proportion(hits: np.ndarray, labels: np.ndarray, seed: int = 0) -> Estimate:
+    """The proportion of hits with every style counting equally, whatever the number of its images.
+
+    Args:
+        hits: (N,) bool.
+        labels: (N,) styles.
+        seed: of the bootstrap samples, which are drawn within each style (Efron & Tibshirani 1993, §8.4).
+    """
+    random = np.random.default_rng(seed)
+    by_style = [hits[labels == label] for label in np.unique(labels)]
+    drawn = [random.binomial(len(style), style.mean(), BOOTSTRAP_SAMPLES) / len(style) for style in by_style]
+    low, high = np.percentile(np.mean(drawn, axis=0), [2.5, 97.5])
+    value = float(np.mean([style.mean() for style in by_style]))
+    return Estimate(value, (float(low), float(high)), len(hits))
 
 
 def thumbnails(images: Tensor) -> Tensor:

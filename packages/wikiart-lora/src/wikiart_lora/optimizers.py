@@ -69,8 +69,9 @@ def _prodigy(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.O
             "--text-encoder-lr the value of --lr.",
             field="--optimizer",
         )
+    options: dict[str, Any] = {"weight_decay": config.weight_decay, "use_bias_correction": True}
     with redirect_stdout(io.StringIO()):  # it prints that its weight decay is decoupled
-        return Prodigy(groups, weight_decay=config.weight_decay, use_bias_correction=True, safeguard_warmup=True)
+        return Prodigy(groups, safeguard_warmup=True, **options)
 
 
 def lr_factor(kind: str, warmup_ratio: float, total_steps: int) -> Callable[[int], float]:
