@@ -192,9 +192,10 @@ def saved(run: "Run", seed: int = 0, steps: int = 3, **progress: Any) -> tuple["
 
 
 def save(run: "Run", model: "nn.Module", optimizer: "torch.optim.Optimizer", **progress: Any) -> None:
-    from wikiart_data.training.checkpoints import save_checkpoint
+    from wikiart_data.training.checkpoints import finish_writing, save_checkpoint
 
     save_checkpoint(run.folder, run.identity(), {"network": model}, {"optimizer": optimizer}, progress)
+    finish_writing(run.folder)
 
 
 def resumed(run: "Run") -> tuple["nn.Module", "torch.optim.Optimizer", dict[str, Any] | None]:

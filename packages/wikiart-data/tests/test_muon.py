@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from wikiart_data.training import muon as muon_module
 from wikiart_data.training.muon import Muon, orthogonalised
 
 
@@ -33,6 +34,30 @@ def test_the_adamw_half_is_torchs_adamw():
             layer(x).square().mean().backward()
             optimizer.step()
     assert torch.allclose(ours.weight, theirs.weight, atol=1e-6)
+
+
+def test_the_fused_adamw_of_gpus_is_the_same_step(monkeypatch: pytest.MonkeyPatch):
+    torch.manual_seed(0)
+    one_by_one = [torch.nn.Parameter(torch.randn(shape)) for shape in ((5, 3), (7,), (2, 3, 4))]
+    fused = [torch.nn.Parameter(p.detach().clone()) for p in one_by_one]
+    optimizers = [
+        Muon([{"params": parameters, "kind": "adamw", "lr": 0.01, "weight_decay": 0.1}])
+        for parameters in (one_by_one, fused)
+    ]
+    for step in range(4):
+        for index, (p, q) in enumerate(zip(one_by_one, fused, strict=True)):
+            p.grad = None if (step, index) == (1, 2) else torch.randn(p.shape)  # its count of steps differs from now on
+            q.grad = None if p.grad is None else p.grad.clone()
+        optimizers[0].step()
+        with monkeypatch.context() as patch:
+            patch.setattr(muon_module, "FUSED_ON", ("cpu",))  # the CPU has this kernel too
+            optimizers[1].step()
+    for p, q in zip(one_by_one, fused, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-6, atol=1e-7)
+    states = [optimizer.state_dict()["state"] for optimizer in optimizers]
+    assert (
+        [state["step"] for state in states[0].values()] == [state["step"] for state in states[1].values()] == [4, 4, 3]
+    )
 
 
 def test_a_muon_step_follows_the_formula():

@@ -1,8 +1,11 @@
 """TrainingRun: an interrupted run ends where the uninterrupted one does, and what stops a run."""
 
+import copy
+import errno
 import json
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +17,18 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from wikiart_data.errors import InputError
+from wikiart_data.files import not_written
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
-from wikiart_data.training.checkpoints import read_model
+from wikiart_data.training import trackers as trackers_module
+from wikiart_data.training.checkpoints import Snapshot, load_checkpoint, read_model
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import update_ema, warmup_cosine
 from wikiart_data.training.training_run import LOG_INTERVAL, TrainingRun, options_for_resume
 
 from .conftest import equal, net
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("git", "dispositions")
 PART = Part("classify", "A classifier", "wikiart-classify")
 STEPS = 2 * LOG_INTERVAL + 5
@@ -41,6 +46,8 @@ class TrainOptions:
     lr: float = 0.05
     seed: int = 7
     device: str = "cpu"
+    compile: bool = False
+    report_to: str = "none"
     cache_dir: Path | None = None
 
 
@@ -80,6 +87,7 @@ def fit(options: TrainOptions, at_step: Callable[[int, int, nn.Module], None] | 
     model, ema = net(), net()
     optimizer = torch.optim.SGD(model.parameters(), lr=run.config.lr, momentum=0.9)
     scheduler = LambdaLR(optimizer, warmup_cosine(run.config.epochs * STEPS))
+    run.compile(model)
     run.attach(model=model, ema=ema, optimizer=optimizer, scheduler=scheduler)
     for epoch in run.epochs(run.config.epochs):
         model.train()
@@ -171,6 +179,56 @@ def test_the_logged_loss_is_the_mean_over_the_steps(options: TrainOptions):
     assert run.metrics()[0]["loss"] == pytest.approx(sum(losses) / STEPS, rel=1e-6)
 
 
+# -- options that are off by default ---------------------------------------------------------------------------------
+
+
+def test_compiled_weights_keep_their_names(options: TrainOptions, monkeypatch: pytest.MonkeyPatch):
+    compiled, compile_module = [], nn.Module.compile
+
+    def compile_eagerly(module: nn.Module) -> None:  # traced, but without the minutes of a C++ compiler
+        compiled.append(module)
+        compile_module(module, backend="eager")
+
+    monkeypatch.setattr(nn.Module, "compile", compile_eagerly)
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="compiled", compile=True), interrupt_at(1, 3))
+    run, model, ema = fit(TrainOptions(resume=options.runs / "classify" / "compiled"))
+    assert compiled[-1] is model
+    _, plain_model, plain_ema = fit(replace(options, name="plain"))
+    assert len(compiled) == 2, "only where it was requested"
+    assert read_model(run.folder / "last.safetensors")[0].keys() == {
+        f"{name}/{key}" for name in ("model", "ema") for key in plain_model.state_dict()
+    }
+    for ours, theirs in ((model, plain_model), (ema, plain_ema)):
+        for key, value in theirs.state_dict().items():
+            torch.testing.assert_close(ours.state_dict()[key], value, rtol=1e-4, atol=1e-5)
+
+
+def test_losses_and_metrics_are_read_back_from_tensorboard(options: TrainOptions):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    with pytest.raises(SystemExit):
+        fit(replace(options, name="first", report_to="tensorboard"), interrupt_at(1, 3))
+    run, _, _ = fit(TrainOptions(resume=options.runs / "classify" / "first"))
+    events = accumulator.EventAccumulator(str(run.folder / "tensorboard"))
+    events.Reload()
+    logged = events.Scalars("epoch/loss")
+    assert [event.step for event in logged] == [STEPS, 2 * STEPS]
+    assert [event.value for event in logged] == pytest.approx([line["loss"] for line in run.metrics()], rel=1e-6)
+    steps = [event.step for event in events.Scalars("train/loss")]
+    assert steps == sorted(set(steps))
+    assert {LOG_INTERVAL, STEPS, STEPS + 4, 2 * STEPS} <= set(steps)
+
+
+def test_a_tracker_that_is_not_installed_is_refused_before_a_folder_is_made(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(trackers_module, "find_spec", lambda name: None)
+    with pytest.raises(InputError) as error:
+        fit(replace(options, report_to="mlflow"))
+    assert error.value.field == "--report-to"
+    assert not options.runs.exists()
+
+
 # -- what stops a run ------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +264,62 @@ def test_weights_that_are_not_finite_are_not_saved(options: TrainOptions):
     folder = options.runs / "classify" / "first"
     assert json.loads((folder / "run.json").read_text())["config"]["epochs"] == 2
     _, model, _ = fit(TrainOptions(resume=folder))
+    _, uninterrupted, _ = fit(replace(options, name="second"))
+    assert equal(model, uninterrupted)
+
+
+def test_the_checkpoint_of_an_epoch_is_of_its_end_however_late_it_is_written(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+):
+    trained_on, at_the_end = threading.Event(), []
+    write = Snapshot.write
+
+    def late(snapshot: Snapshot, folder: Path, identity: dict[str, str]) -> None:
+        if snapshot.progress["epoch"] == 1 and snapshot.progress["step"] == 0:
+            assert trained_on.wait(60), "training waits for the writer"
+        write(snapshot, folder, identity)
+
+    def at_step(epoch: int, step: int, model: nn.Module) -> None:
+        if (epoch, step) == (0, STEPS - 1):
+            at_the_end.append(copy.deepcopy(model))
+        if (epoch, step) == (1, 3):
+            assert not (options.runs / "classify" / "first" / "last.safetensors").exists()
+            trained_on.set()
+        if (epoch, step) == (1, 5):
+            raise MemoryError  # it ends as a run does that ran out of memory: what is being written will be complete
+
+    monkeypatch.setattr(Snapshot, "write", late)
+    with pytest.raises(MemoryError):
+        fit(replace(options, name="first"), at_step)
+    resumed = net(99)
+    folder = options.runs / "classify" / "first"
+    progress = load_checkpoint(
+        folder, json.loads((folder / "run.json").read_text()), {"model": resumed, "ema": net()}, {}
+    )
+    assert progress is not None
+    assert (progress["epoch"], progress["step"]) == (1, 0)
+    assert equal(resumed, at_the_end[0])
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_a_checkpoint_that_cannot_be_written_stops_the_run(
+    epoch: int, options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+):
+    write = Snapshot.write
+
+    def full(snapshot: Snapshot, folder: Path, identity: dict[str, str]) -> None:
+        if snapshot.progress["epoch"] == epoch + 1:
+            raise not_written(folder / "last.safetensors", OSError(errno.ENOSPC, "No space left on device"))
+        write(snapshot, folder, identity)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshot, "write", full)
+        steps: list[int] = []
+        with pytest.raises(InputError) as error:
+            fit(replace(options, name="first"), lambda e, s, model: steps.append(s) if e > epoch else None)
+    assert error.value.field == str(options.runs / "classify" / "first" / "last.safetensors")
+    assert len(steps) <= LOG_INTERVAL, "it is noticed within one interval"
+    _, model, _ = fit(TrainOptions(resume=options.runs / "classify" / "first"))
     _, uninterrupted, _ = fit(replace(options, name="second"))
     assert equal(model, uninterrupted)
 

@@ -155,6 +155,7 @@ def fit(options: TrainOptions) -> tuple[Path, TrainResult | None]:
     trained = nn.ModuleDict({"network": network, "objective": objective})
     optimizer = Muon(muon_groups(trained, config.lr, config.weight_decay))
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(config.epochs * len(batches)))
+    run.compile(network)
     model = run.accelerator.prepare(network)
     if any(True for _ in objective.parameters()):  # accelerate cannot distribute a module without parameters
         objective = run.accelerator.prepare(objective)

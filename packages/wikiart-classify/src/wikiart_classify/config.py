@@ -12,6 +12,7 @@ from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.label_tables import LabelColumn
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.sample import is_sample_set
+from wikiart_data.training.trackers import Tracker
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,8 @@ class TrainConfig:
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
+    compile: bool = False
+    report_to: Tracker = "none"
     cache_dir: Path | None = None
     max_bad_fraction: float = 0.01
 

@@ -21,6 +21,7 @@ from wikiart_data.cli.option_types import (
 )
 from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
+from wikiart_data.training.trackers import Tracker
 
 Model = Literal["tiny", "small", "base", "inclass", "threeblock"]
 Split = Literal["given", "artist"]
@@ -108,6 +109,10 @@ class TrainOptions(DataOptions):
     """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
     precision: Precision = "auto"
     """Precision of the forward pass; auto uses bf16 where the hardware is faster with it (baselines: fp32)."""
+    compile: bool = False
+    """Compile the network with torch.compile: faster steps on a GPU, after a minute or more of compiling."""
+    report_to: Tracker = "none"
+    """Experiment tracker that also gets losses and metrics: tensorboard, trackio, wandb or mlflow, if installed."""
     cache_dir: MaybeFolder = None
     """Folder for packed images (default: $WIKIART_CACHE, else the user's cache)."""
     max_bad_fraction: float = 0.01

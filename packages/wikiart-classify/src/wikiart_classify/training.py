@@ -91,6 +91,7 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     optimizer = create_optimizer(multitask, config)
     factor = constant if config.is_baseline else warmup_cosine(config.epochs * len(batches))
     scheduler = LambdaLR(optimizer, factor)
+    run.compile(multitask)
     model = run.accelerator.prepare(multitask)
     print_summary(run, multitask)
 
@@ -164,7 +165,8 @@ def training_batches(
 def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """Muon and AdamW for our networks, Adam for the baselines."""
     if config.is_baseline:
-        return torch.optim.Adam(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
+        fused = next(network.parameters()).is_cuda or None  # None: as torch chooses
+        return torch.optim.Adam(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=fused)
     return Muon(muon_groups(network, config.lr, config.weight_decay))
 
 

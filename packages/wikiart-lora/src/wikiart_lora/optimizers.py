@@ -41,7 +41,8 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
     if config.optimizer == "prodigy":
         return _prodigy(groups, config)
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+        fused = groups[0]["params"][0].is_cuda or None  # None: as torch chooses
+        return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused)
     try:
         import bitsandbytes  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError as error:

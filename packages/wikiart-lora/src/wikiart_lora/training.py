@@ -166,6 +166,7 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
     scheduler = LambdaLR(optimizer, lr_factor(config.lr_scheduler, config.lr_warmup_ratio, config.steps))
     scaler = torch.amp.GradScaler(run.device.type, enabled=run.data.precision == "fp16")
     run.attach(adapter=adapter, average=ema, optimizer=optimizer, scheduler=scheduler, scaler=scaler)
+    run.compile(base.denoiser)
     accumulation_steps = config.gradient_accumulation_steps
     batches = dataset.batches(run.epoch * config.save_every + run.first_step)
     for interval in run.epochs(-(-config.steps // config.save_every)):

@@ -113,13 +113,17 @@ def fit(options: TrainOptions) -> TrainResult:
     generator_optimizer = Muon(muon_groups(generator, config.lr, config.weight_decay))
     classifier_optimizer = Muon(muon_groups(classifier, CLASSIFIER_LR, CLASSIFIER_WEIGHT_DECAY))
     discriminator_optimizer = torch.optim.Adam(
-        [*auxiliary.discriminator.parameters(), *auxiliary.probe.parameters()], lr=DISCRIMINATOR_LR, betas=(0.5, 0.99)
+        [*auxiliary.discriminator.parameters(), *auxiliary.probe.parameters()],
+        lr=DISCRIMINATOR_LR,
+        betas=(0.5, 0.99),
+        fused=device.type == "cuda" or None,  # None: as torch chooses
     )
     generator_steps = (config.epochs - warmup_epochs) * len(batches)
     generator_schedule = LambdaLR(generator_optimizer, warmup_cosine(generator_steps))
     classifier_factor = warmup_cosine(max(warmup_epochs, 1) * len(batches), lowest=CLASSIFIER_LR_FLOOR)
     classifier_schedule = LambdaLR(classifier_optimizer, classifier_factor)
     print_summary(run, generator)
+    run.compile(generator.encoder, generator.decoder)
     run.attach(
         generator=generator,
         ema=ema,

@@ -1,12 +1,15 @@
 """Weights and checkpoints on disk: safetensors with config and styles inside and a checksum over all of it.
 
-A checkpoint is a pair of files, `last.safetensors` (modules) and `state.pt` (optimisers, schedulers, progress).
+A checkpoint is a pair of files, `last.safetensors` (modules) and `state.pt` (optimisers, schedulers, progress). It is
+copied at once and written by a thread, while training goes on.
 """
 
 import io
 import json
+import threading
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
@@ -71,6 +75,79 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     model.load_state_dict(dict(tensors))
 
 
+@dataclass
+class Snapshot:
+    """A copy of everything that a checkpoint holds, in the memory of the host."""
+
+    tensors: dict[str, Tensor]
+    """`module/name` → parameter or buffer."""
+    states: dict[str, Any]
+    """name → state_dict of an optimiser, a scheduler, …"""
+    progress: dict[str, Any]
+    copied: "torch.Event | None" = None
+    """Recorded on the device after the copies, which may still be under way; None if they are complete."""
+
+    @classmethod
+    def take(
+        cls, modules: Mapping[str, nn.Module], states: Mapping[str, Any], progress: Mapping[str, Any]
+    ) -> "Snapshot":
+        """Copy modules and states as they are now; the host does not wait for a GPU.
+
+        Args:
+            modules: name → module; all parameters and buffers are kept.
+            states: name → anything with `state_dict`.
+            progress: numbers, strings, lists, dicts and tensors.
+        """
+        on_gpu: set[torch.device] = set()
+
+        def copy(value: Any) -> Any:
+            if not isinstance(value, Tensor):
+                return value
+            value = value.detach()
+            if value.device.type != "cuda":
+                return value.to("cpu", copy=True)
+            on_gpu.add(value.device)
+            return torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)
+
+        tensors = {
+            f"{name}/{key}": copy(value)
+            for name, module in modules.items()
+            for key, value in module.state_dict().items()
+        }
+        states = {name: tree_map(copy, state.state_dict()) for name, state in states.items()}
+        snapshot = cls(tensors, states, tree_map(copy, dict(progress)))
+        if on_gpu:
+            snapshot.copied = torch.Event(on_gpu.pop())
+            snapshot.copied.record()
+        return snapshot
+
+    def write(self, folder: Path, identity: Mapping[str, str]) -> None:
+        """Write last.safetensors and state.pt: all that `load_checkpoint` needs to continue exactly.
+
+        last.safetensors names the CRC-32 of its state.pt and is renamed into place first: that is the moment at which
+        the checkpoint counts. A kill before it leaves the old pair; after it, the new state is found under its
+        temporary name.
+
+        Args:
+            folder: the run's folder.
+            identity: text metadata: `config` and `styles` as JSON.
+
+        Raises:
+            InputError: the disk is full or the folder cannot be written; the last checkpoint is kept.
+        """
+        if self.copied is not None:
+            self.copied.synchronize()
+        state, upcoming = folder / STATE, folder / f"{STATE}.next"
+        if upcoming.exists() and _crc_of_file(upcoming) == _expected_crc(folder):
+            upcoming.replace(state)  # it is still needed, and about to be overwritten
+        content = io.BytesIO()
+        torch.save({"states": self.states, "progress": self.progress}, content)
+        write_bytes(upcoming, content.getvalue())
+        crc = str(zlib.crc32(content.getvalue()))
+        write_model(folder / LAST, self.tensors, {**identity, "state_crc32": crc})
+        upcoming.replace(state)
+
+
 def save_checkpoint(
     folder: Path,
     identity: Mapping[str, str],
@@ -78,31 +155,67 @@ def save_checkpoint(
     states: Mapping[str, Any],
     progress: Mapping[str, Any],
 ) -> None:
-    """Write last.safetensors and state.pt: all that `load_checkpoint` needs to continue exactly.
-
-    last.safetensors names the CRC-32 of its state.pt and is renamed into place first: that is the moment at which the
-    checkpoint counts. A kill before it leaves the old pair; after it, the new state is found under its temporary name.
+    """Copy what a checkpoint holds and let a thread write it; `finish_writing` waits for it.
 
     Args:
         folder: the run's folder.
         identity: text metadata: `config` and `styles` as JSON.
-        modules: name → module; all parameters and buffers are kept.
-        states: name → anything with `state_dict`.
-        progress: numbers, strings, lists, dicts and tensors.
+        modules: as `Snapshot.take` takes them.
+        states: as `Snapshot.take` takes them.
+        progress: as `Snapshot.take` takes it.
 
     Raises:
-        InputError: the disk is full or the folder cannot be written; the last checkpoint is kept.
+        InputError: the checkpoint before this one could not be written.
     """
-    state, upcoming = folder / STATE, folder / f"{STATE}.next"
-    if upcoming.exists() and _crc_of_file(upcoming) == _expected_crc(folder):
-        upcoming.replace(state)  # it is still needed, and about to be overwritten
-    content = io.BytesIO()
-    torch.save({"states": {name: x.state_dict() for name, x in states.items()}, "progress": dict(progress)}, content)
-    write_bytes(upcoming, content.getvalue())
-    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
-    crc = str(zlib.crc32(content.getvalue()))
-    write_model(folder / LAST, tensors, {**identity, "state_crc32": crc})
-    upcoming.replace(state)
+    finish_writing(folder)  # one at a time: two copies in memory would be one too many
+    snapshot = Snapshot.take(modules, states, progress)
+    writer = _Writer(snapshot, folder, dict(identity))
+    _writers[folder.absolute()] = writer
+    writer.start()  # not a daemon: a process that ends waits for it
+
+
+def finish_writing(folder: Path, *, wait: bool = True) -> None:
+    """Wait until the checkpoint that a thread of this process is writing to a folder is complete.
+
+    Args:
+        folder: the run's folder.
+        wait: False only looks whether a write has failed, and returns while it is under way.
+
+    Raises:
+        InputError: it could not be written; the one before it is kept.
+    """
+    writer = _writers.get(folder.absolute())
+    if writer is not None and (wait or not writer.is_alive()) and (error := join_writer(folder)) is not None:
+        raise error
+
+
+def join_writer(folder: Path) -> BaseException | None:
+    """As `finish_writing`, but the error is returned: for a run that has ended already, perhaps for another reason."""
+    writer = _writers.pop(folder.absolute(), None)
+    if writer is None:
+        return None
+    writer.join()
+    return writer.error
+
+
+class _Writer(threading.Thread):
+    """Writes one snapshot, and keeps the error if it cannot."""
+
+    def __init__(self, snapshot: Snapshot, folder: Path, identity: dict[str, str]):
+        super().__init__(name=f"checkpoint of {folder.name}")
+        self.snapshot, self.folder, self.identity = snapshot, folder, identity
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        """Write; called in the thread."""
+        try:
+            self.snapshot.write(self.folder, self.identity)
+        except BaseException as error:  # raised again by finish_writing, in the thread that trains
+            self.error = error
+
+
+_writers: dict[Path, _Writer] = {}
+"""Folder of a run → the thread that writes its checkpoint."""
 
 
 def load_checkpoint(
@@ -122,6 +235,7 @@ def load_checkpoint(
     Raises:
         InputError: the checkpoint is damaged, or belongs to other styles, options or another model.
     """
+    join_writer(folder)  # of an earlier run of this process
     path = folder / LAST
     if not path.exists():
         return None

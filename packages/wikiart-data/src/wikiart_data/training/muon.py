@@ -12,6 +12,10 @@ from wikiart_data.training.device import use_bf16
 # One kernel launch for many tensors, as in torch.optim's own optimisers; torch does not export these functions.
 _NAMES = ("add", "add_", "addcdiv_", "div", "lerp_", "mul", "mul_", "sqrt_")
 foreach: Any = SimpleNamespace(**{name: getattr(torch, f"_foreach_{name}") for name in _NAMES})
+fused_adamw: Any = torch._fused_adamw_  # pyright: ignore[reportAttributeAccessIssue]
+FUSED_ON = ("cuda",)
+"""Kinds of devices on which AdamW's whole step is one kernel; elsewhere it is a sequence of operations, bit by bit as
+it always was."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -77,6 +81,19 @@ class Muon(torch.optim.Optimizer):
         for step, chosen in by_step.items():
             gradients = [p.grad for p in chosen]
             means, squares = ([self.state[p][name] for p in chosen] for name in ("mean", "square"))
+            if chosen[0].device.type in FUSED_ON:
+                count = torch.full((), float(step), device=chosen[0].device)  # filled there: nothing is copied
+                fused_adamw(
+                    *(chosen, gradients, means, squares, [], [count] * len(chosen)),
+                    lr=group["lr"],
+                    beta1=low,
+                    beta2=high,
+                    eps=group["eps"],
+                    weight_decay=0.0,
+                    amsgrad=False,
+                    maximize=False,  # decayed in `step`
+                )
+                continue
             foreach.lerp_(means, gradients, 1 - low)
             foreach.lerp_(squares, foreach.mul(gradients, gradients), 1 - high)
             spreads = foreach.div(squares, 1 - high**step)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wikiart_data.errors import InputError
+from wikiart_data.training.checkpoints import join_writer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -56,6 +57,7 @@ def _named_folder(parent: Path, name: str, overwrite: bool) -> Path:
                 "--overwrite.",
                 field="--name",
             )
+        join_writer(folder)
         shutil.rmtree(folder)
     folder.mkdir()
     return folder

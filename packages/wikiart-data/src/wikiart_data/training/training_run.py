@@ -35,10 +35,11 @@ from wikiart_data.images.catalog import Catalog, find_data
 from wikiart_data.images.layout import DataSource
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.metrics_log import drop_metrics
-from wikiart_data.training.checkpoints import load_checkpoint, save_checkpoint
+from wikiart_data.training.checkpoints import finish_writing, load_checkpoint, save_checkpoint
 from wikiart_data.training.device import create_accelerator, use_bf16
 from wikiart_data.training.run import Part, Run, config_to_json
 from wikiart_data.training.run_folder import broadcast_from_main
+from wikiart_data.training.trackers import check_tracker, numbers, start_tracker
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -52,7 +53,7 @@ STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SI
 AUTO = "auto"
 """The value of --resume that finds the unfinished run by itself."""
 
-CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "labels", "cache_dir", "device", "export"})
+CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "labels", "cache_dir", "device", "export", "report_to"})
 """Options that may differ from the run's own when it is resumed."""
 
 
@@ -145,6 +146,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         Raises:
             InputError: the options, the data, the device or the run's folder cannot be used.
         """
+        check_tracker(getattr(options, "report_to", "none"))
         accelerator = create_accelerator(options.device)
         given_batch_size = getattr(options, "batch_size", None)
         resume, auto = options.resume, str(options.resume) == AUTO
@@ -199,6 +201,8 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self._sums: dict[str, float] = {}
         self._counts: dict[str, int] = {}
         self._step = 0
+        self._steps_done = 0
+        self._tracking: Accelerator | None = None
         self._stop_signals: set[int] = set()
         self._previous_handlers: dict[int, Any] = {}
         self._lock: BaseFileLock | None = None
@@ -243,13 +247,33 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             self.epoch, self.first_step = int(progress.get("epoch", 0)), int(progress.get("step", 0))
             self.seconds = float(progress.get("seconds", 0.0))
             self._sums, self._counts = dict(progress.get("sums", {})), dict(progress.get("counts", {}))
+            self._steps_done = int(progress.get("steps_done", 0))
             if self.is_main:
                 drop_metrics(self.folder / "metrics.jsonl", from_epoch=self.epoch)
+        tracker = getattr(self.config, "report_to", "none")
+        part = str(self.record.get("part", "run"))
+        self._tracking = start_tracker(tracker, part, self.folder, self.record["config"], self._steps_done)
         self._install_signal_handlers()
+
+    def compile(self, *modules: nn.Module) -> None:
+        """With `--compile`, compile each module's forward pass by torch.compile when it is first called.
+
+        It is done in place: modules keep their names, and so do the weights in a checkpoint.
+        """
+        if getattr(self.config, "compile", False):
+            for module in modules:
+                module.compile()
 
     def _save(self, *, epoch: int, step: int, seconds: float) -> None:
         if self.is_main:
-            progress = {"epoch": epoch, "step": step, "seconds": seconds, "sums": self._sums, "counts": self._counts}
+            progress = {
+                "epoch": epoch,
+                "step": step,
+                "steps_done": self._steps_done,
+                "seconds": seconds,
+                "sums": self._sums,
+                "counts": self._counts,
+            }
             save_checkpoint(self.folder, self.identity(), self._modules, self._states, progress)
 
     def _acquire_lock(self) -> None:
@@ -277,8 +301,13 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
     def epochs(self, number: int) -> Iterator[int]:
         """Yield the epochs that are left, from the resumed one on; save a checkpoint at the end of each.
 
+        A checkpoint is written while the next epoch begins, the last one before this returns.
+
         Args:
             number: epochs of the whole run.
+
+        Raises:
+            InputError: a checkpoint could not be written.
         """
         self._epoch_count = number
         for epoch in range(self.epoch, number):
@@ -286,6 +315,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             yield epoch
             self.first_step, self._sums, self._counts = 0, {}, {}
             self._save(epoch=epoch + 1, step=0, seconds=self.seconds)
+        finish_writing(self.folder)
         self._restore_signal_handlers()  # what follows is short, and not saved in between
         self.accelerator.wait_for_everyone()
 
@@ -310,16 +340,21 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         for step, batch in enumerate(track(batches, total - self.first_step, label, "steps"), self.first_step):
             self._step = step
             yield step, batch
+            self._steps_done += 1
             interval_ends = (step + 1) % LOG_INTERVAL == 0 or step + 1 == total
             if interval_ends:
                 self._read_losses()
+                finish_writing(self.folder, wait=False)  # has the last checkpoint been written? A full disk stops here
             if self._should_stop(interval_ends):
                 self._read_losses()
                 self._check_weights()
                 self._save(epoch=self.epoch, step=step + 1, seconds=self.seconds + time.monotonic() - began)
+                finish_writing(self.folder)
                 self.accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
                 self._restore_signal_handlers()
                 self._release_lock()
+                if self._tracking is not None:
+                    self._tracking.end_training()
                 raise self._stopped()
         self._read_losses()
         self.seconds += time.monotonic() - began
@@ -353,6 +388,9 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
                 )
             self._sums[name] = self._sums.get(name, 0.0) + value
             self._counts[name] = self._counts.get(name, 0) + 1
+        if self._tracking is not None:
+            latest = {name: value for (_, name, _), value in zip(pending, values, strict=True)}
+            self._tracking.log(numbers("train", latest), step=self._steps_done)
 
     def _check_weights(self) -> None:
         """Check the weights before saving: the last update can make them NaN although its loss was finite."""
@@ -370,11 +408,14 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         left = self.seconds / done * (self._epoch_count - done)
         line = f"{line}  {self.seconds:.0f} s, {left:.0f} s left"
         self.write_log(self.epoch, line, **metrics, seconds=round(self.seconds, 2))
+        if self._tracking is not None:
+            self._tracking.log(numbers("epoch", metrics), step=self._steps_done)
 
     def close(self) -> None:
         """Wait for the other processes and release what the run holds."""
         self.accelerator.wait_for_everyone()
-        self.accelerator.end_training()
+        if self._tracking is not None:
+            self._tracking.end_training()
         self._restore_signal_handlers()
         self._release_lock()
 
