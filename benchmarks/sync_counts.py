@@ -6,12 +6,14 @@ Trains each package's smallest network for two epochs on a small sample set, by 
 
 - operations that reach torch's dispatcher. On a GPU each launches a kernel, except views, which are left out.
 - waits: calls whose result the host needs (`item`, `tolist`, `nonzero`, a comparison as a bool, …) on a tensor
-  that would be on the GPU, and copies of host data to it. The host waits for the GPU in each.
+  that would be on the GPU, and copies of host data to it, except those of `to_device`, which go through pinned memory.
+  The host waits for the GPU in each.
 
 Where a tensor would be is followed from the `.to(device)` of weights and batches through every operation.
 
 A step lasts from one update of an optimiser to the next one. Printed are medians over all steps, so logging, saving,
-evaluation and the first step of an epoch do not count; the mean with them; and where a median step's waits come from.
+evaluation and the first step of an epoch do not count; the steps with at least one wait; the mean over all steps; and
+where the waits of a median step come from, or without any, those of all steps.
 """
 
 import argparse
@@ -67,7 +69,8 @@ class Counts(TorchFunctionMode):
             self._count(name)
         result = function(*args, **kwargs)
         if moves and isinstance(result, torch.Tensor):
-            if name in MOVES and not kwargs.get("non_blocking") and not _on_device(result):
+            pinned = kwargs.get("non_blocking") or sys._getframe(1).f_code.co_name == "to_device"
+            if name in MOVES and not pinned and not _on_device(result):
                 self._count(name)
             result._on_device = True  # type: ignore[attr-defined]
         return result
@@ -133,14 +136,17 @@ def count(part: str, data: Path, work: Path) -> dict[str, Any]:
     if status:
         raise SystemExit(f"wikiart-{part} exits with {status}")
     steps = max(counts.steps.values(), key=len)
-    waits = statistics.median(sum(step_waits.values()) for _, step_waits in steps)
-    typical = next((step_waits for _, step_waits in steps if sum(step_waits.values()) == waits), Counter())
+    numbers = [sum(step_waits.values()) for _, step_waits in steps]
+    waits = statistics.median(numbers)
+    typical = next((step_waits for (_, step_waits), number in zip(steps, numbers, strict=True) if number == waits), None)
+    origins = typical or sum((step_waits for _, step_waits in steps), Counter())
     return {
         "steps": len(steps),
         "operations": statistics.median(operations for operations, _ in steps),
         "waits": waits,
-        "mean_waits": statistics.fmean(sum(step_waits.values()) for _, step_waits in steps),
-        "origins": dict(typical.most_common()),
+        "waiting_steps": sum(number > 0 for number in numbers),
+        "mean_waits": statistics.fmean(numbers),
+        "origins": dict(origins.most_common()),
     }
 
 
@@ -160,13 +166,15 @@ def main(arguments: list[str] | None = None) -> None:
             from wikiart_data.sample import build_sample_set
 
             options.data = build_sample_set(work / "data", size=40, fraction=0.07)
-        print("| package | operations per step | waits per step | mean with logging | from |\n|---|---|---|---|---|")
+        print("| package | operations per step | waits per step | steps with waits | mean of all steps | waits from |")
+        print("|---|---|---|---|---|---|")
         for part in options.parts:
             command = [sys.executable, __file__, "--child", part, "--data", str(options.data)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             result = json.loads(done.stdout.splitlines()[-1])
             origins = ", ".join(f"{origin} {number}" for origin, number in result["origins"].items())
-            numbers = f"{result['operations']:,.0f} | {result['waits']:g} | {result['mean_waits']:.1f}"
+            waiting = f"{result['waiting_steps']} of {result['steps']}"
+            numbers = f"{result['operations']:,.0f} | {result['waits']:g} | {waiting} | {result['mean_waits']:.1f}"
             print(f"| {part} | {numbers} | {origins} |", flush=True)
 
 

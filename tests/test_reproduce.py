@@ -5,8 +5,11 @@ import json
 import re
 import shlex
 import sys
+import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -177,9 +180,74 @@ def test_after_a_failed_step_the_others_run_and_the_report_is_written(tmp_path: 
 
 
 def test_a_stopped_step_is_not_a_failed_one(monkeypatch):
-    monkeypatch.setattr(reproduce, "run_command", lambda words, log: (143, log))
+    monkeypatch.setattr(reproduce, "run_command", lambda words, log, deadline: (143, log))
     assert reproduce.main(["--quick", "--only", "A"]) == 130
     assert not Path("runs/quick/report").exists()
+
+
+SAVES = """
+import signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, lambda *_: (Path("saved").touch(), sys.exit(143)))
+Path("started").touch()
+time.sleep(600)
+"""
+
+
+class TimerAtStart(threading.Thread):
+    """A timer that goes off when the long command has started, however slow the machine."""
+
+    def __init__(self, seconds: float, function: Callable[[], None]):
+        super().__init__()
+        self.seconds, self.function, self.cancelled = seconds, function, threading.Event()
+
+    def run(self) -> None:
+        while not Path("started").exists() and not self.cancelled.wait(0.05):
+            pass
+        if self.seconds < reproduce.GRACE_S and not self.cancelled.is_set():
+            self.function()
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+def test_when_the_time_is_up_the_running_command_saves_and_what_is_finished_is_kept(monkeypatch, capsys):
+    Path("quick.py").write_text(PROGRAM.replace("{result}", json_text({"title": "Rates", "tables": [TABLE]})))
+    Path("long.py").write_text(SAVES)
+    monkeypatch.setitem(reproduce.RUN_FOLDERS, "python", "program")
+    steps = (
+        Step("2", "python quick.py --data DIR --name whole", "rates/result.json"),
+        Step("2", "python long.py", "long/result.json"),
+        Step("2", "python long.py --again", "again/result.json"),
+    )
+    monkeypatch.setattr(reproduce, "STEPS", steps)
+    clock = SimpleNamespace(monotonic=lambda: 100.0 if Path("started").exists() else 0.0)
+    monkeypatch.setattr(reproduce, "time", clock)
+    monkeypatch.setattr(reproduce.threading, "Timer", TimerAtStart)
+    assert reproduce.main(["--quick", "--minutes", "0.5"]) == reproduce.TIME_IS_UP
+    printed = capsys.readouterr().out
+    assert Path("saved").exists()
+    assert "1 of 3 steps are finished" in printed
+    assert "[3/3]" not in printed
+    assert "| spatial | 20.00" in Path("runs/quick/report/REPORT.md").read_text()
+
+
+def test_a_gpu_adds_steps():
+    on_cpu, on_gpu = (
+        {step.output for step in reproduce.selected_steps(reproduce.parse_options(["--device", device]))}
+        for device in ("cpu", "cuda:1")
+    )
+    assert {output.split("/")[1] for output in on_gpu - on_cpu} == {
+        f"{n}-{s}" for n in ("base", "gpu") for s in range(3)
+    }
+
+
+def test_programs_are_found_without_being_installed(tmp_path: Path):
+    status, log = reproduce.run_command(["wikiart-data", "--help"], tmp_path / "log")
+    assert status == 0
+    assert "wikiart-data" in log.read_text()
+    for program in reproduce.PROGRAMS:
+        assert reproduce.program_commands(program)
 
 
 def test_results_kept_in_the_repository_carry_the_name_of_their_data(tmp_path: Path, monkeypatch):

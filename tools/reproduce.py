@@ -5,9 +5,14 @@
     uv run python tools/reproduce.py --data paintings        everything, many hours on two cores
     uv run python tools/reproduce.py --config config.json    the course's folder
     uv run python tools/reproduce.py --plan                  print the commands and run none
+    uv run python tools/reproduce.py --device cuda --minutes 9 --data paintings
+                                                             as much as nine minutes allow, larger networks too
 
 Finished steps are not repeated and interrupted ones are resumed, so it can be stopped and started again at any time.
-When a step fails, the others are still run; the last lines say which failed, and the exit status is 1.
+When a step fails, the others are still run; the last lines say which failed, and the exit status is 1. It is 75 when
+the time given by --minutes was not enough.
+
+Without uv, any Python that has the libraries will do: put the packages' `src` folders into PYTHONPATH.
 """
 
 import argparse
@@ -22,14 +27,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import report as report_tool
-from reproduce_steps import KEPT, MORE_FIGURES, PARTS, STEPS, Step
+from reproduce_steps import GPU_STEPS, KEPT, MORE_FIGURES, PARTS, STEPS, Step
 from wikiart_data.cli.commands import Command, course_root
 from wikiart_data.errors import InputError
 
@@ -42,8 +47,21 @@ RUN_FOLDERS = {
     "wikiart-lora": "lora",
 }
 """Program → the folder of its runs, below the folder of runs."""
+PROGRAMS = {
+    "wikiart-data": "wikiart_data.cli.main",
+    "wikiart-classify": "wikiart_classify.cli",
+    "wikiart-autoencode": "wikiart_autoencode.cli",
+    "wikiart-cluster": "wikiart_autoencode.clustering.cli",
+    "wikiart-stylegen": "wikiart_stylegen.cli",
+    "wikiart-lora": "wikiart_lora.cli",
+}
+"""Program → the module whose `main` it calls."""
 INTERRUPTED = (130, 143)
 """Exit statuses of a command that Ctrl-C or SIGTERM has stopped."""
+TIME_IS_UP = 75
+"""Exit status when --minutes were not enough: EX_TEMPFAIL, try again."""
+GRACE_S = 45
+"""Seconds that a command gets to save, after it was told to stop."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +78,8 @@ class Options:
     hub: bool
     plan: bool
     into_repo: str | None
+    minutes: float | None
+    """Time after which no command is started, and the running one is told to save and stop."""
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -86,6 +106,9 @@ def parse_options(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--into-repo", metavar="SET", help="Keep results as report/*-SET.json of this repository; render REPORT.md."
     )
+    parser.add_argument(
+        "--minutes", type=float, metavar="N", help="Stop after this time; continue by the same command."
+    )
     parsed = parser.parse_args(arguments)
     if parsed.into_repo and parsed.quick:
         raise InputError("--into-repo takes no --quick: the committed report is made of whole runs.", field="--quick")
@@ -109,6 +132,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
         parsed.hub,
         parsed.plan,
         parsed.into_repo,
+        parsed.minutes,
     )
 
 
@@ -128,10 +152,11 @@ def read_course_config(path: Path) -> tuple[str, str | None]:
 
 
 def selected_steps(options: Options) -> list[Step]:
-    """The steps of the selected parts."""
+    """The steps of the selected parts; with `--device cuda` also those that take days on a CPU."""
+    on_gpu = (options.device or "").startswith("cuda")
     return [
         step
-        for step in STEPS
+        for step in (*STEPS, *(GPU_STEPS if on_gpu else ()))
         if set(step.parts) & set(options.parts)
         and not (options.quick and step.quick is None)
         and (options.hub or not step.hub)
@@ -178,9 +203,8 @@ def command_of(words: Sequence[str]) -> Command:
 
 
 def program_commands(program: str) -> Sequence[Command]:
-    """The commands of an installed program of ours."""
-    (script,) = metadata.entry_points(group="console_scripts", name=program)
-    return importlib.import_module(script.module).COMMANDS
+    """The commands of a program of ours."""
+    return importlib.import_module(PROGRAMS[program]).COMMANDS
 
 
 def pending_command(step: Step, options: Options) -> list[str]:
@@ -219,8 +243,10 @@ def run_steps(options: Options) -> list[tuple[Step, str]]:
 
     Raises:
         KeyboardInterrupt: the step in progress was stopped.
+        TimeoutError: the time is up; the step in progress has saved what it could.
     """
     steps, failed = selected_steps(options), []
+    deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
     for number, step in enumerate(steps, 1):
         line = f"[{number}/{len(steps)}] {shlex.join(command_line(step, options))}"
         if (options.runs / step.output).exists():
@@ -231,9 +257,13 @@ def run_steps(options: Options) -> list[tuple[Step, str]]:
             print(f"{line}\n    skipped: there is no {missing[0]}", flush=True)
             failed.append((step, f"there is no {missing[0]}"))
             continue
+        if deadline is not None and time.monotonic() >= deadline:
+            raise TimeoutError
         words = pending_command(step, options)
         print(line if words == command_line(step, options) else f"{line}\n    as: {shlex.join(words)}", flush=True)
-        status, log = run_command(words, options.runs / "logs" / f"{step.output.replace('/', '-')}.log")
+        status, log = run_command(words, options.runs / "logs" / f"{step.output.replace('/', '-')}.log", deadline)
+        if status and deadline is not None and time.monotonic() >= deadline:
+            raise TimeoutError
         if status in INTERRUPTED:
             raise KeyboardInterrupt
         if status or not (options.runs / step.output).exists():
@@ -241,21 +271,33 @@ def run_steps(options: Options) -> list[tuple[Step, str]]:
     return failed
 
 
-def run_command(words: Sequence[str], log: Path) -> tuple[int, Path]:
+def interpreted(program: str) -> list[str]:
+    """How to start a program, whether or not it is installed as a script."""
+    if program not in PROGRAMS:
+        return [str(Path(sys.executable).with_name(program))]
+    start = f"import sys; from {PROGRAMS[program]} import main; sys.argv[0] = {program!r}; raise SystemExit(main())"
+    return [sys.executable, "-c", start]
+
+
+def run_command(words: Sequence[str], log: Path, deadline: float | None = None) -> tuple[int, Path]:
     """Run a command; print its output and append it to a file; print wall-clock and CPU time.
+
+    Args:
+        words: the command.
+        log: the file.
+        deadline: on the clock `time.monotonic`, when the command is told to save and stop.
 
     Returns:
         The exit status, and the file.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    program = Path(sys.executable).with_name(words[0])
     start, cpu_start = time.monotonic(), cpu_seconds()
     # A command printed without --data is about the sample set.
     environment = {name: value for name, value in os.environ.items() if name != "WIKIART_DATA"}
     with (
         log.open("a", encoding="utf-8") as file,
         subprocess.Popen(
-            [program, *words[1:]],
+            [*interpreted(words[0]), *words[1:]],
             env=environment | {"PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -265,6 +307,13 @@ def run_command(words: Sequence[str], log: Path) -> tuple[int, Path]:
     ):
         file.write(f"$ {shlex.join(words)}\n")
         assert child.stdout is not None
+        timers = []
+        if deadline is not None:
+            left = max(0.0, deadline - time.monotonic())
+            timers = [threading.Timer(left, child.terminate), threading.Timer(left + GRACE_S, child.kill)]
+        for timer in timers:
+            timer.daemon = True
+            timer.start()
         try:
             for line in child.stdout:
                 file.write(line)
@@ -272,6 +321,9 @@ def run_command(words: Sequence[str], log: Path) -> tuple[int, Path]:
         except KeyboardInterrupt:
             child.terminate()  # it saves a checkpoint and stops
             raise
+        finally:
+            for timer in timers:
+                timer.cancel()
     print(f"    {time.monotonic() - start:.0f} s wall-clock, {cpu_seconds() - cpu_start:.0f} s CPU", flush=True)
     return child.returncode, log
 
@@ -354,11 +406,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     start = time.monotonic()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: the running command saves and stops
+    time_is_up, failed = False, []
     try:
         failed = run_steps(options)
     except KeyboardInterrupt:
         print("\nStopped. Give the same command again to continue.", file=sys.stderr)
         return 130
+    except TimeoutError:
+        time_is_up = True
     names = keep_results(options)
     if options.into_repo:
         report_tool.main([])
@@ -371,6 +426,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"{path} shows {', '.join(names) or 'no results'}.")
     if options.quick:
         print("Quick mode: small networks and few epochs. Without --quick the report's own options are used.")
+    if time_is_up:
+        steps = selected_steps(options)
+        finished = sum((options.runs / step.output).exists() for step in steps)
+        print(f"Time is up: {finished} of {len(steps)} steps are finished. Give the same command again to continue.")
+        return TIME_IS_UP
     for step, reason in failed:
         print(f"Failed: {shlex.join(command_line(step, options))}\n    {reason}")
     if failed:

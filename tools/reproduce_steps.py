@@ -157,8 +157,18 @@ STEPS = (
 )
 """In the order in which they are run: a step comes after the steps whose results it reads."""
 
+GPU_STEPS = tuple(
+    Step("A1", f"wikiart-classify --data DIR {options} --seed {seed}", f"classify/{name}-{seed}/result.json",
+         f"--name {name}-{seed}", None)
+    for name, options in (("base", "--model base"), ("gpu", "--model base --size 192 --epochs 120"))
+    for seed in (0, 1, 2)
+)  # fmt: skip
+"""Steps that are run with `--device cuda` only: the larger network by the recipe of the small one, and a longer one."""
+
 KEPT = {
     "classify": (_SEED_2, "classify/seed-0", "classify/seed-1"),
+    "classify-base": tuple(f"classify/base-{seed}" for seed in (0, 1, 2)),
+    "classify-gpu": tuple(f"classify/gpu-{seed}" for seed in (0, 1, 2)),
     "models": ("compare-models",),
     "imbalance": ("compare-imbalance",),
     "post-hoc": ("classify/post-hoc-2", "classify/post-hoc-0", "classify/post-hoc-1"),
