@@ -138,7 +138,9 @@ def count(part: str, data: Path, work: Path) -> dict[str, Any]:
     steps = max(counts.steps.values(), key=len)
     numbers = [sum(step_waits.values()) for _, step_waits in steps]
     waits = statistics.median(numbers)
-    typical = next((step_waits for (_, step_waits), number in zip(steps, numbers, strict=True) if number == waits), None)
+    typical = next(
+        (step_waits for (_, step_waits), number in zip(steps, numbers, strict=True) if number == waits), None
+    )
     origins = typical or sum((step_waits for _, step_waits in steps), Counter())
     return {
         "steps": len(steps),
