@@ -34,12 +34,12 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-COMMON = "--size 32 --batch-size 16 --ema 0.9 --device cpu --precision fp32"
+COMMON = "--ema 0.9 --device cpu --precision fp32"
 PARTS = {
-    "classify": "--model tiny --epochs 2",
-    "autoencode": "--width 0.25 --blocks 1 --epochs 2",
-    "stylegen": "--width 0.25 --blocks 1 --channels 4 --warmup-epochs 1 --epochs 2",
-    "lora": "--base tiny --rank 4 --steps 24 --save-every 12 --num-inference-steps 1 --score 0",
+    "classify": "--model tiny --epochs 2 --size 32 --batch-size 16",
+    "autoencode": "--width 0.25 --blocks 1 --epochs 2 --size 32 --batch-size 16",
+    "stylegen": "--width 0.25 --blocks 1 --channels 4 --warmup-epochs 1 --epochs 2 --size 32 --batch-size 16",
+    "lora": "--base tiny --rank 4 --steps 24 --save-every 12 --num-inference-steps 1 --score 0 --size 32 --batch-size 16",
 }
 WAITS = {
     "item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__", "__index__", "__contains__", "nonzero",
@@ -130,9 +130,12 @@ def count(part: str, data: Path, work: Path) -> dict[str, Any]:
     arguments = [*COMMON.split(), *PARTS[part].split(), "--data", str(data)]
     arguments += ["--runs", str(work / "runs"), "--cache-dir", str(work / "cache")]
     counts = Counts()
-    register_optimizer_step_post_hook(counts.step_done)
-    with counts, Operations(counts):
-        status = main(arguments)
+    hook = register_optimizer_step_post_hook(counts.step_done)
+    try:
+        with counts, Operations(counts):
+            status = main(arguments)
+    finally:
+        hook.remove()
     if status:
         raise SystemExit(f"wikiart-{part} exits with {status}")
     steps = max(counts.steps.values(), key=len)

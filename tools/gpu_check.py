@@ -228,7 +228,7 @@ def check_training(setting: Setting) -> Iterator[Check]:
         def stop(steps: Iterator[tuple[int, Any]], run: TrainingRun[Any, Any]) -> Iterator[tuple[int, Any]]:
             for step, batch in steps:
                 yield step, batch
-                if run.epoch == 1 and step == 2:
+                if run.epoch == 1 and step == 0:
                     os.kill(os.getpid(), signal.SIGTERM)
 
         stopped = observed(part, [*arguments, "--name", "stopped"], stop)
@@ -351,7 +351,7 @@ def seconds_per_step(part: str, arguments: list[str], setting: Setting, resident
             first[size, stream] = next(epoch(self, number, size, start, power, stream))
         yield from itertools.repeat(first[size, stream], len(self) - start)
 
-    patches = [patch.object(Batches, "epoch", same_batch)] if resident else []
+    patches: list[Any] = [patch.object(Batches, "epoch", same_batch)] if resident else []
     if part == "classify":  # small images first would be another measurement
         patches.append(patch.object(import_module("wikiart_classify.training"), "START_SIZE", 1.0))
     if observed(part, arguments, timed, *patches) or not steps_timed:

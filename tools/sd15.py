@@ -39,7 +39,7 @@ def save(folder: Path, *, small: bool = False) -> Path:
     diffusers.StableDiffusionPipeline(  # pyright: ignore[reportPrivateImportUsage]
         **networks,
         tokenizer=tokenizer,
-        scheduler=scheduler,
+        scheduler=scheduler,  # pyright: ignore[reportArgumentType]
         safety_checker=None,  # pyright: ignore[reportArgumentType]
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
         requires_safety_checker=False,
@@ -77,7 +77,13 @@ def _published() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
 
 def _small() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     unet, vae, text = _published()
-    unet |= {"sample_size": 8, "block_out_channels": (32, 32, 32, 32), "layers_per_block": 1, "cross_attention_dim": 16}
-    vae |= {"sample_size": 64, "block_out_channels": (32, 32, 32, 32), "layers_per_block": 1}
+    unet |= {
+        "norm_num_groups": 4,
+        "sample_size": 8,
+        "block_out_channels": (32, 32, 32, 32),
+        "layers_per_block": 1,
+        "cross_attention_dim": 16,
+    }
+    vae |= {"norm_num_groups": 4, "sample_size": 64, "block_out_channels": (32, 32, 32, 32), "layers_per_block": 1}
     text |= {"vocab_size": 2048, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
     return unet, vae, text | {"num_attention_heads": 2, "projection_dim": 16}

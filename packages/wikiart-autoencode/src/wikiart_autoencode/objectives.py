@@ -3,6 +3,8 @@
 None of them sees a style label. Their own layers are trained along with the autoencoder and discarded afterwards.
 """
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -98,20 +100,25 @@ def texture_statistics(images: Tensor) -> Tensor:
     two gradients and a Laplacian. Covariances enter as signed square roots, so that one strong edge does not dominate.
     """
     statistics: list[Tensor] = []
-    kernels = torch.tensor(
-        [
-            [[0.0, 0.0, 0.0], [-0.5, 0.0, 0.5], [0.0, 0.0, 0.0]],
-            [[0.0, -0.5, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 0.0]],
-            [[0.0, 0.25, 0.0], [0.25, -1.0, 0.25], [0.0, 0.25, 0.0]],
-        ],
-        device=images.device,
-    )
-    x = images.float()
+    kernels, x = _edge_kernels(images.device), images.float()
     for scale in range(SCALES):
         x = F.avg_pool2d(x, 2) if scale else x
         responses = F.conv2d(x, kernels.repeat(3, 1, 1)[:, None], groups=3)  # (B, 9, ·, ·)
         statistics += [x.mean(dim=(2, 3)), _channel_covariances(x), _channel_covariances(responses)]
     return torch.cat(statistics, dim=1)
+
+
+@functools.cache
+def _edge_kernels(device: torch.device) -> Tensor:
+    """(3, 3, 3): two gradients and a Laplacian; copied to a device once, since the host waits for such a copy."""
+    return torch.tensor(
+        [
+            [[0.0, 0.0, 0.0], [-0.5, 0.0, 0.5], [0.0, 0.0, 0.0]],
+            [[0.0, -0.5, 0.0], [0.0, 0.0, 0.0], [0.0, 0.5, 0.0]],
+            [[0.0, 0.25, 0.0], [0.25, -1.0, 0.25], [0.0, 0.25, 0.0]],
+        ],
+        device=device,
+    )
 
 
 def _channel_covariances(x: Tensor) -> Tensor:

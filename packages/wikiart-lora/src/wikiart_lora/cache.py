@@ -18,6 +18,7 @@ from torch import Tensor
 from wikiart_data.console import echo, printable, track
 from wikiart_data.errors import InputError
 from wikiart_data.files import cache_root, writable_folder
+from wikiart_data.images.batches import to_device
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.decode import BadPictureError, available_cores, decode
 from wikiart_lora.base_models.families import TextEmbeddings, encode_captions, encode_images
@@ -68,7 +69,7 @@ class CachedEmbeddings:
     def read(self, captions: Sequence[str], device: torch.device, dtype: torch.dtype) -> TextEmbeddings:
         """The embeddings of these captions, on the device."""
         indices = torch.tensor([self.index_of[caption] for caption in captions])
-        return {name: values[indices].to(device, dtype) for name, values in self.maps.items()}
+        return {name: to_device(values[indices].to(dtype), device) for name, values in self.maps.items()}
 
 
 def cached_latents(

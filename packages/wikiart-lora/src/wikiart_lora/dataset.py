@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from wikiart_data.errors import InputError
+from wikiart_data.images.batches import to_device
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.sampler import BalancedSampler
 from wikiart_data.styles import style_index
@@ -144,8 +145,8 @@ class PriorImages:
 
     def read(self, indices: Tensor, device: torch.device) -> tuple[Tensor, TextEmbeddings]:
         """Some of them, on the device."""
-        text = {name: values[indices].to(device) for name, values in self.text.items()}
-        return self.latents[indices].to(device), text
+        text = {name: to_device(values[indices], device) for name, values in self.text.items()}
+        return to_device(self.latents[indices], device), text
 
 
 @torch.no_grad()

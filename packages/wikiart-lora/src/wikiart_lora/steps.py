@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wikiart_data.images.batches import step_seed
+from wikiart_data.images.batches import step_seed, to_device
 from wikiart_lora.base_models.families import TextEmbeddings, predict
 from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.base_models.precision import Autocast
@@ -51,7 +51,7 @@ def draw_batch(
     mirrored = (torch.rand(len(rows), generator=generator) < 0.5).numpy() & config.flip
     captions = sample_captions(dataset.captions, rows, config.caption_dropout, seed)
     own = np.arange(rank, len(rows), world)
-    clean = dataset.latents(rows[own], mirrored[own]).to(device)
+    clean = to_device(dataset.latents(rows[own], mirrored[own]), device)
     tokens = clean.shape[2] * clean.shape[3]
     timesteps = sample_timesteps(schedule, len(rows), generator, tokens)
     noise = sample_noise(clean.new_empty(len(rows), *clean.shape[1:]), config.noise_offset, generator)
@@ -60,9 +60,11 @@ def draw_batch(
         indices = torch.randint(len(prior.latents), (len(rows),), generator=generator)[own]
         latents, text = prior.read(indices, device)
         prior_noise = sample_noise(latents.new_empty(len(rows), *latents.shape[1:]), 0.0, generator)
-        prior_part = (latents, prior_noise[own].to(device), text)
+        prior_part = (latents, to_device(prior_noise[own], device), text)
     own_captions = [captions[index] for index in own]
-    return TrainingBatch(clean, noise[own].to(device), timesteps[own].to(device), own_captions, prior_part)
+    return TrainingBatch(
+        clean, to_device(noise[own], device), to_device(timesteps[own], device), own_captions, prior_part
+    )
 
 
 def batch_loss(

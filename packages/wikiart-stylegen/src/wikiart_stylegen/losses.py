@@ -5,6 +5,8 @@ Shapes throughout: images (B, 3, S, S) float in [0, 1].
 
 import math
 
+import functools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -51,10 +53,16 @@ def edge_maps(images: Tensor) -> Tensor:
     or soften everything, but not move it.
     """
     grey = F.avg_pool2d(images.float().mean(dim=1, keepdim=True), 2)
-    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=images.device) / 8
-    gradients = F.conv2d(grey, torch.stack([sobel, sobel.T])[:, None])
+    gradients = F.conv2d(grey, _sobel_kernels(images.device))
     magnitude = gradients.square().sum(dim=1, keepdim=True).add(1e-6).sqrt()
     return gradients.abs() / magnitude.mean(dim=(2, 3), keepdim=True)
+
+
+@functools.cache
+def _sobel_kernels(device: torch.device) -> Tensor:
+    """(2, 1, 3, 3) float32; copied to a device once, since the host waits for such a copy."""
+    sobel = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=device) / 8
+    return torch.stack([sobel, sobel.T])[:, None]
 
 
 def edge_loss(repaints: Tensor, images: Tensor) -> Tensor:

@@ -184,8 +184,8 @@ class DeviceImages:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """Copy a tensor of the CPU to a device; to a GPU through pinned memory, without waiting for it."""
-    if device.type == "cuda":
+    """Copy a tensor to a device; from the CPU to a GPU through pinned memory, without waiting for it."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
         return tensor.pin_memory().to(device, non_blocking=True)
     return tensor.to(device)
 
