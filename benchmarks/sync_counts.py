@@ -39,7 +39,8 @@ PARTS = {
     "classify": "--model tiny --epochs 2 --size 32 --batch-size 16",
     "autoencode": "--width 0.25 --blocks 1 --epochs 2 --size 32 --batch-size 16",
     "stylegen": "--width 0.25 --blocks 1 --channels 4 --warmup-epochs 1 --epochs 2 --size 32 --batch-size 16",
-    "lora": "--base tiny --rank 4 --steps 24 --save-every 12 --num-inference-steps 1 --score 0 --size 32 --batch-size 16",
+    "lora": "--base tiny --rank 4 --steps 24 --save-every 12 --num-inference-steps 1 --score 0 --size 32 "
+    "--batch-size 16",
 }
 WAITS = {
     "item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__", "__index__", "__contains__", "nonzero",

@@ -3,9 +3,8 @@
 Shapes throughout: images (B, 3, S, S) float in [0, 1].
 """
 
-import math
-
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
