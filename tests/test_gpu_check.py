@@ -1,4 +1,4 @@
-"""tools/gpu_check.py in its short form on the CPU: its checks run, those of a GPU are skipped by name, failures count."""
+"""tools/gpu_check.py in its short form on a CPU: what runs, what is skipped by name, and what counts as failed."""
 
 import importlib
 import json
