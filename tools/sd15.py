@@ -71,6 +71,9 @@ def _published() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         "num_attention_heads": 12,
         "max_position_embeddings": 77,
         "projection_dim": 768,
+        "bos_token_id": 0,  # those of the tokenizer here
+        "eos_token_id": 1,
+        "pad_token_id": 1,
     }
     return unet, vae, text
 
