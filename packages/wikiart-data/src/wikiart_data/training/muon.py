@@ -12,7 +12,7 @@ from wikiart_data.training.device import use_bf16
 # One kernel launch for many tensors, as in torch.optim's own optimisers; torch does not export these functions.
 _NAMES = ("add", "add_", "addcdiv_", "div", "lerp_", "mul", "mul_", "sqrt_")
 foreach: Any = SimpleNamespace(**{name: getattr(torch, f"_foreach_{name}") for name in _NAMES})
-fused_adamw: Any = torch._fused_adamw_  # pyright: ignore[reportAttributeAccessIssue]
+fused_adamw: Any = torch._fused_adamw_  # pyright: ignore[reportPrivateImportUsage]
 FUSED_ON = ("cuda",)
 """Kinds of devices on which AdamW's whole step is one kernel; elsewhere it is a sequence of operations, bit by bit as
 it always was."""
