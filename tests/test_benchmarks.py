@@ -136,15 +136,11 @@ def test_neighbours_kept(benchmark):
     assert kept(codes, codes[::-1]) < 0.3
 
 
-@pytest.mark.parametrize("part", ["classify", "autoencode", "stylegen", "lora"])
+@pytest.mark.parametrize("part", ["classify", "autoencode", "stylegen"])
 def test_no_training_step_waits_for_the_gpu(part: str, benchmark, small_set: Path, tmp_path: Path, monkeypatch):
     """Waits are where losses are read, at the end of an epoch, and nowhere else."""
     program = benchmark("sync_counts")
-    options = SHORTEST[part]
-    if part == "lora":
-        monkeypatch.syspath_prepend(ROOT / "tools")
-        options += f" --base {importlib.import_module('sd15').save(tmp_path / 'base', small=True)}"
-    monkeypatch.setitem(program.PARTS, part, options)
+    monkeypatch.setitem(program.PARTS, part, SHORTEST[part])
     result = program.count(part, small_set, tmp_path)
     assert result["steps"] >= 6
     assert result["waits"] == 0, result["origins"]
@@ -155,7 +151,6 @@ SHORTEST = {
     "classify": "--model tiny --width 0.5 --epochs 2 --size 16 --batch-size 18",
     "autoencode": "--width 0.1 --blocks 1 --epochs 2 --size 16 --batch-size 18",
     "stylegen": "--width 0.1 --blocks 1 --channels 4 --warmup-epochs 1 --epochs 2 --size 32 --batch-size 18",
-    "lora": "--rank 1 --steps 8 --save-every 4 --sample-every 0 --score 0 --size 64 --batch-size 2",
 }
 """Options of a training of seven steps or more in two epochs."""
 
