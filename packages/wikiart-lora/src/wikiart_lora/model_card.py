@@ -15,7 +15,8 @@ from wikiart_lora.captions import caption_for
 from wikiart_lora.score import Score
 
 _SETTINGS = (
-    "vae", "quantize", "optimizer", "steps", "batch_size", "size", "aspect", "rank", "alpha", "targets", "text_encoder", "rslora", "dora",
+    "vae", "quantize", "optimizer",
+    "steps", "batch_size", "size", "aspect", "rank", "alpha", "targets", "text_encoder", "rslora", "dora",
     "lora_dropout", "loraplus_ratio", "lr", "lr_scheduler", "lr_warmup_ratio", "snr_gamma", "noise_offset",
     "caption_dropout", "clip_skip", "max_sequence_length", "trigger", "power", "num_prior_images",
     "ema", "seed",
