@@ -95,9 +95,8 @@ def test_batches_do_not_depend_on_who_draws_them(monkeypatch):
     batches = []
     for workers in (0, 2):
         options = AutoencoderOptions(save_every=2, workers=workers)
-        source = PictureBatches(options, 4, torch.device("cpu"))
-        batches.append([images for interval in (3, 4) for _, images in source.interval(interval, range(2))])
-        source.close()
+        with PictureBatches(options, 4, torch.device("cpu")) as source:
+            batches.append([images for interval in (3, 4) for _, images in source.interval(interval, range(2))])
     assert all(torch.equal(one, other) for one, other in zip(*batches, strict=True))
     assert not torch.equal(batches[0][0], batches[0][2])  # new pictures in every interval
     assert batches[0][0].shape == (4, 3, 64, 64)

@@ -84,22 +84,22 @@ def pretrain_autoencoder(options: AutoencoderOptions) -> Path:
     scheduler = LambdaLR(optimizer, warmup_cosine(config.steps))
     run.attach(vae=vae, average=average, optimizer=optimizer, scheduler=scheduler)
     echo(f"Autoencoder: {count_parameters(vae):.2f} M parameters; {run.device}, {'bf16' if run.bf16 else 'fp32'}.")
-    batches, held_out = PictureBatches(config, config.batch_size, run.device), held_out_images()
-    for interval in run.epochs(number_of_intervals(config, config.steps)):
-        steps, number, label = interval_steps(run, interval)
-        for _, (step, images) in run.steps(batches.interval(interval, steps), number, label):
-            with autocast():
-                posterior = vae.encode(images).latent_dist
-                reconstruction = vae.decode(sample_posterior(posterior, config.seed, step)).sample.float()
-            loss = reconstruction_loss(reconstruction, images) + config.kl * posterior.kl().mean()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            update_ema(average, vae, config.ema, step)
-            run.record_losses(loss=loss)
-        _log_and_save(run, average, held_out, steps.stop)
-    batches.close()
+    held_out = held_out_images()
+    with PictureBatches(config, config.batch_size, run.device) as batches:
+        for interval in run.epochs(number_of_intervals(config, config.steps)):
+            steps, number, label = interval_steps(run, interval)
+            for _, (step, images) in run.steps(batches.interval(interval, steps), number, label):
+                with autocast():
+                    posterior = vae.encode(images).latent_dist
+                    reconstruction = vae.decode(sample_posterior(posterior, config.seed, step)).sample.float()
+                loss = reconstruction_loss(reconstruction, images) + config.kl * posterior.kl().mean()
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                scheduler.step()
+                update_ema(average, vae, config.ema, step)
+                run.record_losses(loss=loss)
+            _log_and_save(run, average, held_out, steps.stop)
     _finish(run, average, held_out)
     return run.folder
 
@@ -131,41 +131,41 @@ def pretrain_decoder(options: DecoderOptions) -> Path:
     )  # fmt: skip
     millions = sum(parameter.numel() for parameter in trainable) / 1e6
     echo(f"Decoder: {millions:.2f} M parameters; critic {count_parameters(critic):.2f} M.")
-    batches, held_out = PictureBatches(config, config.batch_size, run.device), held_out_images()
-    for interval in run.epochs(number_of_intervals(config, config.steps)):
-        steps, number, label = interval_steps(run, interval)
-        for _, (step, images) in run.steps(batches.interval(interval, steps), number, label):
-            with autocast():
-                with torch.no_grad():
-                    latents = sample_posterior(vae.encode(images).latent_dist, config.seed, step)
-                reconstruction = vae.decode(latents).sample.float()
-                critic.requires_grad_(False)
-                with torch.no_grad():
-                    wanted_features = critic(images)[1]
-                verdict, features = critic(reconstruction)
-            distance = reconstruction_loss(reconstruction, images)
-            feature_distance = torch.stack(
-                [F.l1_loss(x.float(), y.float()) for x, y in zip(features, wanted_features, strict=True)]
-            ).mean()
-            adversarial = -verdict.float().mean()
-            loss = distance + config.feature_weight * feature_distance + config.adversarial_weight * adversarial
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
+    held_out = held_out_images()
+    with PictureBatches(config, config.batch_size, run.device) as batches:
+        for interval in run.epochs(number_of_intervals(config, config.steps)):
+            steps, number, label = interval_steps(run, interval)
+            for _, (step, images) in run.steps(batches.interval(interval, steps), number, label):
+                with autocast():
+                    with torch.no_grad():
+                        latents = sample_posterior(vae.encode(images).latent_dist, config.seed, step)
+                    reconstruction = vae.decode(latents).sample.float()
+                    critic.requires_grad_(False)
+                    with torch.no_grad():
+                        wanted_features = critic(images)[1]
+                    verdict, features = critic(reconstruction)
+                distance = reconstruction_loss(reconstruction, images)
+                feature_distance = torch.stack(
+                    [F.l1_loss(x.float(), y.float()) for x, y in zip(features, wanted_features, strict=True)]
+                ).mean()
+                adversarial = -verdict.float().mean()
+                loss = distance + config.feature_weight * feature_distance + config.adversarial_weight * adversarial
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                scheduler.step()
 
-            critic.requires_grad_(True)
-            with autocast():
-                real, fake = critic(torch.cat([images, reconstruction.detach()]))[0].float().chunk(2)
-            critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-            critic_optimizer.zero_grad(set_to_none=True)
-            critic_loss.backward()
-            critic_optimizer.step()
-            critic_scheduler.step()
-            update_ema(average, vae, config.ema, step)
-            run.record_losses(loss=distance, features=feature_distance, critic=critic_loss)
-        _log_and_save(run, average, held_out, steps.stop)
-    batches.close()
+                critic.requires_grad_(True)
+                with autocast():
+                    real, fake = critic(torch.cat([images, reconstruction.detach()]))[0].float().chunk(2)
+                critic_loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+                critic_optimizer.zero_grad(set_to_none=True)
+                critic_loss.backward()
+                critic_optimizer.step()
+                critic_scheduler.step()
+                update_ema(average, vae, config.ema, step)
+                run.record_losses(loss=distance, features=feature_distance, critic=critic_loss)
+            _log_and_save(run, average, held_out, steps.stop)
     _finish(run, average, held_out)
     return run.folder
 

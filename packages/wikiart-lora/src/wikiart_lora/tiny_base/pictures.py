@@ -81,8 +81,11 @@ class PictureBatches:
             crops = resized_crops(pictures[rows], boxes, SIZE).div_(255)
             yield step, (recolour(crops, generator) * 2 - 1).to(self.device, memory_format=torch.channels_last)
 
-    def close(self) -> None:
-        """End the processes that draw."""
+    def __enter__(self) -> "PictureBatches":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the processes that draw, also where the run was asked to stop: nobody needs the next interval's."""
         if self.executor is not None:
             self.executor.shutdown(cancel_futures=True)
 
