@@ -114,6 +114,8 @@ KINDS = {
     "classify": _TRAINING,
     "post-hoc": _TRAINING,
     "imbalance": Kind(*_COMPARISON, {"frontier": "wikiart_classify.figures:frontier_figure"}),
+    "recipes": Kind(*_COMPARISON),
+    "data": Kind(*_COMPARISON),
     "models": Kind(*_COMPARISON),
     "artists": Kind(*_COMPARISON),
     "stylegen": Kind(

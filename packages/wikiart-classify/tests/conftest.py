@@ -1,5 +1,6 @@
 """A small folder of images that are easy to classify, and a cache of its own for every test."""
 
+from base64 import b64decode
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,13 @@ import pytest
 import torch
 from PIL import Image
 
+import wikiart_classify.imbalance.rebalance
+import wikiart_classify.training
+import wikiart_data.results.folder
 from wikiart_classify.cli import main
 
 COUNTS = {"Baroque": 40, "Cubism": 24, "Minimalism": 12, "Ukiyo_e": 8}
+ONE_PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +48,26 @@ def striped_image(style: int, random: np.random.Generator) -> np.ndarray:
     return noisy.clip(0, 255).astype(np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def _without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rendering the figures takes twice as long as training these networks: only tests with `figures` do it."""
+    if "figures" not in request.fixturenames:
+        monkeypatch.setattr(wikiart_data.results.folder, "png", lambda _: ONE_PIXEL)
+        for module in (wikiart_classify.training, wikiart_classify.imbalance.rebalance):
+            monkeypatch.setattr(module, "write_examples", lambda *_: None)
+
+
+@pytest.fixture
+def figures() -> None:
+    """Render figures in this test."""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for each other
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished run of the smallest network."""
     folder = tmp_path_factory.mktemp("runs")

@@ -14,8 +14,8 @@ from PIL import Image
 import wikiart_classify
 from wikiart_classify.classifier import Classifier, Predictions, predict_split
 from wikiart_classify.cli import main
+from wikiart_classify.command_options import EvaluateOptions, PredictOptions
 from wikiart_classify.evaluate import evaluate
-from wikiart_classify.options import EvaluateOptions, PredictOptions
 from wikiart_classify.predict import predict
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages

@@ -13,11 +13,12 @@ from safetensors.torch import load_file
 from wikiart_classify import config as defaults
 from wikiart_classify import training
 from wikiart_classify.cli import main
+from wikiart_classify.command_options import CompareOptions
 from wikiart_classify.compare import compare
 from wikiart_classify.comparison import Comparison
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.imbalance.post_hoc import TAUS
-from wikiart_classify.options import CompareOptions
+from wikiart_classify.network import PRESETS
 from wikiart_data.errors import InputError
 
 RUNS = Path("runs/compare-imbalance")
@@ -87,7 +88,12 @@ def test_each_method_has_a_row_with_its_difference_to_no_balancing(compared):
         assert run["valid_top1"] == saved["valid"]["top1"]
         assert run["tau"] == saved["tau"]
         assert rows[name]["label"] == METHODS[name].label
-    assert (compared / "figures" / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    assert (compared / "figures" / "frontier.png").exists()
+    assert (compared / "figures" / "per-style.png").exists()
+    of_style = {style["style"]: style for style in result_of(compared / "classify/focal-0")["test"]["per_style"]}
+    for row in result["per_style"]:
+        assert row["recalls"]["focal"] == of_style[row["style"]]["recall"]
+    assert [row["train"] for row in result["per_style"]] == [40, 24, 12, 8]
 
 
 def test_the_sweep_includes_none_and_post_hoc(compared):
@@ -228,7 +234,8 @@ def test_seeds_evaluated_on_other_images_are_not_compared(compared, paintings):
     assert field_of_error(paintings, seeds=2, only=("none", "focal")) == str(compared / "classify/focal-1")
 
 
-def test_a_quick_comparison_of_models_runs_all_three(paintings, capsys):
+def test_a_quick_comparison_of_models_runs_all_three(paintings, monkeypatch, capsys):
+    monkeypatch.setitem(PRESETS, "small", PRESETS["tiny"])  # the network itself is not what is tested
     command = ["compare", "models", "--data", str(paintings), "--quick", "--device", "cpu"]
     assert main(command) == 0
     result = json.loads(Path("runs/compare-models/result.json").read_text())
@@ -241,6 +248,45 @@ def test_a_quick_comparison_of_models_runs_all_three(paintings, capsys):
     assert main(command) == 0
     assert json.loads(Path("runs/compare-models/result.json").read_text()) == result
     assert Comparison.from_json(result).rows[2].label == "ours"
+
+
+def test_recipes_are_compared_on_valid_with_an_ensemble(paintings, capsys):
+    only = ["batch-64", "width-0.75", "width-1.25", "born-again"]
+    command = ["compare", "recipes", "--data", str(paintings), "--quick", "--epochs", "1", "--device", "cpu", "--only"]
+    assert main([*command, *only]) == 0
+    result = result_of(Path("runs/compare-recipes"))
+    rows = {row["method"]: row for row in result["rows"]}
+    assert list(rows) == ["default", "batch-64", "born-again", "width-0.75", "width-1.25", "ensemble"]
+    assert (result["split"], result["n"]) == ("valid", 42)
+    assert rows["default"]["versus"] is None
+    assert 0 < rows["batch-64"]["versus"]["top1"]["p"] <= 1
+    saved = result_of(Path("runs/compare-recipes/classify/batch-64-0"))
+    assert rows["batch-64"]["runs"][0]["nll"] == saved["valid"]["nll"]
+    teacher = json.loads(Path("runs/compare-recipes/classify/born-again-0/run.json").read_text())["config"]["teacher"]
+    assert Path(teacher).name == "default-0"
+    members = [rows[name]["runs"][0] for name in ("default", "width-0.75", "width-1.25")]
+    assert rows["ensemble"]["runs"][0]["parameters"] == sum(run["parameters"] for run in members)
+    assert "NLL" in capsys.readouterr().out
+
+
+def test_a_spent_budget_starts_no_further_run(paintings):
+    assert run_compare(paintings, "--budget-minutes", "0") == 2
+    assert not list(Path("runs").glob("**/result.json"))
+
+
+def test_training_images_of_another_folder_are_tested_on_the_same_images(paintings, tmp_path):
+    other = tmp_path / "repaints"
+    shutil.copytree(paintings, other)
+    for file in (other / "train").glob("*/*-1.jpg"):
+        file.unlink()
+    command = ["compare", "data", "--data", str(paintings), "--other", str(other), "--quick", "--epochs", "1"]
+    assert main([*command, "--device", "cpu"]) == 0
+    result = result_of(Path("runs/compare-data"))
+    assert [row["method"] for row in result["rows"]] == ["given", "repaints"]
+    assert result["rows"][1]["versus"]["top1"]["p"] > 0
+    record = json.loads(Path("runs/compare-data/classify/repaints-0/run.json").read_text())
+    assert record["config"]["data"] == str(other)
+    assert main(["compare", "data", "--data", str(paintings)]) == 2
 
 
 def test_the_courses_config_file(paintings):

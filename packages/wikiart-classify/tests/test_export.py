@@ -11,8 +11,8 @@ import torch
 
 from wikiart_classify.classifier import Classifier
 from wikiart_classify.cli import main
+from wikiart_classify.command_options import ExportOptions
 from wikiart_classify.export import export
-from wikiart_classify.options import ExportOptions
 from wikiart_data.errors import InputError
 from wikiart_data.judge import Judge
 

@@ -15,10 +15,10 @@ from torch import nn
 
 from wikiart_classify.classifier import Classifier
 from wikiart_classify.cli import main
+from wikiart_classify.command_options import EvaluateOptions, PredictOptions
 from wikiart_classify.evaluate import evaluate
 from wikiart_classify.grad_cam import choose, grad_cam, grad_cam_sheet, shortened
 from wikiart_classify.network import CosineHead, StyleNet
-from wikiart_classify.options import EvaluateOptions, PredictOptions
 from wikiart_classify.predict import predict
 from wikiart_data.errors import InputError
 

@@ -12,8 +12,9 @@ from wikiart_classify.classifier import create_network
 from wikiart_classify.cli import main
 from wikiart_classify.config import TrainConfig
 from wikiart_classify.imbalance import losses
-from wikiart_classify.imbalance.losses import MIXUP_ALPHA, balanced_mixup, loss_for_epoch
+from wikiart_classify.imbalance.losses import loss_for_epoch
 from wikiart_classify.imbalance.methods import DEFERRED_FROM, METHODS, Balance, PostHoc, check_balance, sampler_power
+from wikiart_classify.imbalance.mixing import MIXUP_ALPHA, balanced_mixup, cmo, two_views
 from wikiart_classify.network import CosineHead
 from wikiart_classify.options import TrainOptions
 from wikiart_data.errors import InputError
@@ -102,6 +103,7 @@ def test_loss_of_each_method():
         "balanced-softmax": losses.balanced_softmax(logits, targets, COUNTS, 0.1),
         "drw": losses.weighted_cross_entropy(logits, targets, effective, 0.1),
         "ldam-drw": losses.ldam(logits, targets, COUNTS, effective),
+        "glmc": losses.cumulative_loss(logits, targets, inverse, 0.81, 0.1),
     }
     plain = losses.cross_entropy(logits, targets, 0.1).item()
     computed = {name: loss_of(name, epoch=9) for name in METHODS}
@@ -195,3 +197,43 @@ def test_the_weight_of_the_balanced_batch_follows_a_beta_distribution():
     assert weights.mean() == pytest.approx(MIXUP_ALPHA / (1 + MIXUP_ALPHA), abs=0.015)
     assert kstest(weights, beta(MIXUP_ALPHA, 1).cdf).pvalue > 0.01
     assert all(torch.allclose(mixed(seed)[1].sum(dim=1), torch.ones(3)) for seed in range(50))
+
+
+def black_and_white() -> tuple[torch.Tensor, torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+    """Black images of the styles 0 and 1, and white ones of style 2 as the balanced batch."""
+    return torch.zeros(2, 3, 20, 20), torch.tensor([0, 1]), (torch.ones(2, 3, 20, 20), torch.tensor([2, 2]))
+
+
+def test_cmo_pastes_rare_patches_and_weights_targets_by_their_area():
+    steps = [cmo(*black_and_white(), classes=3, seed=seed) for seed in range(200)]
+    mixed_steps = [step for step in steps if step is not None]
+    assert 70 < len(mixed_steps) < 130
+    for images, targets in mixed_steps:
+        area = images.mean(dim=(1, 2, 3))
+        assert set(images.unique().tolist()) <= {0.0, 1.0}
+        torch.testing.assert_close(targets[:, 2], area)
+        torch.testing.assert_close(torch.stack([targets[0, 0], targets[1, 1]]), 1 - area)
+
+
+def test_the_two_views_of_glmc_are_a_blend_and_a_patch():
+    images, targets = two_views(*black_and_white(), classes=3, seed=1)
+    assert (images.shape, targets.shape) == ((4, 3, 20, 20), (4, 3))
+    assert len(images[0].unique()) == 1
+    assert set(images[2].unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(targets[:, 2], images.mean(dim=(1, 2, 3)))
+
+
+def test_the_consistency_of_two_views_is_highest_where_they_agree():
+    first = torch.eye(4)
+    agreeing, other = torch.cat([first, first]), torch.cat([first, first.roll(1, 0)])
+    assert losses.consistency_loss(agreeing, agreeing).item() == pytest.approx(-1)
+    assert losses.consistency_loss(other, other).item() == pytest.approx(0)
+
+
+def test_the_cosine_loss_ignores_the_length_of_logits():
+    logits, targets = some_batch()
+    cosine = loss_for_epoch("none", COUNTS, 0, EPOCHS, 0.0, 0.5, cosine=True)
+    plain = losses.cross_entropy(logits, targets), losses.cross_entropy(3 * logits, targets)
+    without = [(cosine(k * logits, targets) - 0.1 * value).item() for k, value in zip((1, 3), plain, strict=True)]
+    assert without[0] == pytest.approx(without[1], abs=1e-5)
+    assert cosine(100 * targets, targets) < cosine(-100 * targets, targets)

@@ -128,22 +128,22 @@ def test_without_artists_any_network_works():
 
     network, images = Plain(), torch.rand(3, 4)
     model = MultiTaskModel(network, 0)
-    styles, artists = model(images)
-    assert artists is None
+    styles, artists, projections = model(images)
+    assert (artists, projections) == (None, None)
     assert torch.equal(styles, network(images))
     assert sum(p.numel() for p in model.parameters()) == 10
 
 
 def test_style_logits_do_not_depend_on_the_auxiliary_task():
     network, images = StyleNet(3, "tiny").eval(), torch.rand(2, 3, 32, 32)
-    styles, artists = MultiTaskModel(network, 5)(images)
+    styles, artists, _ = MultiTaskModel(network, 5)(images)
     torch.testing.assert_close(styles, network(images))
     assert artists.shape == (2, 5)
 
 
 def test_the_auxiliary_task_trains_its_layer_and_the_shared_ones():
     model = MultiTaskModel(StyleNet(3, "tiny"), 5)
-    _, artists = model(torch.rand(4, 3, 32, 32))
+    _, artists, _ = model(torch.rand(4, 3, 32, 32))
     targets = torch.eye(5)[:4].clone()
     targets[3] = 0
     partial_cross_entropy(artists, targets, 0.1).backward()

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from wikiart_classify.classifier import Classifier, probabilities, tta_logits
 from wikiart_classify.cli import main
+from wikiart_classify.command_options import RebalanceOptions
 from wikiart_classify.imbalance.post_hoc import (
     MAX_TOP1_LOSS,
     TAUS,
@@ -23,7 +24,6 @@ from wikiart_classify.imbalance.post_hoc import (
 )
 from wikiart_classify.imbalance.rebalance import rebalance
 from wikiart_classify.network import StyleNet
-from wikiart_classify.options import RebalanceOptions
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import Batches
 from wikiart_data.images.catalog import scan

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -21,13 +22,15 @@ from wikiart_stylegen.training import LOSSES, draw_conditioning
 from .conftest import SMALL
 
 SHORT = ["--warmup-epochs", "1"]
+INTERRUPTED = ["--epochs", "2", *SHORT, "--noise"]
 
 
 @pytest.fixture(autouse=True)
-def _without_grids(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing a grid takes longer than an epoch of these networks; only the test of a whole run draws it."""
+def _without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing figures takes longer than training these networks; only the test of a whole run draws them."""
     if "trained" not in request.fixturenames:
-        monkeypatch.setattr(training, "validation_grid", lambda *_: Figure(figsize=(1, 1)))
+        for name in ("validation_grid", "learning_curve"):
+            monkeypatch.setattr(training, name, lambda *_: Figure(figsize=(1, 1)))
 
 
 def run_training(paintings: Path, *arguments: str) -> int:
@@ -65,11 +68,23 @@ def test_the_seed_decides_the_weights(paintings):
     assert not same_weights("a", "c")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("step", [3, 8])  # of 12: in the warm-up epoch, and in an epoch of the generator
-def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(paintings, monkeypatch, step, number):
-    arguments = ["--epochs", "2", *SHORT, "--noise"]
-    assert run_training(paintings, *arguments, "--name", "whole") == 0
+@pytest.fixture(scope="module")
+def whole(paintings, tmp_path_factory) -> Path:
+    """The folder RUNS of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    places = ["--runs", str(folder), "--cache-dir", str(folder / "cache"), "--name", "whole"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("validation_grid", "learning_curve"):
+            patch.setattr(training, name, lambda *_: Figure(figsize=(1, 1)))
+        assert run_training(paintings, *INTERRUPTED, *places) == 0
+    return folder
+
+
+# Of 12 steps: in the warm-up epoch, and in an epoch of the generator.
+@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (8, signal.SIGTERM)])
+def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(paintings, whole, monkeypatch, step, number):
+    shutil.copytree(whole, "runs", ignore=shutil.ignore_patterns("cache"))
+    arguments = INTERRUPTED
     classifier_step, calls = training.style_classifier_step, []
 
     def interrupted(*arguments: object) -> torch.Tensor:
@@ -83,18 +98,18 @@ def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(paintings, mon
         assert run_training(paintings, *arguments, "--name", "interrupted") == 128 + signal.SIGTERM
     assert main(["--resume", "runs/stylegen/interrupted"]) == 0
     assert same_weights("whole", "interrupted")
-    whole, interrupted_run = (read_metrics(Path("runs/stylegen") / name) for name in ("whole", "interrupted"))
-    assert [line["reconstruction"] for line in whole] == [line["reconstruction"] for line in interrupted_run]
+    whole_run, interrupted_run = (read_metrics(Path("runs/stylegen") / name) for name in ("whole", "interrupted"))
+    assert [line["reconstruction"] for line in whole_run] == [line["reconstruction"] for line in interrupted_run]
 
 
-def test_a_run_that_died_in_an_epoch_repeats_it(paintings, monkeypatch):
-    arguments = ["--epochs", "3", *SHORT]
-    assert run_training(paintings, *arguments, "--name", "whole") == 0
+def test_a_run_that_died_in_an_epoch_repeats_it(paintings, whole, monkeypatch):
+    shutil.copytree(whole, "runs", ignore=shutil.ignore_patterns("cache"))
+    arguments = INTERRUPTED
     discriminator_step, calls = training.discriminator_step, []
 
     def dies(*arguments: object) -> torch.Tensor:
         calls.append(1)
-        if len(calls) == 8:
+        if len(calls) == 4:  # of 6 in the second epoch, the only one that has a generator
             raise KeyboardInterrupt
         return discriminator_step(*arguments)
 

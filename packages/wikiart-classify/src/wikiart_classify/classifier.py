@@ -244,12 +244,12 @@ def create_network(styles: int, config: TrainConfig) -> Network:
 
     Args:
         styles: number of styles.
-        config: its `model`, `size`, `width` and `balance` are read.
+        config: its `model`, `size`, `width`, `stem` and `balance` are read.
     """
     if config.model in BASELINES:
         network: Network = BASELINES[config.model](styles, config.size)
     else:
-        network = StyleNet(styles, config.model, config.width, METHODS[config.balance].cosine_head)
+        network = StyleNet(styles, config.model, config.width, METHODS[config.balance].cosine_head, config.stem)
     return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]  (not in its type hints)
 
 

@@ -1,15 +1,16 @@
-"""`wikiart-classify`: train, evaluate, predict, compare, rebalance, export."""
+"""`wikiart-classify`: train, evaluate, predict, compare, audit, rebalance, export."""
 
 from collections.abc import Sequence
 
-from wikiart_classify.options import (
+from wikiart_classify.command_options import (
+    AuditOptions,
     CompareOptions,
     EvaluateOptions,
     ExportOptions,
     PredictOptions,
     RebalanceOptions,
-    TrainOptions,
 )
+from wikiart_classify.options import TrainOptions
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 
@@ -19,7 +20,8 @@ COMMANDS = (
     Command("train", TrainOptions, "wikiart_classify.training:train", "train, evaluate, and write a run folder"),
     Command("evaluate", EvaluateOptions, "wikiart_classify.evaluate:evaluate", "evaluate a network on one split"),
     Command("predict", PredictOptions, "wikiart_classify.predict:predict", "predict the styles of images"),
-    Command("compare", CompareOptions, "wikiart_classify.compare:compare", "compare networks, methods or splits"),
+    Command("compare", CompareOptions, "wikiart_classify.compare:compare", "compare networks, methods or recipes"),
+    Command("audit", AuditOptions, "wikiart_classify.audit:audit", "find likely mislabels and confident mistakes"),
     Command(
         "rebalance",
         RebalanceOptions,

@@ -8,8 +8,21 @@ from typing import Any, Literal
 from wikiart_classify.significance import PairedDifference
 from wikiart_data.results.serialization import from_plain
 
-Metric = Literal["majority", "top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece", "train_seconds"]
-Kind = Literal["models", "imbalance", "artists"]
+Metric = Literal[
+    "majority",
+    "top1",
+    "top3",
+    "balanced",
+    "frequent",
+    "macro_f1",
+    "many",
+    "medium",
+    "few",
+    "ece",
+    "nll",
+    "train_seconds",
+]
+Kind = Literal["models", "imbalance", "artists", "recipes", "data"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,21 @@ class RunMetrics:
     tau: float | None
     """Strength that a post-hoc method chose on valid."""
     size: int
+    frequent: float | None = None
+    """Balanced accuracy over the styles with at least 50 training images; None in results of earlier versions."""
+    nll: float | None = None
+    """Mean negative log-likelihood; None in results of earlier versions."""
+
+
+@dataclass(frozen=True)
+class StyleRecalls:
+    """Recall of one style by method, as fractions, means over seeds."""
+
+    style: str
+    train: int
+    n: int
+    """Scored images of the style."""
+    recalls: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -80,6 +108,8 @@ class Comparison:
     majority: float
     rows: tuple[ComparedMethod, ...]
     sweep: tuple[SweepPoint, ...] = ()
+    per_style: tuple[StyleRecalls, ...] = ()
+    """Recall of every style that has scored images, of each method against imbalance."""
     title: str = ""
     command: str = ""
     options: Mapping[str, Any] | None = None

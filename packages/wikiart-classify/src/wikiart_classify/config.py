@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from wikiart_classify.folds import split_into_folds
 from wikiart_classify.imbalance.methods import Balance
-from wikiart_classify.options import Model, Precision, Split, TrainOptions, check_training_options
+from wikiart_classify.options import Half, Model, Precision, Split, Stem, TrainOptions, check_training_options
 from wikiart_data.errors import InputError
-from wikiart_data.images.artists import split_by_artist
+from wikiart_data.images.artists import keep_half_of_artists, split_by_artist
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.label_tables import LabelColumn
 from wikiart_data.images.packed import PackedImages, pack
@@ -36,7 +37,14 @@ class TrainConfig:
     export: Path | None = None
     model: Model = "small"
     width: float = 1.0
+    stem: Stem = "patch"
     split: Split = "given"
+    folds: int = 5
+    fold: int = 0
+    artist_half: Half = "all"
+    train_on_valid: bool = False
+    extra: Path | None = None
+    extra_weight: float = 0.3
     balance: Balance = "none"
     tau: float = 0.5
     power: float = 0.0
@@ -49,6 +57,14 @@ class TrainConfig:
     mix_prob: float = 0.95
     ema: float = 0.998
     artists: float = 0.5
+    head_decay: float = 0.0
+    max_norm: float = 0.0
+    cosine_loss: bool = False
+    distillation: float = 0.0
+    teacher: Path | None = None
+    msam: float = 0.0
+    warmup_pictures: int = 0
+    calibrate: bool = False
     seed: int = 0
     device: str = "auto"
     precision: Precision = "auto"
@@ -130,7 +146,11 @@ def load_catalog(config: TrainConfig) -> Catalog:
             f"{catalog.root} has fewer than two styles, and a classifier needs at least two.",
             field=catalog.root,
         )
-    return split_by_artist(catalog, config.seed) if config.split == "artist" else catalog
+    if config.split == "artist":
+        catalog = split_by_artist(catalog, config.seed)
+    elif config.split == "fold":
+        catalog = split_into_folds(catalog, config.folds, config.fold, config.seed)
+    return catalog if config.artist_half == "all" else keep_half_of_artists(catalog, config.artist_half)
 
 
 def load_packed(config: TrainConfig) -> PackedImages:

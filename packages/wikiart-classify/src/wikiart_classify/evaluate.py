@@ -1,8 +1,8 @@
 """`wikiart-classify evaluate`: all metrics of a trained network on one split."""
 
 from wikiart_classify.classifier import Classifier
+from wikiart_classify.command_options import EvaluateOptions
 from wikiart_classify.grad_cam import require_style_net, write_style_sheet
-from wikiart_classify.options import EvaluateOptions
 from wikiart_classify.scores import Scores
 from wikiart_classify.tables import print_scores
 from wikiart_data.console import echo, printable

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from wikiart_classify.classifier import Classifier
+from wikiart_classify.command_options import ExportOptions
 from wikiart_classify.network import StyleNet
-from wikiart_classify.options import ExportOptions
 from wikiart_classify.scores import read_result
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError

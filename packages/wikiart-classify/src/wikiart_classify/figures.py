@@ -118,6 +118,34 @@ def _recall_points(axes: "Axes", rows: Sequence[StyleScores]) -> None:
     axes.set_title(f"Recall of {len(rows):,} styles")
 
 
+DUMBBELL = {"none": GREY, "sampler-half": ACCENT, "post-hoc": SECOND}
+"""Methods whose recall per style is compared, and their colours."""
+
+
+@styled
+def dumbbell_figure(comparison: Comparison) -> "Figure":
+    """Recall of every style without balancing, with the half-balanced sampler and with post-hoc logit adjustment."""
+    rows = comparison.per_style[:MAX_STYLES]
+    labels = {row.method: row.label for row in comparison.rows}
+    shown = [name for name in DUMBBELL if name in labels]
+    figure, ((axes,),) = canvas(1.1 + 0.2 * len(rows))
+    y = np.arange(len(rows))
+    recalls = {name: np.array([100 * row.recalls[name] for row in rows]) for name in shown}
+    ends = np.array(list(recalls.values()))
+    axes.hlines(y, ends.min(axis=0), ends.max(axis=0), color=PALE, linewidth=2, zorder=1)
+    for name, marker in zip(shown, "osD", strict=False):
+        # Equal values lie on top of one another: the first method is the largest marker.
+        size = {"o": 52, "s": 30, "D": 14}[marker]
+        axes.scatter(recalls[name], y, s=size, marker=marker, color=DUMBBELL[name], label=labels[name], zorder=2)
+    axes.set_yticks(y, [f"{display_name(row.style)} ({row.train:,} · {row.n:,})" for row in rows])
+    axes.set(xlabel="recall, %", xlim=(-2, 102), ylim=(len(rows) - 0.4, -0.6))
+    axes.grid(axis="x", color=PALE, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.set_title("Recall per style (training images · images scored)", pad=18)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.1, handletextpad=0.2)
+    return figure
+
+
 _SWEEP_LABEL = "logit adjustment post hoc of the unbalanced networks, by τ"
 _LABELLED_TAUS = 5
 

@@ -22,6 +22,7 @@ from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.images.load import load_images
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.figures import TEXT, canvas, png, styled
+from wikiart_data.results.page import renew_page
 from wikiart_data.styles import display_name
 
 if TYPE_CHECKING:
@@ -129,6 +130,30 @@ def write_style_sheet(
         raise not_written(target, error) from error
     write_figure(figure, target)
     return target, len(files)
+
+
+def write_examples(classifier: Classifier, packed: PackedImages, folder: Path) -> None:
+    """Write heatmaps of up to MAX_IMAGES_PER_STYLE right and as many wrong predictions to figures/ of a run.
+
+    Args:
+        classifier: of a StyleNet.
+        packed: the data.
+        folder: of the run, which has predictions.npz.
+
+    Raises:
+        InputError: a file can no longer be read, or a sheet cannot be written.
+    """
+    catalog = packed.catalog
+    with np.load(folder / "predictions.npz") as arrays:
+        files, labels = arrays["files"], arrays["labels"]
+        correct = arrays["probabilities"].argmax(axis=1) == labels
+    for name, candidates in (("right-predictions", correct), ("wrong-predictions", ~correct)):
+        rows = np.random.default_rng(0).permutation(np.flatnonzero(candidates))[:MAX_IMAGES_PER_STYLE]
+        if len(rows):
+            paths = [catalog.root / file for file in files[rows].tolist()]
+            figure = grad_cam_sheet(classifier, paths, labels[rows].tolist())
+            write_figure(figure, folder / "figures" / f"{name}.png")
+    renew_page(folder)
 
 
 def choose(correct: np.ndarray, number: int, seed: int) -> np.ndarray:

@@ -7,6 +7,7 @@ skipped where these give no artists.
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -64,22 +65,49 @@ def task_labels(catalog: Catalog, with_artists: bool) -> TaskLabels:
     return TaskLabels(labels.reshape(-1).astype(np.int64), to_styles, to_artists)
 
 
+class Outputs(NamedTuple):
+    """What `MultiTaskModel` computes of B images."""
+
+    styles: Tensor
+    """(B, styles) logits."""
+    artists: Tensor | None
+    """(B, artists) logits; None without that task."""
+    projections: tuple[Tensor, Tensor] | None
+    """(B, D) of the predictor and of the projector; None without two views."""
+
+
 class MultiTaskModel(nn.Module):
     """A network with a second last layer for the artists, used during training only.
 
     Args:
         network: the classifier to train.
         artists: number of artists; 0 omits the second layer.
+        two_views: whether features are projected, so that two views of an image can be compared (SimSiam, Chen & He
+            2021).
     """
 
-    def __init__(self, network: StyleNet | InClass | ThreeBlock, artists: int):
+    def __init__(self, network: StyleNet | InClass | ThreeBlock, artists: int, two_views: bool = False):
         super().__init__()
         self.network = network
-        self.artist_head = nn.Linear(network.head.in_features, artists) if artists else None
+        channels = network.head.in_features
+        self.artist_head = nn.Linear(channels, artists) if artists else None
+        self.projector = _two_layers(channels, channels, channels) if two_views else None
+        self.predictor = _two_layers(channels, channels // 4, channels) if two_views else None
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Images (B, 3, H, W) float in [0, 1] → style logits (B, styles), artist logits (B, artists) or None."""
-        if self.artist_head is None:
-            return self.network(images), None
+    def forward(self, images: Tensor) -> Outputs:
+        """Images (B, 3, H, W) float in [0, 1] → logits of both tasks, and projected features."""
+        if self.artist_head is None and self.projector is None:
+            return Outputs(self.network(images), None, None)
         features = self.network.features(images)
-        return self.network.head(features), self.artist_head(features)
+        artists = None if self.artist_head is None else self.artist_head(features)
+        projections = None
+        if self.projector is not None and self.predictor is not None:
+            projected = self.projector(features)
+            projections = self.predictor(projected), projected
+        return Outputs(self.network.head(features), artists, projections)
+
+
+def _two_layers(channels_in: int, hidden: int, channels_out: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Linear(channels_in, hidden, bias=False), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, channels_out)
+    )

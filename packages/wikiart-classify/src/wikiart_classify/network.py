@@ -25,17 +25,27 @@ class StyleNet(nn.Module):
         preset: a name in PRESETS.
         width: factor on the preset's channels, which are rounded to multiples of 8.
         cosine_head: whether the last layer computes cosine similarities, as LDAM requires.
+        stem: `patch`, one convolution of 4 × 4 patches, or `convolutions`, two of 3 × 3 with stride 2.
     """
 
     flip_averaging = True
     """Whether predictions are the mean over an image and its mirror image."""
 
-    def __init__(self, styles: int, preset: str = "small", width: float = 1.0, cosine_head: bool = False):
+    def __init__(
+        self, styles: int, preset: str = "small", width: float = 1.0, cosine_head: bool = False, stem: str = "patch"
+    ):
         super().__init__()
         preset_channels, depths = PRESETS[preset]
         widths = [max(8, round(width * channels / 8) * 8) for channels in preset_channels]
         # A stem of 4 × 4 patches: most of a convolutional network's time goes into its first, largest feature maps.
-        self.stem = nn.Conv2d(3, widths[0], 4, stride=4, bias=False)
+        self.stem: nn.Module = nn.Conv2d(3, widths[0], 4, stride=4, bias=False)
+        if stem == "convolutions":
+            self.stem = nn.Sequential(
+                nn.Conv2d(3, widths[0] // 2, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(widths[0] // 2),
+                nn.ReLU(),
+                nn.Conv2d(widths[0] // 2, widths[0], 3, stride=2, padding=1, bias=False),
+            )
         blocks: list[nn.Module] = []
         channels = widths[0]
         for stage, (stage_channels, depth) in enumerate(zip(widths, depths, strict=True)):

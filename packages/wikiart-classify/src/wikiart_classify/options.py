@@ -1,30 +1,19 @@
-"""The options of each command: the fields of a frozen dataclass are the command line, their docstrings the help."""
+"""The options of `train`: the fields of a frozen dataclass are the command line, their docstrings the help."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import tyro
-
-from wikiart_classify.imbalance.methods import METHODS, Balance, PostHoc, check_balance
-from wikiart_data.cli.option_types import (
-    ImagesArgument,
-    MaybeData,
-    MaybeFile,
-    MaybeFolder,
-    MaybeNumber,
-    MaybeReal,
-    MaybeStyle,
-    MaybeText,
-    Names,
-    RunArgument,
-)
+from wikiart_classify.imbalance.methods import METHODS, Balance, check_balance
+from wikiart_data.cli.option_types import MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
 from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
 from wikiart_data.training.trackers import Tracker
 
 Model = Literal["tiny", "small", "base", "inclass", "threeblock"]
-Split = Literal["given", "artist"]
+Stem = Literal["patch", "convolutions"]
+Split = Literal["given", "artist", "fold"]
+Half = Literal["all", "first", "second"]
 Precision = Literal["auto", "bf16", "fp32"]
 MIN_SIZE = {"inclass": 16, "threeblock": 127}
 """Side of the smallest images that each baseline accepts, in pixels."""
@@ -41,6 +30,14 @@ RANGES = (
     ("power", 0, 1),
     ("tau", 0, 10),
     ("width", 0.05, 20),
+    ("head_decay", 0, 1000),
+    ("max_norm", 0, 1000),
+    ("msam", 0, 100),
+    ("distillation", 0, 1),
+    ("warmup_pictures", 0, 5000),
+    ("extra_weight", 0, 100),
+    ("folds", 2, 100),
+    ("fold", 0, 99),
     ("seed", 0, 2**32),
     ("max_bad_fraction", 0, 1),
 )
@@ -72,8 +69,24 @@ class TrainOptions(DataOptions):
     baseline with its own training settings: inclass (the course's network), threeblock (the best public one)."""
     width: float = 1.0
     """Factor on the number of channels of tiny, small or base."""
+    stem: Stem = "patch"
+    """First layer of tiny, small or base: patches of 4 × 4 pixels, or two convolutions of 3 × 3 and stride 2."""
     split: Split = "given"
-    """Use the splits as given, or re-split all images so that no artist appears in two splits (artist)."""
+    """Use the splits as given, re-split all images so that no artist appears in two splits (artist), or hold out one of
+    --folds as test (fold)."""
+    folds: int = 5
+    """Number of folds of --split fold; variants of one artwork stay in one fold."""
+    fold: int = 0
+    """The fold to hold out, counted from 0."""
+    artist_half: Half = "all"
+    """Train on the images of one half of the artists only: a judge of one half and a network of the other have no
+    artist in common."""
+    train_on_valid: bool = False
+    """Train on train and valid together, after everything was chosen: the metrics on valid then mean nothing."""
+    extra: MaybeFolder = None
+    """Folder with <Style>/* of additional training images, such as repaints from wikiart-stylegen synthesise."""
+    extra_weight: float = 0.3
+    """Loss weight of the additional training images; a quarter of a batch is added to every batch."""
     balance: Balance = "none"
     """Method against class imbalance; the README of wikiart-classify describes each."""
     tau: float = 0.5
@@ -103,6 +116,25 @@ class TrainOptions(DataOptions):
     artists: MaybeReal = None
     """Loss weight of an auxiliary task, classifying the artist, where file names or artists.csv give artists (default:
     0.5; baselines: 0)."""
+    head_decay: float = 0.0
+    """Decoupled weight decay of the last layer (weight balancing, Alshammari et al. 2022)."""
+    max_norm: float = 0.0
+    """Largest norm of a style's weights in the last layer (MaxNorm, Alshammari et al. 2022); 0 sets no limit."""
+    cosine_loss: bool = False
+    """Train with the cosine loss plus 0.1 times cross-entropy (Barz & Denzler 2020); meant for --label-smoothing 0."""
+    distillation: float = 0.0
+    """Weight of a teacher's predictions in the targets. The teacher is the moving average of the weights, and this
+    weight grows with the epochs (Kim et al. 2021); or the network of --teacher (born again, Furlanello et al. 2018)."""
+    teacher: MaybeFolder = None
+    """Run folder of a trained network of the same styles, the teacher of --distillation."""
+    msam: float = 0.0
+    """Radius of momentum-SAM (Becker et al. 2024): gradients are taken where the momentum leads; 0 takes them at the
+    weights."""
+    warmup_pictures: int = 0
+    """Train on this many pictures of the sample set's painters first, which need no download; only the last layer
+    starts anew."""
+    calibrate: bool = False
+    """Divide the logits by a temperature chosen on valid after training (Guo et al. 2017)."""
     seed: int = 0
     """Random seed for initialisation, data order and augmentation."""
     device: str = "auto"
@@ -123,25 +155,42 @@ class TrainOptions(DataOptions):
         check_training_options(self)
 
 
-def check_training_options(options: object) -> None:
+def check_training_options(options: Any) -> None:
     """Check the values of TrainOptions or TrainConfig.
 
     Raises:
         InputError: a value is out of range, or two options contradict one another.
     """
     check_ranges(options, tuple(name for name, _, _ in RANGES))
-    model, balance, size, artists, power = (
-        getattr(options, name) for name in ("model", "balance", "size", "artists", "power")
-    )
-    check_balance(balance, power)
-    if model not in MIN_SIZE:
-        return
-    if size is not None and size < MIN_SIZE[model]:
-        raise InputError(f"--model {model} needs images of at least {MIN_SIZE[model]} pixels.", field="--size")
-    if METHODS[balance].cosine_head or METHODS[balance].post_hoc:
-        raise InputError(f"--balance {balance} does not work with the baseline {model}.", field="--balance")
-    if artists:
-        raise InputError(f"--artists does not work with the baseline {model}.", field="--artists")
+    check_balance(options.balance, options.power)
+    method = METHODS[options.balance]
+    if options.fold >= options.folds:
+        raise InputError(f"--fold {options.fold} is not below --folds {options.folds}.", field="--fold")
+    if options.teacher is not None and not options.distillation:
+        raise InputError("--teacher needs a --distillation weight above 0.", field="--teacher")
+    if options.train_on_valid and (options.calibrate or method.post_hoc):
+        raise InputError("--train-on-valid leaves no images to choose a temperature or strength on.", field="--balance")
+    if options.calibrate and method.cosine_head:
+        raise InputError(f"--calibrate does not work with --balance {options.balance}.", field="--calibrate")
+    if options.cosine_loss and method.has_loss:
+        raise InputError(
+            f"--cosine-loss replaces the loss that --balance {options.balance} changes.", field="--cosine-loss"
+        )
+    if options.model in MIN_SIZE:
+        _check_baseline(options)
+
+
+def _check_baseline(options: Any) -> None:
+    model, smallest = options.model, MIN_SIZE[options.model]
+    if options.size is not None and options.size < smallest:
+        raise InputError(f"--model {model} needs images of at least {smallest} pixels.", field="--size")
+    method = METHODS[options.balance]
+    if method.cosine_head or method.post_hoc or method.two_views:
+        raise InputError(f"--balance {options.balance} does not work with the baseline {model}.", field="--balance")
+    for name in ("artists", "msam", "warmup_pictures", "calibrate", "head_decay"):
+        if getattr(options, name):
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} does not work with the baseline {model}.", field=option)
 
 
 def check_ranges(options: object, names: tuple[str, ...]) -> None:
@@ -155,150 +204,3 @@ def check_ranges(options: object, names: tuple[str, ...]) -> None:
         if value is not None and not low <= value <= high:
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"{option} {value:g} is not between {low:g} and {high:.10g}.", field=option)
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """Evaluate a trained network on one split and print all metrics.
-
-    Example: wikiart-classify evaluate runs/classify/001 --data paintings
-    """
-
-    model: RunArgument = None
-    """Run folder or model.safetensors (default: the newest run in RUNS/classify)."""
-    data: MaybeData = None
-    """Folder of paintings (default: the one the run was trained on)."""
-    split: Literal["test", "valid", "train"] = "test"
-    """Split to evaluate on. Choose settings on valid and read test once."""
-    json: bool = False
-    """Print the metrics as JSON and nothing else."""
-    grad_cam: MaybeStyle = None
-    """Style for which to write Grad-CAM heatmaps of up to 6 images to figures/grad-cam-STYLE.png in the run folder."""
-    runs: Path = Path("runs")
-    """Parent folder of all runs, searched for the newest one."""
-    device: str = "auto"
-    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
-    cache_dir: MaybeFolder = None
-    """Folder for packed images (default: $WIKIART_CACHE, else the user's cache)."""
-    max_bad_fraction: float = 0.01
-    """Largest fraction of unreadable image files to accept."""
-
-
-@dataclass(frozen=True)
-class PredictOptions:
-    """Predict the style of images: the five most probable styles of each, as a table or CSV.
-
-    Example: wikiart-classify predict photo.jpg paintings/ --csv styles.csv
-    """
-
-    images: ImagesArgument
-    """Image files, and folders whose images are found recursively."""
-    model: MaybeFile = None
-    """Run folder or model.safetensors (default: the newest run in RUNS/classify)."""
-    csv: MaybeFile = None
-    """Write one row per image to this CSV file; '-' prints the rows."""
-    top: int = 5
-    """Number of styles to list per image."""
-    grad_cam: MaybeFile = None
-    """Also write Grad-CAM heatmaps for the predictions of the first 12 images to this .png, .jpg, .pdf or .svg file."""
-    runs: Path = Path("runs")
-    """Parent folder of all runs, searched for the newest one."""
-    device: str = "auto"
-    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
-
-    def __post_init__(self) -> None:
-        """Reject a number of styles below 1."""
-        if self.top < 1:
-            raise InputError(f"--top {self.top}: at least one style per image is needed.", field="--top")
-
-
-@dataclass(frozen=True)
-class CompareOptions(DataOptions):
-    """Train many networks on one budget and print one table; interrupt and restart it at any time.
-
-    models: the course's network and the best public one, with their own training settings, and ours.
-    imbalance: no balancing and 14 methods against class imbalance; what each gains and costs.
-    artists: the given split against one in which no artist appears in two splits.
-
-    Example: wikiart-classify compare imbalance --data paintings --quick
-    """
-
-    what: tyro.conf.Positional[Literal["models", "imbalance", "artists"]]
-    """What to compare."""
-    config: MaybeFile = None
-    """JSON file with defaults for these options, such as the course's config.json."""
-    only: Names = ()
-    """Names of the networks, methods or splits to compare (default: all)."""
-    seeds: int = 3
-    """Number of training runs of each, with the seeds FIRST_SEED, FIRST_SEED + 1, …"""
-    first_seed: int = 0
-    """Seed of the first run of each."""
-    quick: bool = False
-    """Compare within minutes: the tiny network (models: ours), one seed, small images, few epochs."""
-    model: Literal["tiny", "small", "base"] = "small"
-    """Network that imbalance and artists train."""
-    size: MaybeNumber = None
-    """Side of the training images, in pixels (default: 64; models: each network's own, and this is for ours)."""
-    epochs: MaybeNumber = None
-    """Number of epochs (default: 12; models: each network's own, and this is for ours)."""
-    runs: Path = Path("runs")
-    """Parent folder of all runs; everything is written to RUNS/compare-WHAT."""
-    device: str = "auto"
-    """Device to train on: auto, cpu, cuda, cuda:1 or mps."""
-    cache_dir: MaybeFolder = None
-    """Folder for packed images (default: $WIKIART_CACHE, else the user's cache)."""
-    max_bad_fraction: float = 0.01
-    """Largest fraction of unreadable image files to accept."""
-
-    def __post_init__(self) -> None:
-        """Reject values that are out of range."""
-        if self.seeds < 1:
-            raise InputError(f"--seeds {self.seeds}: at least one run of each is needed.", field="--seeds")
-        if self.first_seed < 0:
-            raise InputError(f"--first-seed {self.first_seed} is negative.", field="--first-seed")
-        check_ranges(self, ("size", "epochs", "max_bad_fraction"))
-
-
-@dataclass(frozen=True)
-class RebalanceOptions:
-    """Balance the last layer of a network that was trained without balancing: minutes, no second training.
-
-    Example: wikiart-classify rebalance runs/classify/first --balance post-hoc --name first-balanced
-    """
-
-    model: RunArgument = None
-    """Run folder or model.safetensors (default: the newest run in RUNS/classify)."""
-    balance: PostHoc = "post-hoc"
-    """post-hoc: logit adjustment; tau-norm: rescale the weights of each style; crt: retrain the last layer on balanced
-    batches. The strength of the first two is chosen on valid, at a cost of at most 2 points of top-1 accuracy."""
-    runs: Path = Path("runs")
-    """Parent folder of all runs; the new one is written to RUNS/classify/NAME."""
-    name: MaybeText = None
-    """Name of the new run folder (default: the next free number)."""
-    overwrite: bool = False
-    """Replace an existing run of the same name."""
-    device: str = "auto"
-    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
-    cache_dir: MaybeFolder = None
-    """Folder for packed images (default: $WIKIART_CACHE, else the user's cache)."""
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """Export a trained network as a judge: a frozen classifier with which other packages score images.
-
-    A judge must not take part in training what it scores, so train it with a seed and a width of its own.
-
-    Example: wikiart-classify export runs/classify/001 --to judge
-
-    One command trains and exports: wikiart-classify --seed 7 --width 0.75 --export judge
-    """
-
-    model: RunArgument = None
-    """Run folder or model.safetensors (default: the newest run in RUNS/classify)."""
-    to: Path = Path("judge")
-    """Folder to write the judge to."""
-    overwrite: bool = False
-    """Replace an existing judge in that folder."""
-    runs: Path = Path("runs")
-    """Parent folder of all runs, searched for the newest one."""

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from wikiart_classify.classifier import Classifier, Predictions
+from wikiart_classify.command_options import PredictOptions
 from wikiart_classify.grad_cam import MAX_IMAGES, check_target, grad_cam_sheet, require_style_net, write_figure
-from wikiart_classify.options import PredictOptions
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.manifest import pictures_in

@@ -78,6 +78,12 @@ class Scores:
     per_style: tuple[StyleScores, ...]
     confusion: tuple[tuple[int, ...], ...]
     """(styles, styles) counts: rows are the true styles, columns the predicted ones."""
+    nll: float | None = None
+    """Mean negative log-likelihood of the true style, in nats; None in results of earlier versions."""
+    frequent: float | None = None
+    """Mean recall over the styles with at least MEDIUM training images; None if there are none."""
+    frequent_interval: Interval | None = None
+    frequent_styles: int = 0
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Scores":
@@ -108,6 +114,8 @@ class TrainResult:
     """Strength that a post-hoc method against imbalance chose on valid."""
     head_epochs: int | None = None
     """Epochs in which cRT trained the last layer."""
+    temperature: float | None = None
+    """What the logits were divided by to calibrate them on valid; None if they were not."""
 
     @property
     def final(self) -> tuple[Literal["valid", "test"], Scores]:
@@ -185,6 +193,7 @@ def score(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str], 
     many, many_interval, many_styles = group(present & (train_counts >= MANY))
     medium, medium_interval, medium_styles = group(present & (train_counts >= MEDIUM) & (train_counts < MANY))
     few, few_interval, few_styles = group(present & (train_counts < MEDIUM))
+    frequent, frequent_interval, frequent_styles = group(present & (train_counts >= MEDIUM))
     return Scores(
         n=number,
         top1=correct1 / number,
@@ -219,7 +228,22 @@ def score(probabilities: np.ndarray, labels: np.ndarray, styles: Sequence[str], 
             for label, style in enumerate(styles)
         ),
         confusion=tuple(map(tuple, confusion.tolist())),
+        nll=negative_log_likelihood(probabilities, labels),
+        frequent=frequent,
+        frequent_interval=frequent_interval,
+        frequent_styles=frequent_styles,
     )
+
+
+def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Mean of −log p(true style), in nats; a probability of 0 counts as the smallest normal float32.
+
+    Args:
+        probabilities: (N, C) float.
+        labels: (N,) int.
+    """
+    of_truth = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean())
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:

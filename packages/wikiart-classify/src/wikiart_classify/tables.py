@@ -61,7 +61,12 @@ def metrics_table(scores: Scores, split: str, folded: bool = False) -> Table:
     ):
         if value is not None:
             rows.append((label, Number(value, "%", interval=interval)))
+    if scores.frequent is not None:
+        label = f"balanced accuracy, {scores.frequent_styles} styles with ≥ {MEDIUM}"
+        rows.insert(4, (label, Number(scores.frequent, "%", interval=scores.frequent_interval)))
     rows.append(("expected calibration error", Number(scores.ece, "%")))
+    if scores.nll is not None:
+        rows.append(("negative log-likelihood", Number(scores.nll, digits=3)))
     return Table(f"Metrics on {split}: {scores.n:,} images", ("", split), tuple(rows), folded=folded)
 
 
@@ -91,6 +96,8 @@ def _cost_table(result: TrainResult) -> Table:
         rows.append(("training time to 40 % top-1 on valid", Number(result.seconds_to_40_percent, "s", digits=0)))
     if result.tau is not None:
         rows.append(("strength τ chosen on valid", Number(result.tau, digits=2)))
+    if result.temperature is not None:
+        rows.append(("temperature chosen on valid", Number(result.temperature, digits=2)))
     if result.head_epochs is not None:
         rows.append(("epochs of re-training the last layer", Number(result.head_epochs)))
     return Table("Training", ("", "value"), tuple(rows))
@@ -101,24 +108,46 @@ _NAMES: dict[Metric, str] = {
     "top1": "top-1",
     "top3": "top-3",
     "balanced": "balanced",
+    "frequent": "balanced, ≥ 50",
     "macro_f1": "macro-F1",
     "many": "many",
     "medium": "medium",
     "few": "few",
     "ece": "ECE",
+    "nll": "NLL",
+    "train_seconds": "training",
 }
 _COLUMNS: dict[str, tuple[Metric, ...]] = {
     "models": ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece"),
-    "imbalance": ("top1", "balanced", "macro_f1", "many", "medium", "few", "ece"),
+    "imbalance": ("top1", "balanced", "frequent", "macro_f1", "many", "medium", "few", "ece"),
+    "recipes": ("nll", "top1", "top3", "balanced", "frequent", "ece", "train_seconds"),
+    "data": ("top1", "top3", "balanced", "frequent", "macro_f1", "ece"),
     "artists": ("majority", "top1", "top3", "balanced", "macro_f1"),
 }
-_FIRST_COLUMN = {"models": "network", "imbalance": "method", "artists": "split"}
+_FIRST_COLUMN = {
+    "models": "network",
+    "imbalance": "method",
+    "artists": "split",
+    "recipes": "recipe",
+    "data": "training images",
+}
+
+
+_FURTHER_NOTES = {
+    "imbalance": f"balanced, ≥ 50: over the styles with at least {MEDIUM} training images. ",
+    "recipes": "NLL: mean negative log-likelihood, by which recipes are chosen; lower is better. Measured on valid. ",
+    "data": f"balanced, ≥ 50: over the styles with at least {MEDIUM} training images of --data. ",
+}
 
 
 def _comparison_tables(comparison: Comparison) -> list[Table]:
     seeds = ", ".join(map(str, comparison.seeds))
     over = f"mean ± std over {len(comparison.seeds)} seeds ({seeds})" if len(comparison.seeds) > 1 else f"seed {seeds}"
-    metrics = _COLUMNS[comparison.kind]
+    # A metric that no run has is one that earlier versions did not measure.
+    runs = [run for row in comparison.rows for run in row.runs]
+    metrics: list[Metric] = [
+        name for name in _COLUMNS[comparison.kind] if any(getattr(run, name) is not None for run in runs)
+    ]
     artists = comparison.kind == "artists"
     columns = [_FIRST_COLUMN[comparison.kind], *(["images", "styles"] if artists else [])]
     columns += [_NAMES[metric] for metric in metrics]
@@ -130,6 +159,7 @@ def _comparison_tables(comparison: Comparison) -> list[Table]:
     note = (
         "many, medium, few: mean recall over the styles with that many training images "
         f"(≥ {MANY}, {MEDIUM}–{MANY - 1}, < {MEDIUM}). ECE: expected calibration error. "
+        f"{_FURTHER_NOTES.get(comparison.kind, '')}"
         f"Always predicting the most frequent style gives top-1 {100 * comparison.majority:.1f} %."
     )
     title = f"{number}{comparison.split} images, {over}"
@@ -142,7 +172,7 @@ def _comparison_tables(comparison: Comparison) -> list[Table]:
         baseline = comparison.rows[0].label
         title = f"Difference to {baseline} in points, with 95 % interval and p adjusted by Holm's method"
         result.append(Table(title, ("method", "top-1", "p", "balanced", "p"), differences))
-    if comparison.kind == "imbalance":
+    if comparison.kind in ("imbalance", "recipes"):
         result.append(_methods_table(comparison))
     elif comparison.kind == "models":
         result.append(_networks_table(comparison))
@@ -155,6 +185,8 @@ def _methods_table(comparison: Comparison) -> Table:
     for row in comparison.rows:
         strengths = dict.fromkeys(f"{run.tau:g}" for run in row.runs if run.tau is not None)
         rows.append((row.label, row.paper, ", ".join(strengths)))
+    if comparison.kind == "recipes":
+        return Table("Papers", ("recipe", "paper"), tuple(row[:2] for row in rows if row[1]))
     return Table("Papers, and the strength τ that a method chose on valid", ("method", "paper", "τ"), tuple(rows))
 
 
@@ -181,11 +213,11 @@ def _networks_table(comparison: Comparison) -> Table:
 
 
 def _mean_cell(row: ComparedMethod, metric: Metric) -> Number:
-    unit = "s" if metric == "train_seconds" else "%"
+    unit = {"train_seconds": "s", "nll": ""}.get(metric, "%")
     mean_std = mean_and_std(row, metric)
     if mean_std is None:
         return Number(None, unit)
-    return Number(mean_std[0], unit, digits=0 if unit == "s" else 1, std=mean_std[1])
+    return Number(mean_std[0], unit, digits={"s": 0, "": 3}.get(unit, 1), std=mean_std[1])
 
 
 def _difference_cells(difference: PairedDifference) -> tuple[Number, str]:

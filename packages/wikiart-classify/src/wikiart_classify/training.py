@@ -2,23 +2,45 @@
 
 import copy
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from wikiart_classify.classifier import Network, create_network, predict_split, score_split
+from wikiart_classify.calibration import calibrate_head
+from wikiart_classify.classifier import Classifier, Network, create_network, predict_split, score_split
+from wikiart_classify.command_options import ExportOptions
 from wikiart_classify.config import TrainConfig, load_packed, resolve_config
 from wikiart_classify.export import check_target, export
 from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
-from wikiart_classify.imbalance.losses import balanced_mixup, loss_for_epoch, partial_cross_entropy
+from wikiart_classify.grad_cam import write_examples
+from wikiart_classify.imbalance.losses import (
+    consistency_loss,
+    distillation_loss,
+    loss_for_epoch,
+    partial_cross_entropy,
+)
 from wikiart_classify.imbalance.methods import METHODS, sampler_power
+from wikiart_classify.imbalance.mixing import balanced_mixup, cmo, two_views
 from wikiart_classify.imbalance.post_hoc import balance_head
 from wikiart_classify.multitask import MultiTaskModel, task_labels
 from wikiart_classify.network import StyleNet
-from wikiart_classify.options import ExportOptions, TrainOptions
+from wikiart_classify.options import TrainOptions
+from wikiart_classify.recipe import (
+    CROP,
+    MIXUP_ALPHA,
+    ExtraImages,
+    climb,
+    limit_norms,
+    load_teacher,
+    restore,
+    teacher_targets,
+    warm_start,
+)
 from wikiart_classify.scores import Scores, TrainResult
 from wikiart_classify.tables import print_scores, tables
 from wikiart_data.console import echo
@@ -38,10 +60,8 @@ PART = Part(
 )
 START_SIZE, GROWTH = 0.4, 0.8
 """Training images grow from this fraction of the full size to all of it, over this fraction of the epochs."""
-CROP = (0.2, 1.0)
-"""Smallest and largest fraction of an image's area that a training crop keeps."""
-MIXUP_ALPHA = 0.4
-"""Parameter of the Beta distribution of MixUp's weight."""
+CONSISTENCY_WEIGHT = 10.0
+"""Weight of the agreement of two views (Du et al. 2023, their code)."""
 
 
 def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
@@ -57,6 +77,8 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
         check_target(options.export, options.overwrite)
     run, result = fit(options)
     if result is not None:
+        if not run.config.is_baseline:
+            write_examples(Classifier.load(run.folder, run.config.device), run.packed, run.folder)
         print_result(run, result)
         if run.config.export is not None:
             export(ExportOptions(run.folder, to=run.config.export, overwrite=run.config.overwrite))
@@ -79,15 +101,22 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     labels = task_labels(catalog, with_artists=config.artists > 0).to(device)
     shard = {"rank": run.rank, "world": run.world}
     batches = training_batches(config, packed, device, run.bf16, labels=labels.pairs, **shard)
-    balanced_batches = None
-    if config.balance == "balanced-mixup":
+    method, balanced_batches = METHODS[config.balance], None
+    if method.balanced_batches:
         other = replace(config, seed=config.seed + 1)
         balanced_batches = training_batches(other, packed, device, run.bf16, labels=labels.pairs, power=1.0, **shard)
+    extra = None
+    if config.extra is not None:
+        extra = ExtraImages(config.extra, catalog, config, device, run.bf16, **shard)
     counts = torch.from_numpy(catalog.counts("train")).float().to(device)
 
     network = create_network(len(catalog.styles), config).to(device)
+    if not (run.folder / "last.safetensors").exists():  # a run that is resumed has its weights already
+        warm_start(network, config, device, run.bf16)
     ema = copy.deepcopy(network).eval()
-    multitask = MultiTaskModel(network, artists=labels.to_artists.shape[1]).to(device)
+    teacher = load_teacher(config, catalog.styles, device)
+    artists = labels.to_artists.shape[1]
+    multitask = MultiTaskModel(network, artists, method.two_views).to(device)
     optimizer = create_optimizer(multitask, config)
     factor = constant if config.is_baseline else warmup_cosine(config.epochs * len(batches))
     scheduler = LambdaLR(optimizer, factor)
@@ -100,27 +129,47 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
         model.train()
         size = size_at(epoch, config)
         power = sampler_power(config.balance, config.power, epoch, config.epochs)
-        style_loss = loss_for_epoch(config.balance, counts, epoch, config.epochs, config.label_smoothing, config.tau)
+        style_loss = loss_for_epoch(
+            config.balance, counts, epoch, config.epochs, config.label_smoothing, config.tau, config.cosine_loss
+        )
         steps = batches.epoch(epoch, size, run.first_step, power)
         balanced = balanced_batches.epoch(epoch, size, run.first_step) if balanced_batches else None
+        first, end = epoch * len(batches) + run.first_step, (epoch + 1) * len(batches)
+        extra_steps = extra.from_step(first, size, end) if extra else None
         for step, (images, pairs) in run.steps(steps, len(batches)):
-            seed, classes = step_seed(config.seed, epoch, step, stream=1), len(labels.to_styles)
-            if balanced is not None:
-                images, targets = balanced_mixup(images, pairs, next(balanced), classes, seed)
-            else:
-                images, targets = mixup_cutmix(images, pairs, classes, seed, mixup=MIXUP_ALPHA, prob=config.mix_prob)
+            seed = step_seed(config.seed, epoch, step, stream=1)
+            images, targets = mix(config, images, pairs, balanced, len(labels.to_styles), seed)
+            style_targets, number = targets @ labels.to_styles, len(images)
+            if extra_steps is not None:
+                extra_images, extra_styles = next(extra_steps)
+                images = torch.cat([images, extra_images])
+            before = climb(optimizer, config.msam)
             with torch.autocast(device.type, torch.bfloat16, enabled=run.bf16):
-                style_logits, artist_logits = model(images)
-            loss = style_loss(style_logits.float(), targets @ labels.to_styles)
+                style_logits, artist_logits, projections = model(images)
+            loss = style_loss(style_logits[:number].float(), style_targets)
             run.record_losses(loss=loss)
+            if extra_steps is not None:
+                extra_targets = F.one_hot(extra_styles, style_targets.shape[1]).float()
+                loss = loss + config.extra_weight * style_loss(style_logits[number:].float(), extra_targets)
+            if config.distillation:
+                # The averaged weights know nothing at first; a trained teacher is as good in every epoch.
+                weight = config.distillation * (1.0 if teacher is not None else epoch / config.epochs)
+                soft = teacher_targets(ema if teacher is None else teacher, images[:number], run.bf16)
+                loss = loss.lerp(distillation_loss(style_logits[:number].float(), soft), weight)
+            if projections is not None:
+                loss = loss + CONSISTENCY_WEIGHT * consistency_loss(*(part[:number].float() for part in projections))
             if artist_logits is not None:
                 artist_targets = targets @ labels.to_artists
-                artist_loss = partial_cross_entropy(artist_logits.float(), artist_targets, config.label_smoothing)
+                artist_loss = partial_cross_entropy(
+                    artist_logits[:number].float(), artist_targets, config.label_smoothing
+                )
                 run.record_losses(artist=artist_loss)
                 loss = loss + config.artists * artist_loss
             optimizer.zero_grad(set_to_none=True)
             run.accelerator.backward(loss)
+            restore(before)
             optimizer.step()
+            limit_norms(network.head, config.max_norm)
             scheduler.step()
             update_ema(ema, network, config.ema, epoch * len(batches) + step)
         if run.is_main:
@@ -135,6 +184,38 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     return run, result
 
 
+def mix(
+    config: TrainConfig,
+    images: Tensor,
+    labels: Tensor,
+    balanced: Iterator[tuple[Tensor, Tensor]] | None,
+    classes: int,
+    seed: int,
+) -> tuple[Tensor, Tensor]:
+    """Mix a batch as the method against imbalance does, or by MixUp or CutMix.
+
+    Args:
+        config: method and probability of mixing are read.
+        images: (B, 3, H, W) float in [0, 1].
+        labels: (B,) int64.
+        balanced: class-balanced batches of the same shapes, where the method needs them.
+        classes: number of labels.
+        seed: of the step.
+
+    Returns:
+        Images and soft targets (·, classes); twice as many where the method takes two views.
+    """
+    if balanced is not None:
+        other = next(balanced)
+        if config.balance == "balanced-mixup":
+            return balanced_mixup(images, labels, other, classes, seed)
+        if config.balance == "glmc":
+            return two_views(images, labels, other, classes, seed)
+        if (mixed := cmo(images, labels, other, classes, seed)) is not None:
+            return mixed
+    return mixup_cutmix(images, labels, classes, seed, mixup=MIXUP_ALPHA, prob=config.mix_prob)
+
+
 def training_batches(
     config: TrainConfig,
     packed: PackedImages,
@@ -147,9 +228,12 @@ def training_batches(
     world: int = 1,
 ) -> Batches:
     """Batches of the training images, with the augmentation of the network."""
+    rows = packed.rows("train")
+    if config.train_on_valid:
+        rows = np.concatenate([rows, packed.rows("valid")])
     return Batches(
         packed,
-        packed.rows("train"),
+        rows,
         config.batch_size,
         device,
         power=power,
@@ -162,12 +246,18 @@ def training_batches(
     )
 
 
-def create_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def create_optimizer(model: MultiTaskModel, config: TrainConfig) -> torch.optim.Optimizer:
     """Muon and AdamW for our networks, Adam for the baselines."""
     if config.is_baseline:
-        fused = next(network.parameters()).is_cuda or None  # None: as torch chooses
-        return torch.optim.Adam(network.parameters(), config.lr, weight_decay=config.weight_decay, fused=fused)
-    return Muon(muon_groups(network, config.lr, config.weight_decay))
+        fused = next(model.parameters()).is_cuda or None  # None: as torch chooses
+        return torch.optim.Adam(model.parameters(), config.lr, weight_decay=config.weight_decay, fused=fused)
+    kernels, rest = muon_groups(model, config.lr, config.weight_decay)
+    if not config.head_decay:
+        return Muon([kernels, rest])
+    head = model.network.head.weight
+    others = [p for p in rest["params"] if p is not head]
+    decayed = {**rest, "params": [head], "weight_decay": config.head_decay}
+    return Muon([kernels, {**rest, "params": others}, decayed])
 
 
 def constant(step: int) -> float:
@@ -206,6 +296,10 @@ def finish(
         batches = training_batches(config, packed, device, bf16)
         balanced = balance_head(network, method, batches, config.size, bf16)
         network, images, seconds = balanced.network, batches.pictures, seconds + time.monotonic() - began
+    temperature = balanced.temperature if balanced else None
+    if config.calibrate and balanced is None:
+        assert isinstance(network, StyleNet)
+        temperature = calibrate_head(network, images, config.size, bf16)
     run.save_model(network)
     splits = [split for split in ("valid", "test") if len(packed.rows(split))]
     predictions = {split: predict_split(network, images, split, config.size, bf16) for split in splits}
@@ -220,15 +314,13 @@ def finish(
         seconds_to_40_percent=next((line["seconds"] for line in metrics if line["top1"] >= 0.4), None),
         tau=balanced.tau if balanced else None,
         head_epochs=balanced.head_epochs if balanced else None,
+        temperature=temperature,
     )
-    split, final = result.final
-    rows = packed.rows(split)
-    run.write_arrays(
-        "predictions.npz",
-        probabilities=predictions[split],
-        labels=packed.catalog.labels[rows],
-        files=np.array([packed.catalog.files[row] for row in rows]),
-    )
+    final = result.final[1]
+    for split, name in zip(splits, ("predictions-valid.npz", "predictions.npz")[-len(splits) :], strict=True):
+        rows = packed.rows(split)
+        files = np.array([packed.catalog.files[row] for row in rows])
+        run.write_arrays(name, probabilities=predictions[split], labels=packed.catalog.labels[rows], files=files)
     figures = {"confusion": confusion_figure(final), "recall": recall_figure(final)}
     if metrics:
         figures["learning"] = learning_curve(metrics, result.valid.majority)
@@ -263,6 +355,12 @@ def print_summary(run: TrainingRun[TrainConfig, PackedImages], model: MultiTaskM
         echo("The data has no valid split: a tenth of train is used, with variants of one artwork kept together.")
     if config.split == "artist":
         echo("The images were re-split: no artist appears in two splits.")
+    if config.split == "fold":
+        echo(f"Fold {config.fold + 1} of {config.folds} is held out as test.")
+    if config.artist_half != "all":
+        echo(f"The training images are those of the {config.artist_half} half of the artists.")
+    if config.train_on_valid:
+        echo("The validation images are trained on as well: the metrics on valid mean nothing.")
     if model.artist_head is not None:
         echo(f"Auxiliary task in training: classifying {model.artist_head.out_features} artists.")
     parameters = sum(p.numel() for p in model.network.parameters())

@@ -1,4 +1,4 @@
-"""Losses against class imbalance, and balanced MixUp: each a few lines, each from its paper, for soft targets.
+"""Losses against class imbalance: each a few lines, each from its paper, for soft targets.
 
 Shapes are the same throughout: `logits` (B, C) float, `targets` (B, C) float with rows that sum to 1 (one-hot, or
 mixed by MixUp and CutMix), `counts` (C,) float: training images per style. Every loss is a scalar, the mean over the
@@ -16,12 +16,12 @@ from wikiart_classify.imbalance.methods import DEFERRED_FROM
 
 COSINE_SCALE = 30.0
 """Factor that turns cosine similarities into logits (Cao et al. 2019, their code)."""
-MIXUP_ALPHA = 0.2
-"""α of balanced MixUp (Galdran et al. 2021 try 0.1 to 0.3)."""
+COSINE_CROSS_ENTROPY = 0.1
+"""Weight of the cross-entropy that is added to the cosine loss (Barz & Denzler 2020)."""
 
 
 def loss_for_epoch(
-    balance: str, counts: Tensor, epoch: int, epochs: int, smoothing: float, tau: float
+    balance: str, counts: Tensor, epoch: int, epochs: int, smoothing: float, tau: float, cosine: bool = False
 ) -> Callable[[Tensor, Tensor], Tensor]:
     """The loss of an epoch: a function of logits (B, C) and soft targets (B, C).
 
@@ -32,7 +32,9 @@ def loss_for_epoch(
         epochs: number of epochs of the run.
         smoothing: label smoothing, where the loss is a cross-entropy.
         tau: strength of logit adjustment in the loss.
+        cosine: whether the cosine loss takes the place of cross-entropy, where the method changes no loss.
     """
+    counts = counts.clamp(min=1)  # a style may have no image in train, as when half of the artists are left out
     deferred = epoch >= DEFERRED_FROM * epochs
     match balance:
         case "inverse":
@@ -53,6 +55,11 @@ def loss_for_epoch(
         case "ldam-drw":
             deferred_weights = effective_weights(counts) if deferred else None
             return lambda logits, targets: ldam(logits, targets, counts, deferred_weights)
+        case "glmc":
+            weights, share = inverse_weights(counts), (epoch / epochs) ** 2
+            return lambda logits, targets: cumulative_loss(logits, targets, weights, share, smoothing)
+        case _ if cosine:
+            return lambda logits, targets: cosine_loss(logits, targets, smoothing)
         case _:
             return lambda logits, targets: cross_entropy(logits, targets, smoothing)
 
@@ -122,6 +129,36 @@ def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None
     return (targets * losses).sum(dim=1).mean()
 
 
+def cumulative_loss(logits: Tensor, targets: Tensor, weights: Tensor, share: float, smoothing: float = 0.0) -> Tensor:
+    """Cross-entropy that becomes one weighted by style (C,) as `share` grows from 0 to 1 (Du et al. 2023)."""
+    plain = cross_entropy(logits, targets, smoothing)
+    return plain.lerp(weighted_cross_entropy(logits, targets, weights, smoothing), share)
+
+
+def consistency_loss(predicted: Tensor, projected: Tensor) -> Tensor:
+    """Negative cosine similarity of two views' features, with a stopped gradient (Chen & He 2021; Du et al. 2023).
+
+    Args:
+        predicted: (2B, D) of the predictor: first the one view of every image, then the other.
+        projected: (2B, D) of the projector, in the same order.
+    """
+    return -F.cosine_similarity(predicted, projected.detach().roll(len(projected) // 2, dims=0), dim=1).mean()
+
+
+def cosine_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """1 − cosine of logits and targets, plus COSINE_CROSS_ENTROPY times cross-entropy (Barz & Denzler 2020).
+
+    Meant for small data sets: its gradient vanishes as the direction is right, however short the vector is.
+    """
+    cosine = 1 - (F.normalize(logits, dim=1) * targets).sum(dim=1).mean()
+    return cosine + COSINE_CROSS_ENTROPY * cross_entropy(logits, targets, smoothing)
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Cross-entropy with a teacher's probabilities (B, C) as targets (Hinton et al. 2015, at temperature 1)."""
+    return F.cross_entropy(logits, teacher)
+
+
 def inverse_weights(counts: Tensor) -> Tensor:
     """(C,) weights 1 / n_c, scaled so that the mean weight of a training image is 1."""
     return _scaled(1 / counts, counts)
@@ -138,32 +175,6 @@ def effective_weights(counts: Tensor, beta: float | None = None) -> Tensor:
     beta = 1 - 1 / max(2.0, float(counts.mean())) if beta is None else beta
     effective = -torch.expm1(counts.double() * math.log(beta)).float() / (1 - beta)
     return _scaled(1 / effective, counts)
-
-
-def balanced_mixup(
-    images: Tensor, labels: Tensor, balanced: tuple[Tensor, Tensor], classes: int, seed: int
-) -> tuple[Tensor, Tensor]:
-    """Balanced MixUp (Galdran et al. 2021, eq. 3): blend an instance-sampled batch with a class-balanced one.
-
-    Args:
-        images: (B, 3, H, W) float, sampled with every image equally likely.
-        labels: (B,) int64.
-        balanced: images and labels of the same shapes, sampled with every style equally likely.
-        classes: number of labels.
-        seed: of this step; it draws λ ~ Beta(α, 1), the weight of the balanced batch, one for all its images.
-
-    Returns:
-        Images (B, 3, H, W) and soft targets (B, classes) float32.
-    """
-    # If U is uniform on [0, 1], U^(1/α) follows Beta(α, 1).
-    uniform = torch.rand((), generator=torch.Generator().manual_seed(seed)).item()
-    weight = uniform ** (1 / MIXUP_ALPHA)
-    balanced_images, balanced_labels = balanced
-    targets = F.one_hot(labels, classes).float()
-    return (
-        images.lerp(balanced_images, weight),
-        targets.lerp(F.one_hot(balanced_labels, classes).float(), weight),
-    )
 
 
 def _scaled(weights: Tensor, counts: Tensor) -> Tensor:

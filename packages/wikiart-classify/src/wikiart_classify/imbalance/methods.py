@@ -25,6 +25,8 @@ Balance = Literal[
     "drs",
     "ldam-drw",
     "balanced-mixup",
+    "cmo",
+    "glmc",
     "crt",
     "tau-norm",
     "post-hoc",
@@ -48,21 +50,35 @@ class Method:
     """Whether the last layer computes cosine similarities."""
     post_hoc: PostHoc | None = None
     """What is done to the last layer after training."""
+    has_loss: bool = False
+    """Whether the method changes the loss of the styles."""
+    balanced_batches: bool = False
+    """Whether every batch is mixed with a class-balanced one."""
+    two_views: bool = False
+    """Whether the network sees every batch twice, and the features of both views are to agree."""
 
 
 METHODS: dict[str, Method] = {
     "none": Method("no balancing", ""),
     "sampler-half": Method("balanced sampler, power ½", "Mahajan et al. 2018", power=0.5),
     "sampler": Method("balanced sampler, power 1", "Shen et al. 2016", power=1.0),
-    "inverse": Method("loss weighted by 1/n", "King & Zeng 2001"),
-    "effective": Method("loss weighted by effective number", "Cui et al. 2019"),
-    "focal": Method("focal loss", "Lin et al. 2017"),
-    "logit-adjustment": Method("logit adjustment in the loss", "Menon et al. 2021"),
-    "balanced-softmax": Method("balanced softmax", "Ren et al. 2020"),
-    "drw": Method("deferred re-weighting (DRW)", "Cao et al. 2019"),
+    "inverse": Method("loss weighted by 1/n", "King & Zeng 2001", has_loss=True),
+    "effective": Method("loss weighted by effective number", "Cui et al. 2019", has_loss=True),
+    "focal": Method("focal loss", "Lin et al. 2017", has_loss=True),
+    "logit-adjustment": Method("logit adjustment in the loss", "Menon et al. 2021", has_loss=True),
+    "balanced-softmax": Method("balanced softmax", "Ren et al. 2020", has_loss=True),
+    "drw": Method("deferred re-weighting (DRW)", "Cao et al. 2019", has_loss=True),
     "drs": Method("deferred re-sampling (DRS)", "Cao et al. 2019", deferred_power=1.0),
-    "ldam-drw": Method("LDAM, DRW", "Cao et al. 2019", cosine_head=True),
-    "balanced-mixup": Method("balanced MixUp", "Galdran et al. 2021"),
+    "ldam-drw": Method("LDAM, DRW", "Cao et al. 2019", cosine_head=True, has_loss=True),
+    "balanced-mixup": Method("balanced MixUp", "Galdran et al. 2021", balanced_batches=True),
+    "cmo": Method("rare patches on frequent images (CMO)", "Park et al. 2022", balanced_batches=True),
+    "glmc": Method(
+        "mixture consistency, cumulative weights (GLMC)",
+        "Du et al. 2023",
+        has_loss=True,
+        balanced_batches=True,
+        two_views=True,
+    ),
     "crt": Method("classifier re-training (cRT)", "Kang et al. 2020", post_hoc="crt"),
     "tau-norm": Method("τ-normalisation", "Kang et al. 2020", post_hoc="tau-norm"),
     "post-hoc": Method("logit adjustment post hoc", "Menon et al. 2021", post_hoc="post-hoc"),

@@ -1,7 +1,8 @@
 """Post-hoc methods: balance a trained network by its last layer alone, without training it again.
 
 Logit adjustment and τ-normalisation have a strength τ, which is chosen on valid: the one with the largest balanced
-accuracy among those that cost at most MAX_TOP1_LOSS of top-1 accuracy. The result is an ordinary network.
+accuracy among those that cost at most MAX_TOP1_LOSS of top-1 accuracy. Then the logits are divided by a temperature
+that is chosen on valid as well. The result is an ordinary network.
 """
 
 import copy
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wikiart_classify.calibration import calibrate_head
 from wikiart_classify.classifier import tta_logits
 from wikiart_classify.imbalance.losses import cross_entropy
 from wikiart_classify.imbalance.methods import PostHoc
@@ -35,6 +37,8 @@ class Balanced:
     """Strength of logit adjustment or τ-normalisation."""
     head_epochs: int | None = None
     """Epochs of cRT."""
+    temperature: float | None = None
+    """What the balanced logits were divided by."""
 
 
 def balance_head(
@@ -53,7 +57,8 @@ def balance_head(
     balanced = copy.deepcopy(network).eval()
     if method == "crt":
         retrain_head(balanced, batches, size, bf16, lr)
-        return Balanced(balanced, head_epochs=HEAD_EPOCHS)
+        temperature = calibrate_head(balanced, batches.pictures, size, bf16)
+        return Balanced(balanced, head_epochs=HEAD_EPOCHS, temperature=temperature)
     catalog = batches.pictures.packed.catalog
     counts = torch.from_numpy(catalog.counts("train")).float()
     labels = catalog.labels[batches.pictures.packed.rows("valid")]
@@ -61,7 +66,8 @@ def balance_head(
     norms = network.head.weight.norm(dim=1).cpu()
     tau = choose_tau([adjusted_probabilities(logits, method, tau, counts, norms) for tau in TAUS], labels)
     adjust_head(balanced.head, method, tau, counts)
-    return Balanced(balanced, tau=tau)
+    temperature = calibrate_head(balanced, batches.pictures, size, bf16)
+    return Balanced(balanced, tau=tau, temperature=temperature)
 
 
 def adjusted_probabilities(logits: Tensor, method: PostHoc, tau: float, counts: Tensor, norms: Tensor) -> Tensor:

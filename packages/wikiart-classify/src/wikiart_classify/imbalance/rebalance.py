@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from wikiart_classify.classifier import Classifier
+from wikiart_classify.command_options import RebalanceOptions
 from wikiart_classify.config import load_packed
+from wikiart_classify.grad_cam import write_examples
 from wikiart_classify.imbalance.methods import METHODS
-from wikiart_classify.options import RebalanceOptions
 from wikiart_classify.scores import TrainResult, read_result
 from wikiart_classify.training import PART, finish, print_result
 from wikiart_data.errors import InputError
@@ -21,6 +22,9 @@ def rebalance(options: RebalanceOptions) -> TrainResult:
     """
     folder = find_model(options.model, options.runs, "classify").parent
     run, result = rebalance_run(folder, options)
+    classifier = Classifier.load(run.folder, options.device)
+    bad = classifier.config.max_bad_fraction
+    write_examples(classifier, classifier.load_packed(cache_dir=options.cache_dir, max_bad_fraction=bad), run.folder)
     print_result(run, result)
     return result
 

@@ -1,6 +1,7 @@
 """A split in which no artist is in two splits: does a classifier recognise styles, or only painters?"""
 
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from wikiart_data.console import printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.manifest import SPLITS
+from wikiart_data.images.names import artwork_of
 
 _UNKNOWN = {"", "unknown", "unknown-artist", "anonymous"}
 _MOST_FOLDS = 20
@@ -95,6 +97,39 @@ def split_by_artist(catalog: Catalog, seed: int = 0) -> Catalog:
     new = np.zeros(len(catalog), dtype=np.int64)  # unknown artists stay in train
     new[rows] = best[artists]
     return replace(catalog, splits=np.array(SPLITS)[new])
+
+
+def keep_half_of_artists(catalog: Catalog, half: Literal["first", "second"]) -> Catalog:
+    """Leave out of train the pictures of the other half of the artists.
+
+    A judge trained on one half and a generator on the other saw no artist in common. The halves are even in size and
+    style (`StratifiedGroupKFold`) and always the same for a catalog; pictures of unknown artists are divided by their
+    artwork. valid and test stay.
+
+    Only `splits` changes, where pictures that are left out have ''.
+
+    Raises:
+        InputError: fewer than two artists are known.
+    """
+    rows = catalog.rows("train")
+    names = [catalog.artists[row] for row in rows]
+    if len({name for name in names if known_artist(name)}) < 2:
+        raise InputError(
+            f"{printable(str(catalog.root))} has fewer than two known artists in train, so there are no halves of "
+            f"them: {_WHERE_ARTISTS_ARE_NAMED}.",
+            field="--artist-half",
+        )
+    # An artwork of an unknown artist counts as an artist of its own.
+    groups = [
+        name if known_artist(name) else f"\0{artwork_of(catalog.files[row])}"
+        for name, row in zip(names, rows, strict=True)
+    ]
+    index = {name: group for group, name in enumerate(sorted(set(groups)))}
+    numbers = np.array([index[name] for name in groups])
+    folds = _folds(catalog.labels[rows], numbers, 2, seed=0)
+    splits = catalog.splits.copy()
+    splits[rows[folds[numbers] != ("first", "second").index(half)]] = ""
+    return replace(catalog, splits=splits)
 
 
 def _folds(labels: np.ndarray, artists: np.ndarray, number: int, seed: int) -> np.ndarray:
