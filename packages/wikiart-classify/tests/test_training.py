@@ -87,7 +87,7 @@ def test_train_in_python_equals_the_command(paintings):
     assert json.loads(Path("runs/classify/command/result.json").read_text())["test"]["top1"] == result.test.top1
     record = json.loads(Path("runs/classify/python/run.json").read_text())["config"]
     unset = {name for name, value in record.items() if value is None}
-    assert unset <= {"config", "resume", "export", "cache_dir", "extra", "teacher"}
+    assert unset <= {"config", "labels", "resume", "export", "cache_dir", "extra", "teacher"}
     config = TrainConfig(**{**record, "runs": Path("runs"), "name": "config"})
     wikiart_classify.train(config)
     assert same_weights(Path("runs/classify/python"), Path("runs/classify/config"))

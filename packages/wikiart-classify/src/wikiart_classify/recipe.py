@@ -89,7 +89,7 @@ class ExtraImages:
     """Batches of additional labelled images, EXTRA_FRACTION as large as those of training.
 
     Args:
-        folder: with <Style>/* of images; styles are named as those of the data, some may be missing.
+        folder: with <Style>/* or train/<Style>/* of images; styles are named as those of the data, some may be missing.
         catalog: the data.
         config: size, batch size, seed and cache are read.
         device: where batches are wanted.
@@ -111,7 +111,8 @@ class ExtraImages:
         rank: int = 0,
         world: int = 1,
     ):
-        extra = scan(folder, cache_dir=config.cache_dir)
+        images = folder / "train" if (folder / "train").is_dir() else folder
+        extra = scan(images, cache_dir=config.cache_dir)
         if unknown := sorted(set(extra.styles) - set(catalog.styles)):
             raise InputError(f"{folder} has styles that {catalog.root} lacks: {', '.join(unknown)}.", field="--extra")
         packed = pack(extra, config.packed_size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
