@@ -138,10 +138,10 @@ def _trace_batches(steps: list[list[int]]) -> None:
     epoch, read = Batches.epoch, DeviceImages.bytes
     reading = threading.local()
 
-    def traced_read(self: DeviceImages, rows: Any) -> torch.Tensor:
+    def traced_read(self: DeviceImages, rows: Any, *more: Any) -> torch.Tensor:
         if getattr(reading, "rows", None) is not None:  # not while evaluating
             reading.rows += rows.tolist()
-        return read(self, rows)
+        return read(self, rows, *more)
 
     def traced_epoch(self: Batches, *args: Any, **more: Any) -> Iterator[Any]:
         batches = epoch(self, *args, **more)

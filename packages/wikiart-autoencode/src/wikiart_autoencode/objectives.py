@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from wikiart_data.training.processes import gather_batch
+
 NOISE_STD = 0.1
 """Standard deviation of the noise added by `denoise`, in units of pixel values in [0, 1]."""
 SCALES = 3
@@ -55,7 +57,9 @@ class VICReg(nn.Module):
     def forward(self, code: Tensor, other: Tensor) -> Tensor:
         """Codes of two views of the same images, (B, D) twice → scalar."""
         a, b = self.expander(code).float(), self.expander(other).float()
-        return F.mse_loss(a, b) + variance_loss(a) + variance_loss(b) + (covariance_loss(a) + covariance_loss(b)) / 25
+        invariance = F.mse_loss(a, b)
+        a, b = gather_batch(a), gather_batch(b)  # the other terms are about the whole batch
+        return invariance + variance_loss(a) + variance_loss(b) + (covariance_loss(a) + covariance_loss(b)) / 25
 
 
 def variance_loss(z: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.sample import is_sample_set
 from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.processes import synchronize_batch_norm
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import update_ema, warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
@@ -155,6 +156,7 @@ def fit(options: TrainOptions) -> tuple[Path, TrainResult | None]:
     trained = nn.ModuleDict({"network": network, "objective": objective})
     optimizer = Muon(muon_groups(trained, config.lr, config.weight_decay))
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, warmup_cosine(config.epochs * len(batches)))
+    synchronize_batch_norm(network, objective)
     run.compile(network)
     model = run.accelerator.prepare(network)
     if any(True for _ in objective.parameters()):  # accelerate cannot distribute a module without parameters

@@ -48,6 +48,7 @@ from wikiart_data.images.augment import NO_AUGMENTATION, Augment, mixup_cutmix
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.processes import synchronize_batch_norm
 from wikiart_data.training.run import Part, Run
 from wikiart_data.training.schedule import update_ema, warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
@@ -120,6 +121,7 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     optimizer = create_optimizer(multitask, config)
     factor = constant if config.is_baseline else warmup_cosine(config.epochs * len(batches))
     scheduler = LambdaLR(optimizer, factor)
+    synchronize_batch_norm(multitask)
     run.compile(multitask)
     model = run.accelerator.prepare(multitask)
     print_summary(run, multitask)

@@ -20,6 +20,7 @@ from wikiart_data.images.batches import Batches, DeviceImages, step_seed, to_dev
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.processes import synchronize_batch_norm
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import average_gradients, update_ema, warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
@@ -123,6 +124,7 @@ def fit(options: TrainOptions) -> TrainResult:
     classifier_factor = warmup_cosine(max(warmup_epochs, 1) * len(batches), lowest=CLASSIFIER_LR_FLOOR)
     classifier_schedule = LambdaLR(classifier_optimizer, classifier_factor)
     print_summary(run, generator)
+    synchronize_batch_norm(generator)
     run.compile(generator.encoder, generator.decoder)
     run.attach(
         generator=generator,

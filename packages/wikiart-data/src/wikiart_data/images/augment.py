@@ -1,8 +1,8 @@
 """Augmentation of whole batches on the device: a random resized crop as two matrix products, colour jitter, mixing.
 
 The random numbers of crops and light come from one seed per step and are drawn for the whole batch over all processes,
-so the batch does not depend on how many processes share it. Mixing blends each picture with its neighbour in the
-process's own shard: its kind and strength are the same in every process, the neighbours depend on their number.
+so the batch does not depend on how many processes share it. Mixing blends each picture with its neighbour in the whole
+batch: processes exchange what they mix.
 """
 
 import math
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from wikiart_data.training.processes import previous_in_batch, world_size
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,9 @@ def mixup_cutmix(
 ) -> tuple[Tensor, Tensor]:
     """Blend pictures of a batch with their neighbours: MixUp (Zhang et al. 2018) or CutMix (Yun et al. 2019).
 
+    In several processes the neighbours are those of the whole batch, of which each process holds every `world`-th
+    picture.
+
     Args:
         images: (B, 3, H, W) float.
         labels: (B,) int64.
@@ -167,5 +172,12 @@ def mixup_cutmix(
         if not kinds or torch.rand(()) >= prob:
             return images, torch.nn.functional.one_hot(labels, classes).float()
         chosen = kinds[int(torch.randint(len(kinds), ()))]
-        mixed, targets = chosen(images, labels)
+        if world_size() == 1:
+            mixed, targets = chosen(images, labels)
+        else:
+            # torchvision blends a picture with the one before it: put it there.
+            pairs = [
+                torch.stack([previous_in_batch(tensor), tensor], dim=1).flatten(0, 1) for tensor in (images, labels)
+            ]
+            mixed, targets = (mixed[1::2] for mixed in chosen(*pairs))
     return mixed.contiguous(memory_format=torch.channels_last), targets
