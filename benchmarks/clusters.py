@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
             "the same t-SNE again, from the cache", lambda: reduce_dimensions(codes, "tsne", cache_dir=cache)
         )
         print(row(points))
-        hdbscan = timed("HDBSCAN, ours (15 parameters tried)", lambda: cluster(codes, "hdbscan"))
+        hdbscan = timed("HDBSCAN, ours (5 sizes tried)", lambda: cluster(codes, "hdbscan"))
         print(row(hdbscan, quality(hdbscan.result.labels, labels)), flush=True)
         if not options.without_baselines:
             plain = timed("HDBSCAN, plain (5, on all numbers)", lambda: plain_hdbscan(codes))

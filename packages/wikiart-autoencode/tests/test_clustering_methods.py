@@ -95,9 +95,10 @@ def test_one_gaussian_gets_a_note():
         assert clustering.note
 
 
-@pytest.mark.parametrize("method", ["agglomerative", "spectral", "optics"])
+@pytest.mark.parametrize("method", ["agglomerative", "spectral", "optics", "hdbscan"])
 def test_many_codes_are_fitted_on_a_sample(blobs, method, monkeypatch):
     monkeypatch.setattr(methods, "SAMPLE", 200)
+    monkeypatch.setattr(methods, "HDBSCAN_SAMPLE", 200)
     codes, places = blobs
     clustering = cluster(codes, method, n_clusters=4)
     check(clustering, 320)
@@ -108,8 +109,16 @@ def test_many_codes_are_fitted_on_a_sample(blobs, method, monkeypatch):
 
 
 def test_density_methods_use_few_dimensions(blobs):
-    assert cluster(blobs[0], "hdbscan").parameters["dimensions"] == 10
+    assert cluster(blobs[0], "dbscan").parameters["dimensions"] == 10
     assert cluster(blobs[0][:, :6], "hdbscan").parameters["dimensions"] == 6
+
+
+def test_hdbscan_keeps_the_components_in_which_many_clusters_differ(monkeypatch):
+    codes, places = make_blobs([25] * 24, 60, center_box=(-1.7, 1.7), random_state=0)  # centres span 23 dimensions
+    good = adjusted_rand_score(places, cluster(codes, "hdbscan").labels)
+    monkeypatch.setattr(methods, "HDBSCAN_DIMENSIONS", methods.DENSITY_DIMENSIONS)
+    assert good > 0.9
+    assert adjusted_rand_score(places, cluster(codes, "hdbscan").labels) < good - 0.1
 
 
 def test_hdbscan_is_the_library_with_the_chosen_parameters(blobs):

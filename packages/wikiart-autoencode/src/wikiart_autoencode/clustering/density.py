@@ -20,8 +20,9 @@ XIS = (0.01, 0.02, 0.05, 0.1)
 """Minimum steepness of a cluster boundary tried for OPTICS; the figures of the paper show 0.05 and less."""
 SIZES = (0.001, 0.002, 0.005, 0.01, 0.02)
 """HDBSCAN's min_cluster_size to try, as fractions of all codes."""
-SAMPLES = (1, 5, 15)
-"""HDBSCAN's min_samples to try: small values leave less noise, large ones give smoother clusters."""
+HDBSCAN_MIN_SAMPLES = 1
+"""HDBSCAN's min_samples. More smooths the density estimate and leaves more noise: on benchmarks/clusters.py's 15,000
+codes AMI falls from 0.91 to 0.83 with 5. Relative validity cannot choose it: it prefers 5 there."""
 MAX_PAIRS = 100_000_000
 """Most pairs of neighbours that DBSCAN may hold at once, 8 bytes each."""
 
@@ -93,10 +94,10 @@ def optics(codes: np.ndarray, seed: int = 0) -> tuple[np.ndarray, Parameters]:
 
 
 def hdbscan(codes: np.ndarray, max_noise: float) -> tuple[np.ndarray, Parameters]:
-    """HDBSCAN (Campello et al. 2013) with the parameters of largest relative validity, subject to a bound on noise.
+    """HDBSCAN (Campello et al. 2013) with the min_cluster_size of largest relative validity, with a bound on noise.
 
-    Relative validity approximates DBCV (Moulavi et al. 2014) from the spanning tree. Where no parameters give so little
-    noise and at least two clusters, those with the least noise are taken. This is the package hdbscan, because
+    Relative validity approximates DBCV (Moulavi et al. 2014) from the spanning tree. Where no size gives so little
+    noise and at least two clusters, that with the least noise is taken. This is the package hdbscan, because
     scikit-learn's has neither the validity nor Borůvka's algorithm on a k-d tree.
 
     Args:
@@ -109,20 +110,18 @@ def hdbscan(codes: np.ndarray, max_noise: float) -> tuple[np.ndarray, Parameters
     codes = codes.astype(np.float64)
     candidates: list[_Candidate] = []
     with tempfile.TemporaryDirectory(prefix="wikiart-hdbscan-") as folder:
-        memory = Memory(folder, verbose=0)  # the tree depends only on min_samples and is most of the work
-        for samples in SAMPLES:
-            for size in sorted({max(5, round(fraction * len(codes))) for fraction in SIZES}):
-                min_samples = min(samples, len(codes) - 1)
-                model = HDBSCAN(
-                    min_cluster_size=size,
-                    min_samples=min_samples,
-                    gen_min_span_tree=True,
-                    core_dist_n_jobs=available_cores(),
-                    memory=memory,
-                ).fit(codes)
-                with np.errstate(divide="ignore", invalid="ignore"):  # equal codes: 0 / 0 of distances
-                    validity = float(np.nan_to_num(model.relative_validity_, nan=-1.0))
-                candidates.append(_Candidate(model.labels_, validity, size, min_samples))
+        memory = Memory(folder, verbose=0)  # the tree is the same for all sizes, and most of the work
+        for size in sorted({max(5, round(fraction * len(codes))) for fraction in SIZES}):
+            model = HDBSCAN(
+                min_cluster_size=size,
+                min_samples=HDBSCAN_MIN_SAMPLES,
+                gen_min_span_tree=True,
+                core_dist_n_jobs=available_cores(),
+                memory=memory,
+            ).fit(codes)
+            with np.errstate(divide="ignore", invalid="ignore"):  # equal codes: 0 / 0 of distances
+                validity = float(np.nan_to_num(model.relative_validity_, nan=-1.0))
+            candidates.append(_Candidate(model.labels_, validity, size))
     several = [candidate for candidate in candidates if candidate.labels.max() >= 1]
     quiet = [candidate for candidate in several if candidate.noise <= max_noise]
     if quiet:
@@ -131,7 +130,7 @@ def hdbscan(codes: np.ndarray, max_noise: float) -> tuple[np.ndarray, Parameters
         best = min(several or candidates, key=lambda candidate: candidate.noise)
     chosen: Parameters = {
         "min_cluster_size": best.min_cluster_size,
-        "min_samples": best.min_samples,
+        "min_samples": HDBSCAN_MIN_SAMPLES,
         "relative_validity": best.validity,
         "dimensions": codes.shape[1],
     }
@@ -143,7 +142,6 @@ class _Candidate:
     labels: np.ndarray
     validity: float
     min_cluster_size: int
-    min_samples: int
 
     @property
     def noise(self) -> float:

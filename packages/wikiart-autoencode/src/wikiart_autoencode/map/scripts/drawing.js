@@ -5,6 +5,8 @@ const SMALLEST_PICTURE = 20; // pixels; smaller ones are drawn as points, except
 const LARGEST_ON_MAP = 112;
 const REACH = 14; // pixels within which the pointer finds a point
 const ANIMATION = 450; // milliseconds from one layout to the other
+const MANY = 4000; // of more pictures a copy is moved while the view moves
+const COPY_FOR = 120; // milliseconds until it is replaced
 const positions = new Float32Array(2 * total); // where pictures are drawn now
 const looks = { key: "", list: [], of: new Uint16Array(total) }; // colour and stamp of each picture by the column
 const shapes = {
@@ -13,6 +15,7 @@ const shapes = {
 };
 const palette = {}; // colours of the page, light or dark
 let pointSize = 5; // pixels
+const copy = { canvas: document.createElement("canvas"), view: null, time: 0 }; // what was drawn last
 let scheduled = false;
 let animation = null;
 
@@ -25,7 +28,7 @@ function redraw() {
 // Side of the pictures in pixels; 0 if they are drawn as points.
 function pictureSide() {
   const room = layoutNow().spacing * view.scale;
-  if (state.layout === "grid") return room * 0.94;
+  if (state.layout === "grid") return room < SMALLEST_PICTURE ? room + 0.5 : room * 0.94; // tiny ones without gaps
   const side = Math.min(room * 1.6, LARGEST_ON_MAP);
   return side >= SMALLEST_PICTURE ? side : 0;
 }
@@ -75,8 +78,9 @@ function draw() {
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0);
   context.clearRect(0, 0, width, height);
+  if (moveCopy(width, height)) return;
   const side = pictureSide();
-  pointSize = Math.min(Math.max((0.55 * Math.min(width, height)) / Math.sqrt(total), 3.5), 10);
+  pointSize = Math.min(Math.max((0.55 * Math.min(width, height)) / Math.sqrt(total), 4.5), 10);
   readPalette();
   updateLooks();
   const reach = Math.max(side, pointSize);
@@ -97,6 +101,28 @@ function draw() {
   if (state.current !== null) for (const row of similarTo(state.current)) drawRing(row, side, 1);
   for (const row of [state.current, state.hovered]) if (row !== null) drawRing(row, side, 2.5);
   drawLasso();
+  keepCopy();
+}
+
+// Many pictures cannot be drawn 60 times a second without a GPU: while the view moves, what was drawn last is moved.
+function moveCopy(width, height) {
+  const { view: drawn, time } = copy;
+  const isMoving = drawn && (drawn.x !== view.x || drawn.y !== view.y || drawn.scale !== view.scale);
+  if (!isMoving || animation || performance.now() - time > COPY_FOR) return false;
+  const factor = view.scale / drawn.scale;
+  const left = width / 2 + (drawn.x - view.x) * view.scale - (width / 2) * factor;
+  const top = height / 2 - (drawn.y - view.y) * view.scale - (height / 2) * factor;
+  context.drawImage(copy.canvas, left, top, width * factor, height * factor);
+  setTimeout(redraw, COPY_FOR);
+  return true;
+}
+
+function keepCopy() {
+  copy.view = shown.rows.length + shown.others.length > MANY ? { ...view } : null;
+  copy.time = performance.now();
+  if (!copy.view) return;
+  [copy.canvas.width, copy.canvas.height] = [canvas.width, canvas.height];
+  copy.canvas.getContext("2d").drawImage(canvas, 0, 0);
 }
 
 // A picture in a frame of its group's colour, where there is room for a frame.
