@@ -115,7 +115,8 @@ def judge(tmp_path_factory) -> Path:
 
 
 def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, capsys):
-    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge)]) == 0
+    methods = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
+    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *methods]) == 0
     result = json.loads(Path("runs/compare-codes/result.json").read_text())
     assert [row["space"] for row in result["rows"]] == [
         "spatial code",
@@ -129,13 +130,25 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
     for row in result["rows"]:
         for split in ("train", "test"):
             assert row["clusters"][split]["kmeans"]["clusters"] == 4
+            assert len(row["clusters"][split]["agglomerative"]["over_seeds"]) == 2
         assert 0 <= row["space_measures"]["probe_top1"] <= 1
-        assert 0 <= row["space_measures"]["artist_retrieval"] <= 1
+        assert 0 <= row["space_measures"]["retrieval"]["artist, CSLS"]["recall_at_10"] <= 1
     assert [table["title"].split(",")[0] for table in result["tables"]] == [
+        "AMI of clusters and styles",
+        "AMI of clusters and styles",
         "Clusters by kmeans",
+        "Clusters by agglomerative",
         "Style classified from codes",
-        "Retrieval among 48 test images",
+        "Retrieval by style",
+        "Retrieval by style",
+        "Retrieval by artist",
+        "Retrieval by artist",
     ]
+    (untrained,) = (row["clusters"]["train"]["kmeans"] for row in result["rows"] if row["space"] == "untrained encoder")
+    first, second = untrained["over_seeds"]
+    assert first["ami"] == untrained["ami"] != second["ami"]  # other weights
+    (cell,) = [cell for name, cell, _ in result["tables"][0]["rows"] if name == "untrained encoder"]
+    assert cell["value"] == pytest.approx((first["ami"] + second["ami"]) / 2)
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= 120
     assert "majority style" in output
@@ -146,6 +159,7 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
     [
         (["--codes", "nowhere.npz"], "nowhere.npz"),
         (["--clusters", "1"], "--clusters"),
+        (["compare", "--seeds", "0"], "--seeds"),
         (["--codes", "CODES", "--metadata", "nowhere.csv"], "nowhere.csv"),
         (["--codes", "CODES", "--clusters", "500"], "500"),
         (["--codes", "CODES", "--data", "OTHER"], "--data"),

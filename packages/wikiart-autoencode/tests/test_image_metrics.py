@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from wikiart_autoencode.evaluation.codecs import RatePoint
+from wikiart_autoencode.evaluation.codecs import RatePoint, rate_curve
 from wikiart_autoencode.evaluation.evaluate import psnr_at
 from wikiart_autoencode.evaluation.image_metrics import METRICS, ReconstructionScores, mse, psnr, ssim
 from wikiart_autoencode.losses import charbonnier_loss, psnr_loss, reconstruction_loss
@@ -91,3 +91,17 @@ def test_means_are_over_images_and_intervals_contain_them():
 def test_psnr_is_interpolated_within_a_curve_only():
     curve = [RatePoint(1536.0, 0.0, 24.0, 0.0), RatePoint(512.0, 0.0, 22.0, 0.0)]
     assert [psnr_at(curve, size) for size in (512, 1024, 1536, 511, 1537)] == [22.0, 23.0, 24.0, None, None]
+
+
+def test_the_payload_is_what_is_left_without_headers_and_tables():
+    """Files of one quality differ in their payload alone, so the difference of two is that of their payloads."""
+    random = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 3, 32, 32, generator=random)
+    flat = torch.full((1, 3, 32, 32), 0.5)
+    for file_format, least in (("JPEG", 250), ("WebP", 20)):
+        (plain, *_), (rich, *_) = (rate_curve([images], file_format) for images in (flat, noise))
+        headers = plain.bytes - plain.payload
+        assert headers >= least
+        assert 0 < plain.payload < rich.payload
+        assert rich.bytes - rich.payload == pytest.approx(headers, abs=120)  # optimised Huffman tables differ
+    assert psnr_at([rich, plain], rich.payload, payload=True) == pytest.approx(rich.psnr)

@@ -1,6 +1,6 @@
 """`wikiart-cluster compare`: style in codes, in pixels, in colours, in an untrained encoder, and chance."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from wikiart_autoencode.clustering.cluster_codes import catalog_of, find_codes
 from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions, Method
 from wikiart_autoencode.clustering.density import Parameters
 from wikiart_autoencode.clustering.methods import cluster
-from wikiart_autoencode.clustering.scores import ClusteringScores
+from wikiart_autoencode.clustering.scores import ClusteringScores, agreement, mean_and_std
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.evaluation.baseline_codes import baseline_codes, judge_codes
 from wikiart_autoencode.evaluation.probes import CodeMetrics, code_metrics
@@ -23,12 +23,30 @@ from wikiart_data.training.device import create_accelerator
 from wikiart_data.training.run import read_run_record
 
 
+@dataclass(frozen=True)
+class SeedScores:
+    """What one seed gave."""
+
+    ami: float
+    nmi: float
+    ari: float
+    noise: float
+    clusters: int
+
+
 @dataclass(frozen=True, kw_only=True, repr=False)
 class MethodScores(ClusteringScores):
-    """Scores of one method on one kind of code."""
+    """Scores of one method on one kind of code, with the first seed."""
 
     parameters: Parameters
     note: str = ""
+    over_seeds: tuple[SeedScores, ...] = ()
+    """Of each seed, the first one included."""
+
+    def spread(self, name: str, unit: str = "", digits: int = 3) -> Number:
+        """Mean and standard deviation over seeds of a field of `SeedScores`."""
+        mean, std = mean_and_std([getattr(scores, name) for scores in self.over_seeds or (self,)])
+        return Number(mean, unit, digits, std=std if len(self.over_seeds) > 1 else None)
 
 
 @dataclass(frozen=True)
@@ -88,21 +106,23 @@ def compare(options: CompareOptions) -> CodeComparison:
     size = _image_size(paths[0])
     packed = pack(catalog, size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
 
-    def kinds_of_codes() -> Iterator[tuple[str, Codes]]:
-        for path, codes in zip(paths, loaded, strict=True):
-            yield _description(path), codes
-        yield from baseline_codes(packed, first.codes.shape[1], device, options.seed)
-        if options.judge:
-            yield "judge (trained with labels)", judge_codes(options.judge, packed, device)
+    seeds = range(options.seed, options.seed + options.seeds)
+    kinds = {_description(path): [codes] * len(seeds) for path, codes in zip(paths, loaded, strict=True)}
+    for seed in seeds:
+        for name, codes in baseline_codes(packed, first.codes.shape[1], device, seed):
+            kinds.setdefault(name, []).append(codes)
+    if options.judge:
+        kinds["judge (trained with labels)"] = [judge_codes(options.judge, packed, device)] * len(seeds)
 
     rows = []
-    for name, codes in kinds_of_codes():
+    for name, codes_by_seed in kinds.items():
         echo(f"{name} …")
         # Test is clustered separately from train: a judge, and only a judge, has memorised the labels of train.
         clusters: dict[str, dict[Method, MethodScores]] = {
-            split: {method: method_scores(codes, split, method, options) for method in options.methods}
+            split: {method: method_scores(codes_by_seed, split, method, options) for method in options.methods}
             for split in ("train", "test")
         }
+        codes = codes_by_seed[0]
         rows.append(CodeRow(name, codes.codes.shape[1], clusters, code_metrics(codes, seed=options.seed)))
     counts = {split: len(first.rows(split)) for split in ("train", "valid", "test")}
     result = CodeComparison(options.seed, counts, catalog.fingerprint, tuple(rows))
@@ -122,19 +142,10 @@ def print_tables(result: CodeComparison) -> None:
 
 
 def tables(result: CodeComparison) -> list[Table]:
-    """For each method the agreement of clusters and styles; then how well style is classified from each code."""
-    shown = []
-    for method in result.rows[0].clusters["train"]:
-        rows: list[tuple[str | Number | None, ...]] = []
-        for row in result.rows:
-            train, test = row.clusters["train"][method], row.clusters["test"][method]
-            mean, std = train.ami_permuted
-            values = (train.ami, test.ami, train.ari, train.purity, train.silhouette)
-            ami, *others = (Number(value, digits=3) for value in values)
-            rows.append((row.space, Number(row.dimensions), ami, Number(mean, digits=3, std=std), *others))
-        columns = ("codes", "dimensions", "AMI", "AMI, permuted labels", "AMI on test", "ARI", "purity", "silhouette")
-        title = f"Clusters by {method}, {result.n['train']:,} training images"
-        shown.append(Table(title, columns, tuple(rows)))
+    """AMI of methods × codes, more of each method, then how well style is classified and retrieved from each code."""
+    methods = list(result.rows[0].clusters["train"])
+    shown = [ami_table(result, split) for split in ("train", "test")] if len(methods) > 1 else []
+    shown += [method_table(result, method) for method in methods]
     accuracies: list[tuple[str | Number | None, ...]] = []
     for row in result.rows:
         m = row.space_measures
@@ -152,32 +163,97 @@ def tables(result: CodeComparison) -> list[Table]:
     accuracies.append(("majority style", majority, chance, majority, chance))
     columns = ("codes", "20-NN", "20-NN, balanced", "linear probe", "linear probe, balanced")
     shown.append(Table(f"Style classified from codes, {result.n['test']:,} test images", columns, tuple(accuracies)))
-    if any(row.space_measures.style_retrieval is not None for row in result.rows):
-        shown.append(retrieval_table(result))
-    return shown
+    kinds = dict.fromkeys(kind for row in result.rows for kind in row.space_measures.retrieval)
+    return shown + [retrieval_table(result, kind) for kind in kinds]
 
 
-def retrieval_table(result: CodeComparison) -> Table:
-    """MAP@R for style and for artist, with permuted labels."""
+def ami_table(result: CodeComparison, split: str) -> Table:
+    """AMI of clusters and styles by code and method."""
+    methods = list(result.rows[0].clusters[split])
+    rows = [(row.space, *(row.clusters[split][method].spread("ami") for method in methods)) for row in result.rows]
+    permuted = [result.rows[0].clusters[split][method].ami_permuted for method in methods]
+    rows.append(("permuted labels", *(Number(mean, digits=3, std=std) for mean, std in permuted)))
+    title = f"AMI of clusters and styles, {result.n[split]:,} images of {split}"
+    return Table(title, ("codes", *methods), tuple(rows), _seeds_note(result))
+
+
+def method_table(result: CodeComparison, method: Method) -> Table:
+    """The clusters that a method finds in each code of train, and their agreement with styles."""
+    rows = []
+    for row in result.rows:
+        train, test = row.clusters["train"][method], row.clusters["test"][method]
+        mean, std = train.ami_permuted
+        rows.append(
+            (
+                row.space,
+                train.spread("ami"),
+                Number(mean, digits=3, std=std),
+                test.spread("ami"),
+                train.spread("nmi"),
+                train.spread("ari"),
+                Number(train.purity, digits=3),
+                Number(train.silhouette, digits=3),
+                train.spread("clusters", digits=0),
+                train.spread("noise", "%", 0),
+            )
+        )
+    columns = ("codes", "AMI", "permuted", "AMI on test", "NMI", "ARI", "purity", "silhouette", "clusters", "noise")
+    title = f"Clusters by {method}, {result.n['train']:,} training images"
+    return Table(title, columns, tuple(rows), _seeds_note(result))
+
+
+def _seeds_note(result: CodeComparison) -> str:
+    seeds = max(len(scores.over_seeds) for row in result.rows for scores in row.clusters["train"].values())
+    return f"± is the standard deviation over {seeds} seeds." if seeds > 1 else ""
+
+
+def retrieval_table(result: CodeComparison, kind: str) -> Table:
+    """How early images of the same style or artist come, with permuted labels."""
     rows: list[tuple[str | Number | None, ...]] = []
     for row in result.rows:
-        cells = []
-        for kind in ("style", "artist"):
-            mean, std = getattr(row.space_measures, f"{kind}_retrieval_permuted") or (None, None)
-            cells += [
-                Number(getattr(row.space_measures, f"{kind}_retrieval"), digits=3),
+        scores = row.space_measures.retrieval.get(kind)
+        if scores is None:
+            continue
+        mean, std = scores.map_permuted
+        chance, chance_std = scores.recall_at_1_permuted
+        rows.append(
+            (
+                row.space,
+                Number(scores.map_at_r, digits=3),
                 Number(mean, digits=3, std=std),
-            ]
-        rows.append((row.space, *cells))
-    columns = ("codes", "style", "style, permuted", "artist", "artist, permuted")
-    return Table(f"Retrieval among {result.n['test']:,} test images, MAP@R by cosine", columns, tuple(rows))
+                Number(scores.recall_at_1, "%"),
+                Number(chance, "%", std=chance_std),
+                Number(scores.recall_at_10, "%"),
+            )
+        )
+    columns = ("codes", "MAP@R", "permuted", "recall@1", "recall@1, permuted", "recall@10")
+    label, similarity = kind.split(", ")
+    number = next(row.space_measures.retrieval[kind].n for row in result.rows if kind in row.space_measures.retrieval)
+    return Table(f"Retrieval by {label}, {similarity}, {number:,} test images", columns, tuple(rows))
 
 
-def method_scores(codes: Codes, split: str, method: Method, options: CompareOptions) -> MethodScores:
-    """Cluster the codes of one split, into at most half as many clusters as there are codes, and score the result."""
-    selected = codes.select(split)
-    clustering = cluster(selected, method, min(options.clusters, len(selected) // 2), options.seed)
-    return MethodScores(**vars(clustering.scores), parameters=clustering.parameters, note=clustering.note)
+def method_scores(codes_by_seed: Sequence[Codes], split: str, method: Method, options: CompareOptions) -> MethodScores:
+    """Cluster the codes of one split with each seed, into at most half as many clusters as there are codes.
+
+    Args:
+        codes_by_seed: what each seed clusters; the same codes unless their encoder is random.
+        split: train or test.
+        method: of clustering.
+        options: number of clusters and the first seed.
+    """
+    first, over_seeds = None, []
+    for seed, codes in enumerate(codes_by_seed, options.seed):
+        selected = codes.select(split)
+        clustering = cluster(selected, method, min(options.clusters, len(selected) // 2), seed)
+        first = first or clustering
+        values = agreement(clustering.labels, selected.labels)
+        over_seeds.append(
+            SeedScores(values.ami, values.nmi, values.ari, clustering.noise_fraction, clustering.n_clusters)
+        )
+    assert first is not None
+    return MethodScores(
+        **vars(first.scores), parameters=first.parameters, note=first.note, over_seeds=tuple(over_seeds)
+    )
 
 
 def _image_size(path: Path) -> int:

@@ -83,7 +83,9 @@ class CompareOptions:
     runs: Path = Path("runs")
     """Where the newest run is looked up, and RUNS/compare-codes is written."""
     seed: int = 0
-    """Random seed for the methods, the permuted labels and the untrained encoder."""
+    """First random seed, for the methods, the permuted labels and the untrained encoder."""
+    seeds: int = 3
+    """Number of seeds that clusters are found with; the tables show mean and standard deviation."""
     device: str = "auto"
     """Device for encoding: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
@@ -95,9 +97,11 @@ class CompareOptions:
         """Check ranges.
 
         Raises:
-            InputError: there are fewer than 2 clusters.
+            InputError: there are fewer than 2 clusters, or no seed.
         """
         _check_clusters(self.clusters)
+        if self.seeds < 1:
+            raise InputError(f"--seeds {self.seeds}: at least one seed is needed.", field="--seeds")
 
 
 def _check_clusters(clusters: int) -> None:

@@ -29,8 +29,6 @@ from wikiart_data.training.run import find_model, read_run_record
 
 COMPONENTS = (16, 32, 64, 128, 256, 512, 1024)
 """Numbers of principal components, one byte each."""
-FILES = 400
-"""Most images compressed as files: their mean is precise to a tenth of a decibel."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -126,12 +124,10 @@ def evaluate(options: EvaluateOptions) -> RateComparison:
         echo(f"{path.parent}: {codes[-1].bytes} bytes, {codes[-1].psnr:.2f} dB, SSIM {codes[-1].ssim:.3f}")
     echo(f"PCA of {len(packed.rows('train')):,} training pictures …")
     curves = {"PCA": pca_curve(fit_pca(packed, max(COMPONENTS), size), packed, rows)}
-    sample = rows if len(rows) <= FILES else np.sort(np.random.default_rng(0).choice(rows, FILES, replace=False))
-    images = torch.cat(list(DeviceImages(packed).in_order(sample, 256, size)))
     for file_format in QUALITIES:
         echo(f"{file_format} …")
-        curves[file_format] = tuple(rate_curve(images, file_format))
-    result = RateComparison(options.split, len(rows), len(sample), size, catalog.fingerprint, tuple(codes), curves)
+        curves[file_format] = rate_curve(DeviceImages(packed).in_order(rows, 256, size), file_format)
+    result = RateComparison(options.split, len(rows), len(rows), size, catalog.fingerprint, tuple(codes), curves)
     write_results(options.to, result, tables(result), {"rates": rate_figure(result)})
     echo(f"Everything is in {options.to}/ (open index.html).")
     return result
@@ -143,14 +139,18 @@ def tables(result: RateComparison) -> list[Table]:
     first = result.codes[0].bytes
     for name, curve in result.curves.items():
         points.append((name, min(curve, key=lambda point: abs(math.log(point.bytes / first)))))
+    # Results from before payloads were measured have none.
+    without_headers = {name: curve for name, curve in result.curves.items() if curve[0].payload is not None}
     rows: list[tuple[str | Number | None, ...]] = []
     for name, point in points:
         psnr_interval = point.psnr_interval if isinstance(point, CodeRate) else None
         ssim_interval = point.ssim_interval if isinstance(point, CodeRate) else None
+        payload = point.payload if isinstance(point, RatePoint) else None
         rows.append(
             (
                 name,
                 Number(round(point.bytes)),
+                *([Number(None if payload is None else round(payload))] if without_headers else []),
                 Number(point.psnr, "dB", 2, interval=psnr_interval),
                 Number(point.ssim, digits=3, interval=ssim_interval),
                 Number(point.mse, digits=5),
@@ -164,23 +164,32 @@ def tables(result: RateComparison) -> list[Table]:
             Number(code.bytes),
             Number(code.psnr, "dB", 2),
             *(Number(psnr_at(curve, code.bytes), "dB", 2) for curve in result.curves.values()),
+            *(Number(psnr_at(curve, code.bytes, payload=True), "dB", 2) for curve in without_headers.values()),
         )
         for code in result.codes
     )
+    columns = ("code", "bytes", *(["payload"] if without_headers else []), "PSNR", "SSIM", "MSE")
     return [
-        Table(title, ("code", "bytes", "PSNR", "SSIM", "MSE"), tuple(rows), note),
+        Table(title, columns, tuple(rows), note),
         Table(
             "PSNR at the same number of bytes",
-            ("code", "bytes", "autoencoder", *result.curves),
+            ("code", "bytes", "autoencoder", *result.curves, *(f"{name} payload" for name in without_headers)),
             same_bytes,
-            "Interpolated between the points of each curve; a dash where a format has no files that small or large.",
+            "Interpolated between the points of each curve; a dash where a format has no files that small or large."
+            + (" Payload: without headers and JPEG's tables." if without_headers else ""),
         ),
     ]
 
 
-def psnr_at(curve: Sequence[RatePoint], size: float) -> float | None:
-    """PSNR of a curve at a number of bytes, interpolated linearly; None outside the curve."""
-    points = sorted((point.bytes, point.psnr) for point in curve)
+def psnr_at(curve: Sequence[RatePoint], size: float, *, payload: bool = False) -> float | None:
+    """PSNR of a curve at a number of bytes, interpolated linearly; None outside the curve.
+
+    Args:
+        curve: of one format.
+        size: bytes per image.
+        payload: whether these are bytes without the file's headers and tables.
+    """
+    points = sorted((point.payload or 0.0 if payload else point.bytes, point.psnr) for point in curve)
     if not points[0][0] <= size <= points[-1][0]:
         return None
     sizes, psnrs = zip(*points, strict=True)

@@ -6,8 +6,8 @@ All are fitted on train and scored on test; whatever is selected is selected on 
 import copy
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -32,8 +32,30 @@ PROBE_PERMUTATIONS = 3
 BOOTSTRAP_SAMPLES = 2_000
 
 Metric = Literal["euclidean", "cosine"]
+Similarity = Literal["cosine", "CSLS"]
+SIMILARITIES: tuple[Similarity, ...] = get_args(Similarity)
 
 _CHUNK = 1_000
+_RECALL_RANKS = 10
+_HUB_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """How often what is nearest to an image has its label; means over queries whose label occurs again, in [0, 1]."""
+
+    n: int
+    """Queries."""
+    map_at_r: float
+    """MAP@R (Musgrave et al. 2020): with R other codes of the query's label, the mean over the first R ranks of the
+    precision up to that rank if the code there has the label, else 0."""
+    recall_at_1: float
+    """Queries whose nearest code has their label."""
+    recall_at_10: float
+    """Queries with their label among the ten nearest."""
+    map_permuted: tuple[float, float]
+    """MAP@R for permuted labels, mean and standard deviation."""
+    recall_at_1_permuted: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -74,12 +96,9 @@ class CodeMetrics:
     silhouette: float | None
     """Of the styles in code space, as if each were a cluster (train only); None where it is not defined."""
     silhouette_permuted: tuple[float, float] | None
-    style_retrieval: float | None = None
-    """MAP@R of images of the same style among the images of test, by cosine; see `retrieval_map`."""
-    style_retrieval_permuted: tuple[float, float] | None = None
-    artist_retrieval: float | None = None
-    """The same for artists, as file names give them, over the images whose artist is known; None without any."""
-    artist_retrieval_permuted: tuple[float, float] | None = None
+    retrieval: dict[str, Retrieval] = field(default_factory=dict)
+    """By `style, cosine`, `style, CSLS`, `artist, cosine` and `artist, CSLS`: each image of test is a query among the
+    others. Artists are those that file names give; images without one are left out, and the key if there are none."""
 
     def __repr__(self) -> str:
         return (
@@ -119,8 +138,11 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
     linear_permuted = _permuted(predictions, y_test)
 
     artists, known = _artists(codes)
-    of_style = retrieval_map(test, y_test, permutations, seed)
-    of_artist = retrieval_map(test[known], artists[known], permutations, seed)
+    found: dict[str, Retrieval] = {}
+    for kind, x, labels in (("style", test, y_test), ("artist", test[known], artists[known])):
+        for similarity in SIMILARITIES:
+            scores = retrieval(x, labels, similarity, permutations, seed)
+            found |= {f"{kind}, {similarity}": scores} if scores else {}
 
     silhouettes = silhouette_permuted(train, y_train, permutations, seed)
     return CodeMetrics(
@@ -144,10 +166,7 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
         probe_balanced_permuted=linear_permuted[1],
         silhouette=silhouette(train, y_train, seed),
         silhouette_permuted=mean_and_std(silhouettes) if silhouettes else None,
-        style_retrieval=of_style[0] if of_style else None,
-        style_retrieval_permuted=of_style[1] if of_style else None,
-        artist_retrieval=of_artist[0] if of_artist else None,
-        artist_retrieval_permuted=of_artist[1] if of_artist else None,
+        retrieval=found,
     )
 
 
@@ -164,46 +183,61 @@ def _neighbours_by_best_metric(
     return "euclidean", neighbours(train, test)
 
 
-def retrieval_map(
-    codes: np.ndarray, labels: np.ndarray, permutations: int = PERMUTATIONS, seed: int = 0
-) -> tuple[float, tuple[float, float]] | None:
-    """MAP@R (Musgrave et al. 2020): each code is a query, the others are ranked by cosine.
-
-    With R other codes of the query's label, its score is the mean over the first R ranks of the precision up to that
-    rank if the code there has the label, else 0. Queries without another code of their label are left out.
+def retrieval(
+    codes: np.ndarray,
+    labels: np.ndarray,
+    similarity: Similarity = "cosine",
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> Retrieval | None:
+    """Rank the other codes for each code, and score how early those of its label come.
 
     Args:
         codes: (n, D) float, centred.
         labels: (n,) int.
+        similarity: `cosine`, or `CSLS` (Conneau et al. 2018), which subtracts the mean cosine of a code to its ten
+            nearest: a hub, near to everything, is found less often.
         permutations: of the labels.
         seed: of the permutations.
 
     Returns:
-        The mean over queries in [0, 1], and (mean, standard deviation) for permuted labels; None if no label occurs
-        twice.
+        None if no label occurs twice.
     """
     counts = np.bincount(labels)[labels] - 1 if len(labels) else np.zeros(0, dtype=int)
     if not counts.any():
         return None
-    x = _normalize(codes)
-    most = int(counts.max())
-    ranks = []
-    for start in range(0, len(x), _CHUNK):
-        similarity = x[start : start + _CHUNK] @ x.T
-        similarity[np.arange(len(similarity)), start + np.arange(len(similarity))] = -np.inf  # the query itself
-        ranks.append(np.argsort(-similarity, axis=1, kind="stable")[:, :most])
-    ranked = np.concatenate(ranks)
+    most = max(int(counts.max()), min(_RECALL_RANKS, len(codes) - 1))
+    ranked = _ranking(_normalize(codes), similarity)[:, :most]
 
-    def score(labels: np.ndarray) -> float:
+    def score(labels: np.ndarray) -> tuple[float, float, float]:
         others = np.bincount(labels)[labels] - 1
         queries = np.flatnonzero(others)
         hits = (labels[ranked[queries]] == labels[queries, None]).astype(np.float64)
         precision = hits.cumsum(axis=1) / np.arange(1, most + 1)
         within = np.arange(most) < others[queries, None]
-        return float(((precision * hits * within).sum(axis=1) / others[queries]).mean())
+        average = (precision * hits * within).sum(axis=1) / others[queries]
+        return float(average.mean()), float(hits[:, 0].mean()), float(hits[:, :_RECALL_RANKS].any(axis=1).mean())
 
     random = np.random.default_rng(seed)
-    return score(labels), mean_and_std([score(random.permutation(labels)) for _ in range(permutations)])
+    by_chance = [score(random.permutation(labels)) for _ in range(permutations)]
+    map_permuted, recall_permuted = (mean_and_std([scores[index] for scores in by_chance]) for index in (0, 1))
+    return Retrieval(int((counts > 0).sum()), *score(labels), map_permuted, recall_permuted)
+
+
+def _ranking(unit: np.ndarray, similarity: Similarity) -> np.ndarray:
+    """(n, n − 1) int: the other codes, the most similar first.
+
+    Args:
+        unit: (n, D) float, of length 1.
+        similarity: see `retrieval`.
+    """
+    cosine = unit @ unit.T
+    np.fill_diagonal(cosine, -np.inf)
+    if similarity == "CSLS":
+        nearest = min(_HUB_NEIGHBOURS, len(unit) - 1)
+        hubness = np.partition(cosine, -nearest, axis=1)[:, -nearest:].mean(axis=1)
+        cosine = 2 * cosine - hubness  # the query's own mean changes no rank
+    return np.argsort(-cosine, axis=1, kind="stable")[:, :-1]
 
 
 def _artists(codes: Codes) -> tuple[np.ndarray, np.ndarray]:
