@@ -10,7 +10,7 @@ import torch
 
 from wikiart_data.errors import InputError
 from wikiart_stylegen.cli import main
-from wikiart_stylegen.evaluate import _Images, compare_at_same_mix
+from wikiart_stylegen.judging import JudgedImages, compare_at_same_mix
 from wikiart_stylegen.results import EvaluationResult, GroundTruth, StyleTruth, TruthScore
 
 from .conftest import STYLES
@@ -19,7 +19,7 @@ from .conftest import STYLES
 @pytest.fixture(scope="module")
 def evaluation(trained, judge, tmp_path_factory) -> Path:
     """The folder of an evaluation."""
-    arguments = ["evaluate", str(trained), "--judge", str(judge), "--device", "cpu"]
+    arguments = ["evaluate", str(trained), "--judge", str(judge), "--second-judge", str(judge), "--device", "cpu"]
     assert main([*arguments, "--cache-dir", str(tmp_path_factory.mktemp("cache"))]) == 0
     return trained / "evaluation"
 
@@ -44,6 +44,9 @@ def test_the_result_holds_every_kind_of_image_and_its_baselines(evaluation):
     assert result.all_styles.styles == STYLES
     assert result.all_styles.repaints == variants["mismatched"].top1
     assert result.nearest_training.held_out_median > 0
+    # The second judge is the first one here: it must say the same.
+    assert result.second_judge.top1 == {name: score.top1 for name, score in variants.items()}
+    assert result.second_judge.all_styles == result.all_styles
 
 
 def test_the_files_of_an_evaluation(evaluation):
@@ -53,7 +56,7 @@ def test_the_files_of_an_evaluation(evaluation):
     assert len(rows) == 48
     assert all(row["nearest_training_image"].startswith("train/") for row in rows)
     titles = [table["title"] for table in json.loads((evaluation / "result.json").read_text())["tables"]]
-    assert len(titles) == 5
+    assert len(titles) == 6
     page = (evaluation.parent / "index.html").read_text(encoding="utf-8")
     assert all(title in page for title in titles)
 
@@ -76,9 +79,9 @@ def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path):
     assert error.value.field == str(tmp_path / "other")
 
 
-def judged(targets: list[int], predictions: list[int]) -> _Images:
+def judged(targets: list[int], predictions: list[int]) -> JudgedImages:
     probabilities = torch.nn.functional.one_hot(torch.tensor(predictions), 3).float()
-    return _Images("", torch.empty(0), np.array(targets), probabilities, torch.empty(0))
+    return JudgedImages("", torch.empty(0), np.array(targets), probabilities, torch.empty(0))
 
 
 def test_the_same_mix_weights_real_styles_by_the_targets_and_leaves_out_what_is_never_recognised():

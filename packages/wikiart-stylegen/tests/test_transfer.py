@@ -166,7 +166,18 @@ def test_a_walk_leads_from_the_first_style_to_the_last(transfer):
 
 
 def test_the_walk_command_writes_an_animation_and_a_strip(trained):
-    arguments = ["walk", save_image("in.png", 60, 40), "--first", "Baroque", "--last", "Cubism", "--frames", "5"]
+    arguments = [
+        "walk",
+        save_image("in.png", 60, 40),
+        "--first",
+        "Baroque",
+        "--last",
+        "Cubism",
+        "--via",
+        "Ukiyo_e",
+        "--frames",
+        "5",
+    ]
     assert main([*arguments, "--side", "60", "--model", str(trained), "--to", "walk.gif"]) == 0
     with Image.open("walk.gif") as animation:
         assert (animation.n_frames, animation.size) == (8, (60, 40))
@@ -179,6 +190,20 @@ def test_a_grid_of_given_images(trained, transfer, paintings):
     assert main(["grid", str(folder), "--model", str(trained), "--to", "grid.png"]) == 0
     assert read_pixels("grid.png").shape[1] == 1080
     assert transfer.grid([make_image(40, 40), sorted(folder.iterdir())[0]]).width == 1080
+
+
+def test_a_grid_of_some_styles_with_captions(trained, paintings, capsys):
+    file = sorted((paintings / "test" / "Cubism").iterdir())[0]
+    Path("captions.csv").write_text(f"file,artist,title,year\n{file.name},A. Painter,Stripes,1899\n")
+    arguments = ["grid", str(file), "--model", str(trained), "--styles", "cubism", "Baroque", "--to", "grid.png"]
+    assert main([*arguments, "--captions", "captions.csv"]) == 0
+    with_caption = read_pixels("grid.png")
+    assert main(arguments) == 0
+    assert with_caption.shape[0] > read_pixels("grid.png").shape[0]
+    Path("captions.csv").write_text("file,artist,title,year\n")
+    assert main([*arguments, "--captions", "captions.csv"]) == 2
+    assert file.name in capsys.readouterr().err
+    assert main(["grid", str(file), "--model", str(trained), "--styles", "Cubizm"]) == 2
 
 
 def test_similarities_of_the_learned_styles(trained, capsys):

@@ -1,4 +1,4 @@
-"""`wikiart-stylegen`: train, evaluate, repaint, grid, walk, embeddings."""
+"""`wikiart-stylegen`: train, evaluate, repaint, grid, walk, synthesise, embeddings."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from wikiart_stylegen.config import (
     EvaluateOptions,
     GridOptions,
     RepaintOptions,
+    SynthesiseOptions,
     TrainOptions,
     WalkOptions,
 )
@@ -21,6 +22,9 @@ COMMANDS = (
     Command("repaint", RepaintOptions, "wikiart_stylegen.commands:repaint", "repaint an image of any size in a style"),
     Command("grid", GridOptions, "wikiart_stylegen.commands:grid", "repaint several images in every style"),
     Command("walk", WalkOptions, "wikiart_stylegen.commands:walk", "animate the way from one style to another"),
+    Command(
+        "synthesise", SynthesiseOptions, "wikiart_stylegen.synthesise:synthesise", "write a data folder of repaints"
+    ),
     Command("embeddings", EmbeddingsOptions, "wikiart_stylegen.commands:embeddings", "compare the learned styles"),
 )
 

@@ -6,8 +6,15 @@ images (Reinhard et al. 2001, with the full covariance by the linear Monge-Kanto
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.packed import PackedImages
+
+COLOUR_IMAGES = 100
+"""Training images from which the colour statistics of a style are taken, at most."""
 
 _RGB_TO_XYZ = (  # linear sRGB (D65) to XYZ relative to the white point, so that white is (1, 1, 1)
     (0.4124564 / 0.95047, 0.3575761 / 0.95047, 0.1804375 / 0.95047),
@@ -64,6 +71,19 @@ def transfer_colours(images: Tensor, target: ColourStatistics) -> Tensor:
     maps = inverse_root @ _matrix_sqrt(root @ target.covariance @ root) @ inverse_root
     moved = maps @ centred + target.mean[:, None]
     return lab_to_rgb(moved.view_as(lab)).to(images.dtype)
+
+
+def transfer_to_styles(packed: PackedImages, images: Tensor, target_styles: np.ndarray) -> Tensor:
+    """Images (N, 3, S, S) with the colour statistics of their target styles' training images."""
+    train, labels, device_images = packed.rows("train"), packed.catalog.labels, DeviceImages(packed)
+    recoloured = torch.empty_like(images)
+    for label in np.unique(target_styles):
+        rows = train[labels[train] == label]
+        rows = np.sort(np.random.default_rng(0).choice(rows, min(COLOUR_IMAGES, len(rows)), replace=False))
+        statistics = colour_statistics(next(device_images.in_order(rows, COLOUR_IMAGES, packed.size)))
+        selected = torch.from_numpy(target_styles == label)
+        recoloured[selected] = transfer_colours(images[selected], statistics)
+    return recoloured
 
 
 def _matrix_sqrt(matrices: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,8 @@ def walk(options: WalkOptions) -> None:
         InputError: there is no such model or style, or a file cannot be read or written.
     """
     transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
-    frames = transfer.walk(options.picture, (options.first, options.last), options.frames, options.side)
+    styles = (options.first, *options.via, options.last)
+    frames = transfer.walk(options.picture, styles, options.frames, options.side)
     there_and_back = [*frames, *frames[-2:0:-1]]
     content, file_format = io.BytesIO(), options.to.suffix[1:].upper()
     there_and_back[0].save(
@@ -67,8 +69,28 @@ def grid(options: GridOptions) -> None:
         InputError: there is no such model, or a file cannot be read or written.
     """
     transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
-    _write_png(options.to, transfer.grid(pictures_in(options.pictures)[:MAX_GRID_ROWS]))
+    pictures = pictures_in(options.pictures)[:MAX_GRID_ROWS]
+    captions = None if options.captions is None else read_captions(options.captions, pictures)
+    _write_png(options.to, transfer.grid(pictures, options.styles or None, captions))
     echo(f"Grid written to {options.to}.")
+
+
+def read_captions(path: Path, pictures: Sequence[Path]) -> list[str]:
+    """A caption `Artist, Title (year)` for each picture, from a CSV file.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or has no row for a picture.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = {row["file"]: f"{row['artist']}, {row['title']} ({row['year']})" for row in csv.DictReader(file)}
+    except (OSError, ValueError) as error:
+        raise InputError(f"--captions {path} cannot be read: {error}.", field="--captions") from error
+    except KeyError as error:
+        raise InputError(f"--captions {path} has no column {error}.", field="--captions") from error
+    if missing := [picture.name for picture in pictures if picture.name not in rows]:
+        raise InputError(f"--captions {path} has no row for {printable(missing[0])}.", field="--captions")
+    return [rows[picture.name] for picture in pictures]
 
 
 def embeddings(options: EmbeddingsOptions) -> None:

@@ -13,6 +13,7 @@ from wikiart_data.cli.option_types import (
     MaybeNumber,
     MaybeStyle,
     MaybeText,
+    Names,
     RunArgument,
 )
 from wikiart_data.cli.options import DataOptions
@@ -43,6 +44,9 @@ class TrainOptions(DataOptions):
     """Replace an existing run of the same name."""
     resume: MaybeFolder = None
     """Continue the run in this folder with the options it was started with."""
+    artist_half: Literal["all", "first", "second"] = "all"
+    """Train on the images of one half of the artists only; a judge of wikiart-classify --artist-half that was trained
+    on the other half has no artist in common with this network."""
     conditioning: Literal["film", "concat"] = "film"
     """film: the style conditions every block of the decoder. concat: the simple baseline, which concatenates the style
     embedding to the code and is trained on reconstruction alone."""
@@ -197,6 +201,8 @@ class EvaluateOptions:
     """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
     judge: Path = Path("judge")
     """Folder of a judge from wikiart-classify export, which must not have taken part in training."""
+    second_judge: MaybeFolder = None
+    """Folder of a second judge, best of another architecture; its accuracies stand beside the first one's."""
     baseline: MaybeFile = None
     """A run with --conditioning concat, to be added to the table."""
     split: Literal["valid", "test"] = "test"
@@ -230,6 +236,58 @@ class EvaluateOptions:
         check_strength(self.strength)
         if self.max_images < 1:
             raise InputError(f"--max-images {self.max_images} is not at least 1.", field="--max-images")
+
+
+@dataclass(frozen=True)
+class SynthesiseOptions:
+    """Write a data folder whose training images are repaints: to train a classifier on them, or on them as well.
+
+    DIR/train/<Style>/ gets as many images of every style as there are training images, repainted from images of other
+    styles; DIR/valid and DIR/test are those of the data. wikiart-classify compare data --other DIR measures the
+    classification accuracy score, wikiart-classify --extra DIR trains on them as additional images.
+
+    Example: wikiart-stylegen synthesise runs/stylegen/001 --to repaints
+    """
+
+    model: RunArgument = None
+    """Run folder or model.safetensors (default: the newest run in RUNS/stylegen)."""
+    to: Path = Path("repaints")
+    """Folder to write; it must not exist yet."""
+    kind: Literal["repaints", "colour-transfer"] = "repaints"
+    """What to write: repaints, or the inputs with the colour statistics of the style, as a baseline."""
+    per_style: MaybeNumber = None
+    """Images of every style (default: as many as its training images)."""
+    max_train_images: MaybeNumber = None
+    """Only styles with at most this many training images (default: all)."""
+    judge: MaybeFolder = None
+    """Keep only images that this judge classifies as their style."""
+    strength: float = 1.0
+    """Strength of the style: 0 is the null style, 1 the style as trained, at most 1.5."""
+    data: MaybeData = None
+    """Folder of paintings (default: the one the run was trained on)."""
+    runs: Path = Path("runs")
+    """Folder in which the newest run is looked up."""
+    seed: int = 0
+    """Random seed for the choice of inputs."""
+    device: str = "auto"
+    """Device: auto, cpu, cuda, cuda:1 or mps."""
+    cache_dir: MaybeFolder = None
+    """Folder of packed images (default: $WIKIART_CACHE, else the user's cache)."""
+    max_bad_fraction: float = 0.01
+    """Largest fraction of unreadable files to accept."""
+
+    def __post_init__(self) -> None:
+        """Reject values out of range.
+
+        Raises:
+            InputError: a value is out of range.
+        """
+        check_strength(self.strength)
+        for name in ("per_style", "max_train_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                option = f"--{name.replace('_', '-')}"
+                raise InputError(f"{option} {value} is not at least 1.", field=option)
 
 
 @dataclass(frozen=True)
@@ -270,7 +328,7 @@ class RepaintOptions:
 
 @dataclass(frozen=True)
 class WalkOptions:
-    """Interpolate from one style to another: an animation and a strip of frames.
+    """Interpolate from one style to another, over others if you like: an animation and a strip of frames.
 
     Example: wikiart-stylegen walk photo.jpg --first Baroque --last Cubism --to walk.gif
     """
@@ -281,6 +339,8 @@ class WalkOptions:
     """Style of the first frame."""
     last: str
     """Style of the last frame."""
+    via: Names = ()
+    """Styles to pass on the way, at equal intervals."""
     frames: int = 24
     """Frames from the first style to the last; the animation also runs back."""
     side: MaybeNumber = 256
@@ -316,6 +376,10 @@ class GridOptions:
 
     pictures: ImagesArgument
     """Image files and folders; the first 6 images are used."""
+    styles: Names = ()
+    """Styles for the columns (default: all)."""
+    captions: MaybeFile = None
+    """CSV file with the columns file (name without folder), artist, title and year, for a caption above each row."""
     to: Path = Path("grid.png")
     """PNG file to write."""
     model: MaybeFile = None

@@ -1,43 +1,36 @@
 """`wikiart-stylegen evaluate`: whether repaints are in the target style and still show the input, with baselines."""
 
-import csv
-import io
-from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from wikiart_autoencode.autoencoder import encode_packed
-from wikiart_autoencode.evaluation.image_metrics import ssim
 from wikiart_autoencode.evaluation.probes import code_metrics
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
+from wikiart_data.images.artists import keep_half_of_artists
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import find_data, scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.statistics import Estimate, bootstrap_mean, feature_scale, in_top_k, kid, proportion
+from wikiart_data.results.statistics import Estimate, bootstrap_mean, proportion
 from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import use_bf16
 from wikiart_data.training.run import find_model, read_run_record
-from wikiart_stylegen.colour_transfer import colour_statistics, transfer_colours
+from wikiart_stylegen.colour_transfer import transfer_to_styles
 from wikiart_stylegen.config import EvaluateOptions
+from wikiart_stylegen.distances import find_nearest_training, style_distances
 from wikiart_stylegen.figures import evaluation_figure
-from wikiart_stylegen.metrics import assign_target_styles, edge_correlation, retrieval
+from wikiart_stylegen.judging import JudgedImages, compare_at_same_mix, score_styles, score_variant
+from wikiart_stylegen.metrics import assign_target_styles
 from wikiart_stylegen.results import (
     EvaluationResult,
     JudgeSummary,
-    NearestTraining,
-    SameMix,
+    SecondJudge,
     Sensitivity,
     StrengthScore,
-    StyleKid,
-    StyleScore,
     VariantScore,
     print_tables,
 )
@@ -47,31 +40,7 @@ MIN_TRAIN_IMAGES, MIN_TRAIN_IMAGES_ON_SAMPLE = 50, 1
 """Defaults of --min-train-images: in general, and on the sample set."""
 STRENGTHS = (0.5, 0.75, 1.0, 1.25, 1.5)
 """Strengths at which style and content are measured."""
-MIN_KID_IMAGES, MAX_KID_IMAGES = 8, 300
-"""Fewest repaints of a style, and most training images, for its KID."""
-COLOUR_IMAGES = 100
-"""Training images from which the colour statistics of a style are taken, at most."""
-COPY_PERCENTILE = 5
 BATCH_SIZE = 64
-
-
-@dataclass(frozen=True)
-class _Images:
-    """Images that were meant to be of certain styles, and what the judge makes of them."""
-
-    label: str
-    images: Tensor
-    """(N, 3, S, S) float in [0, 1]"""
-    target_styles: np.ndarray
-    """(N,)"""
-    probabilities: Tensor
-    """(N, styles)"""
-    features: Tensor
-    """(N, F)"""
-
-    def recognised(self, k: int = 1) -> np.ndarray:
-        """(N,) bool: whether the target style is among the judge's first k."""
-        return in_top_k(self.probabilities, torch.from_numpy(self.target_styles), k)
 
 
 def evaluate(options: EvaluateOptions) -> EvaluationResult:
@@ -87,13 +56,17 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     transfer = StyleTransfer.load(file, device=options.device)
     root = find_data(options.data or transfer.config.data, options.cache_dir)
     catalog = scan(root, cache_dir=options.cache_dir)
-    judge = Judge.load(options.judge, transfer.device)
-    for source, styles in ((file, transfer.styles), (options.judge, judge.styles)):
+    if (half := transfer.config.artist_half) != "all":
+        catalog = keep_half_of_artists(catalog, half)
+    judges = [Judge.load(path, transfer.device) for path in (options.judge, options.second_judge) if path is not None]
+    named = zip((options.judge, options.second_judge), judges, strict=False)
+    for source, styles in ((file, transfer.styles), *((path, judge.styles) for path, judge in named)):
         if styles != catalog.styles:
             raise InputError(f"{source} was trained on other styles than {catalog.root} has.", field=source)
     packed = pack(catalog, transfer.config.size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
     baseline = None if options.baseline is None else StyleTransfer.load(options.baseline, device=options.device)
-    result, nearest = measure(transfer, judge, packed, options, baseline, read_run_record(file.parent)["git_commit"])
+    commit = read_run_record(file.parent)["git_commit"]
+    result, nearest = measure(transfer, judges[0], packed, options, baseline, commit, *judges[1:])
     folder = file.parent / "evaluation"
     tables = result.tables()
     write_results(folder, result, tables, {"evaluation": evaluation_figure(result)})
@@ -110,6 +83,7 @@ def measure(
     options: EvaluateOptions,
     baseline: StyleTransfer | None = None,
     git_commit: str | None = None,
+    second_judge: Judge | None = None,
 ) -> tuple[EvaluationResult, str]:
     """Repaint the images of a split and measure style and content.
 
@@ -120,6 +94,7 @@ def measure(
         options: split, strength, number of images, target styles and seed.
         baseline: a second network, trained with `concat`, for a row of its own.
         git_commit: of the run, for the result.
+        second_judge: another classifier of the same styles, whose accuracies stand beside the first one's.
 
     Returns:
         The result, and a CSV text with the nearest training image of each repaint.
@@ -135,14 +110,14 @@ def measure(
     images = torch.cat(list(DeviceImages(packed).in_order(rows, BATCH_SIZE, packed.size)))
     strength = options.strength
 
-    def judged(label: str, pictures: Tensor, target_styles: np.ndarray) -> _Images:
+    def judged(label: str, pictures: Tensor, target_styles: np.ndarray) -> JudgedImages:
         echo(f"{label} …")
-        return _Images(label, pictures, target_styles, *judge.predict_batches(pictures, BATCH_SIZE))
+        return JudgedImages(label, pictures, target_styles, *judge.predict_batches(pictures, BATCH_SIZE))
 
     def repaint(styles: np.ndarray, strength: float, network: StyleTransfer = transfer) -> Tensor:
         return network.repaint_batch(images, torch.from_numpy(styles), strength)
 
-    recoloured = _transfer_colours(packed, images, targets)
+    recoloured = transfer_to_styles(packed, images, targets)
     permuted = _derangement(allowed, len(catalog.styles), seed)
     variants = {
         "mismatched": judged("repainted in another style", repaint(targets, strength), targets),
@@ -180,9 +155,8 @@ def measure(
         split=options.split,
         n=len(rows),
         styles=len(allowed),
-        judge=JudgeSummary(
-            **{key: getattr(judge.info, key) for key in ("seed", "network", "width", "top1", "top3", "split")}
-        ),
+        judge=_summary(judge),
+        second_judge=_second_opinion(second_judge, variants, real, catalog.styles, seed) if second_judge else None,
         size=packed.size,
         strength=strength,
         data_fingerprint=catalog.fingerprint,
@@ -210,153 +184,30 @@ def measure(
     return result, nearest
 
 
-def score_variant(variant: _Images, inputs: Tensor, seed: int) -> VariantScore:
-    """Whether the judge recognises the target style, and how much of the inputs (N, 3, S, S) is left.
-
-    Args:
-        variant: the images.
-        inputs: (N, 3, S, S), what they were made from.
-        seed: of the galleries in which an input is looked for.
-    """
-    return VariantScore(
-        variant.label,
-        proportion(variant.recognised()),
-        proportion(variant.recognised(3)),
-        bootstrap_mean(ssim(variant.images, inputs).numpy()),
-        bootstrap_mean(edge_correlation(variant.images, inputs)),
-        proportion(retrieval(variant.images, inputs, seed=seed)),
-    )
-
-
-def compare_at_same_mix(
-    repaints: _Images, colour: _Images, real: _Images, styles: tuple[str, ...], seed: int
-) -> tuple[SameMix | None, SameMix | None, tuple[str, ...]]:
-    """Judge accuracy of repaints and of real paintings, both at the mix of styles that the repaints have.
-
-    Targets are drawn uniformly, real paintings come in their natural mix: averaged as they are, the two accuracies are
-    over different styles.
-
-    Returns:
-        Over all target styles of which there are real paintings, over those that the judge recognises in at least one
-        of them, and the names of the others. None where no style is left.
-    """
-    targets = np.unique(repaints.target_styles)
-    with_real = targets[np.isin(targets, real.target_styles)]
-    correct = real.recognised()
-    recognised = with_real[[bool(correct[real.target_styles == label].any()) for label in with_real]]
-    unrecognised = tuple(styles[label] for label in with_real if label not in recognised)
-    mixes = [
-        SameMix(
-            tuple(styles[label] for label in labels),
-            proportion(repaints.recognised()[np.isin(repaints.target_styles, labels)]),
-            proportion(colour.recognised()[np.isin(colour.target_styles, labels)]),
-            _weighted_accuracy(correct, real.target_styles, repaints.target_styles, labels, seed),
+def _second_opinion(
+    judge: Judge, variants: dict[str, JudgedImages], real: JudgedImages, styles: tuple[str, ...], seed: int
+) -> SecondJudge:
+    """The accuracies of another judge on the same images."""
+    echo("second judge …")
+    judged = {
+        name: JudgedImages(
+            images.label,
+            images.images,
+            images.target_styles,
+            *judge.predict_batches(images.images, BATCH_SIZE),
         )
-        if len(labels)
-        else None
-        for labels in (with_real, recognised)
-    ]
-    return mixes[0], mixes[1], unrecognised
+        for name, images in {**variants, "real": real}.items()
+    }
+    among_targets = np.isin(real.target_styles, np.unique(variants["mismatched"].target_styles))
+    top1 = {name: proportion(images.recognised()) for name, images in judged.items() if name != "real"}
+    top1["real"] = proportion(judged["real"].recognised()[among_targets])
+    mixes = compare_at_same_mix(judged["mismatched"], judged["colour_transfer"], judged["real"], styles, seed)
+    return SecondJudge(_summary(judge), top1, *mixes)
 
 
-def _weighted_accuracy(
-    correct: np.ndarray, labels: np.ndarray, target_styles: np.ndarray, styles: np.ndarray, seed: int
-) -> Estimate:
-    """Mean accuracy over styles weighted by their frequency among the targets, with a bootstrap within each style."""
-    weights = np.array([(target_styles == style).sum() for style in styles], dtype=float)
-    weights /= weights.sum()
-    totals = np.array([(labels == style).sum() for style in styles])
-    accuracies = np.array([correct[labels == style].mean() for style in styles])
-    # Drawing the images of a style again and counting the correct ones is a binomial draw.
-    draws = np.random.default_rng(seed).binomial(totals, accuracies, size=(2000, len(styles))) / totals
-    low, high = np.percentile(draws @ weights, [2.5, 97.5])
-    return Estimate(float(accuracies @ weights), (float(low), float(high)), int(totals.sum()))
-
-
-def score_styles(
-    packed: PackedImages, allowed: np.ndarray, repaints: _Images, colour: _Images, real: _Images
-) -> Iterable[StyleScore]:
-    """Judge accuracy for each target style that occurs."""
-    counts, styles = packed.catalog.counts("train"), packed.catalog.styles
-    for label in allowed:
-        selected, selected_real = repaints.target_styles == label, real.target_styles == label
-        if selected.any():
-            yield StyleScore(
-                styles[label],
-                int(counts[label]),
-                proportion(repaints.recognised()[selected]),
-                proportion(real.recognised()[selected_real]) if selected_real.any() else None,
-                proportion(colour.recognised()[selected]),
-            )
-
-
-def style_distances(
-    packed: PackedImages,
-    allowed: np.ndarray,
-    repaints: _Images,
-    colour: _Images,
-    input_features: Tensor,
-    train_features: Tensor,
-) -> Iterable[StyleKid]:
-    """KID on the judge's features, for each target style with enough repaints, to its real training images."""
-    train_labels = packed.catalog.labels[packed.rows("train")]
-    for label in allowed:
-        selected = repaints.target_styles == label
-        if selected.sum() < MIN_KID_IMAGES:
-            continue
-        rows = np.flatnonzero(train_labels == label)
-        rows = np.sort(np.random.default_rng(0).choice(rows, min(MAX_KID_IMAGES, len(rows)), replace=False))
-        if len(rows) < 2:  # one image has no distance within its set
-            continue
-        features = train_features[rows]
-        yield StyleKid(
-            packed.catalog.styles[label],
-            kid(features, repaints.features[selected]),
-            kid(features, input_features[selected]),
-            kid(features, colour.features[selected]),
-        )
-
-
-def find_nearest_training(
-    packed: PackedImages, rows: np.ndarray, repaints: _Images, held_out_features: Tensor, train_features: Tensor
-) -> tuple[NearestTraining, str]:
-    """Distances of repaints to their nearest training images, compared with those of held-out real images.
-
-    Euclidean, on the judge's features, in units of their root mean square.
-
-    Args:
-        packed: the data.
-        rows: (N,) rows of the inputs.
-        repaints: made from them.
-        held_out_features: (N, F) of the inputs.
-        train_features: (M, F) of all training images.
-
-    Returns:
-        The comparison, and a CSV text: input, target style, nearest training image, distance.
-    """
-    catalog, scale = packed.catalog, feature_scale(train_features)
-    distances, nearest = (_pairwise_distances(repaints.features, train_features) / scale).min(dim=1)
-    held_out = (_pairwise_distances(held_out_features, train_features) / scale).min(dim=1).values
-    threshold = float(np.percentile(held_out.numpy(), COPY_PERCENTILE))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["input", "target_style", "nearest_training_image", "distance"])
-    train_rows = packed.rows("train")
-    for row, label, index, distance in zip(rows, repaints.target_styles, nearest, distances, strict=True):
-        source, training_image = Path(catalog.files[row]), Path(catalog.files[train_rows[int(index)]])
-        writer.writerow([source.as_posix(), catalog.styles[label], training_image.as_posix(), f"{float(distance):.4f}"])
-    comparison = NearestTraining(
-        threshold,
-        proportion((distances < threshold).numpy()),
-        float(distances.median()),
-        float(held_out.median()),
-    )
-    return comparison, text.getvalue()
-
-
-def _pairwise_distances(a: Tensor, b: Tensor) -> Tensor:
-    """Euclidean distances (N, M). Not by the product of both, which loses small distances to cancellation."""
-    return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+def _summary(judge: Judge) -> JudgeSummary:
+    names = ("seed", "network", "width", "top1", "top3", "split")
+    return JudgeSummary(**{name: getattr(judge.info, name) for name in names})
 
 
 def _choose_rows(packed: PackedImages, options: EvaluateOptions) -> np.ndarray:
@@ -393,19 +244,6 @@ def _derangement(allowed: np.ndarray, num_styles: int, seed: int) -> np.ndarray:
     mapping = np.arange(num_styles)
     mapping[allowed] = shuffled
     return mapping
-
-
-def _transfer_colours(packed: PackedImages, images: Tensor, target_styles: np.ndarray) -> Tensor:
-    """Images (N, 3, S, S) with the colour statistics of their target styles' training images."""
-    train, labels, device_images = packed.rows("train"), packed.catalog.labels, DeviceImages(packed)
-    recoloured = torch.empty_like(images)
-    for label in np.unique(target_styles):
-        rows = train[labels[train] == label]
-        rows = np.sort(np.random.default_rng(0).choice(rows, min(COLOUR_IMAGES, len(rows)), replace=False))
-        statistics = colour_statistics(next(device_images.in_order(rows, COLOUR_IMAGES, packed.size)))
-        selected = torch.from_numpy(target_styles == label)
-        recoloured[selected] = transfer_colours(images[selected], statistics)
-    return recoloured
 
 
 def _mean_change(a: Tensor, b: Tensor) -> Estimate:

@@ -42,7 +42,13 @@ def learning_curve(metrics: list[dict[str, Any]], losses: Sequence[str]) -> "Fig
 
 
 @styled
-def style_grid(images: Tensor, repaints: Tensor, labels: Sequence[int], styles: Sequence[str]) -> "Figure":
+def style_grid(
+    images: Tensor,
+    repaints: Tensor,
+    labels: Sequence[int],
+    styles: Sequence[str],
+    captions: Sequence[str] | None = None,
+) -> "Figure":
     """Images and their repaints in every style; the inputs and their own styles are framed.
 
     Args:
@@ -50,17 +56,20 @@ def style_grid(images: Tensor, repaints: Tensor, labels: Sequence[int], styles: 
         repaints: (N, C, 3, S, S) float in [0, 1].
         labels: the style of each image; −1 where it is not known.
         styles: names of the C styles.
+        captions: a text for every image, written above its row.
     """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     blocks = [range(start, min(start + _COLUMNS, len(styles))) for start in range(0, len(styles), _COLUMNS)]
     columns = 1 + min(_COLUMNS, len(styles))
     number = len(images)
-    side = WIDTH / columns
-    figure, grid = canvas(side * number * len(blocks) + 0.75 * len(blocks), rows=number * len(blocks), columns=columns)
+    row_height = WIDTH / columns + (0.2 if captions else 0.0)
+    height = row_height * number * len(blocks) + 0.75 * len(blocks)
+    figure, grid = canvas(height, rows=number * len(blocks), columns=columns)
     layout = figure.get_layout_engine()
     assert isinstance(layout, ConstrainedLayoutEngine)  # what `canvas` sets
     layout.set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    upright = columns > 8  # few styles have room for their names
     for block, block_labels in enumerate(blocks):
         for row in range(number):
             line = grid[block * number + row]
@@ -72,9 +81,26 @@ def style_grid(images: Tensor, repaints: Tensor, labels: Sequence[int], styles: 
                 framed = label is None or label == labels[row]
                 axes.spines[:].set_visible(framed)
                 axes.spines[:].set(color=INK if label is None else ACCENT, linewidth=2 if framed else 0)
+                title = ""
                 if row == 0:
-                    name = "input" if label is None else textwrap.fill(display_name(styles[label]), 16)
-                    axes.set_title(name, rotation=90, fontsize=TINY, fontweight="normal", loc="center", pad=2)
+                    title = "input" if label is None else textwrap.fill(display_name(styles[label]), 16)
+                if captions and not upright:
+                    title += "\n"  # the row's caption stands there
+                if title:
+                    rotation = 90 if upright else 0
+                    axes.set_title(
+                        title, rotation=rotation, fontsize=TINY, fontweight="normal", loc="center", pad=2, wrap=False
+                    )
+            if captions:
+                line[0].annotate(
+                    captions[row],
+                    (0, 1),
+                    (0, 2),
+                    "axes fraction",
+                    "offset points",
+                    fontsize=TINY,
+                    annotation_clip=False,
+                ).set_in_layout(False)
             for axes in line[1 + len(block_labels) :]:
                 axes.axis("off")
     return figure

@@ -178,6 +178,18 @@ class JudgeSummary:
 
 
 @dataclass(frozen=True)
+class SecondJudge:
+    """What a judge of another architecture makes of the same images."""
+
+    judge: JudgeSummary
+    top1: dict[str, Estimate]
+    """Judge accuracy by kind of image; the keys are those of `EvaluationResult.variants`."""
+    all_styles: SameMix | None
+    recognised_styles: SameMix | None
+    unrecognised: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """What `wikiart-stylegen evaluate` measured. Fields that are None were not measured."""
 
@@ -208,6 +220,7 @@ class EvaluationResult:
     """Target styles that the judge recognises in no real painting: they prove nothing either way."""
     nearest_training: NearestTraining | None = None
     truth: GroundTruth | None = None
+    second_judge: SecondJudge | None = None
     title: str = "Style and content of repaints"
     command: str = "wikiart-stylegen evaluate"
 
@@ -225,6 +238,8 @@ class EvaluationResult:
         tables = [self._variants_table()]
         if self.all_styles is not None:
             tables.append(self._same_mix_table())
+        if self.second_judge is not None:
+            tables.append(self._judges_table(self.second_judge))
         tables += [self._strengths_table(), self._content_table()]
         if self.truth is not None:
             tables.append(_truth_table(self.truth))
@@ -262,6 +277,25 @@ class EvaluationResult:
             ("", "repaints", "colour transfer", "real paintings"),
             tuple(rows),
             note=f"Styles that the judge recognises in no real painting, and that therefore prove nothing: {names}.",
+        )
+
+    def _judges_table(self, second: SecondJudge) -> Table:
+        rows: list[tuple[Cell, ...]] = [
+            (score.label, score.top1.number("%"), second.top1[name].number("%"))
+            for name, score in self.variants.items()
+        ]
+        for label, first_mix, second_mix in (
+            ("all target styles", self.all_styles, second.all_styles),
+            ("styles that the judge recognises", self.recognised_styles, second.recognised_styles),
+        ):
+            for kind in ("repaints", "colour_transfer", "real"):
+                cells = (None if mix is None else getattr(mix, kind).number("%") for mix in (first_mix, second_mix))
+                rows.append((f"{kind.replace('_', ' ')} at the same mix, {label}", *cells))
+        return Table(
+            "Judge top-1 by two judges",
+            ("", _judge_name(self.judge), _judge_name(second.judge)),
+            tuple(rows),
+            note="Both judges took no part in training the network.",
         )
 
     def _strengths_table(self) -> Table:
@@ -335,6 +369,11 @@ def print_tables(shown: Sequence[Table]) -> None:
         if not table.folded:
             echo()
             print_table(table)
+
+
+def _judge_name(judge: JudgeSummary) -> str:
+    width = "" if judge.width is None else f", width {judge.width:g}"
+    return f"{judge.network or 'judge'}{width}, seed {'–' if judge.seed is None else judge.seed}"
 
 
 def _score_cells(score: VariantScore) -> tuple[Cell, ...]:

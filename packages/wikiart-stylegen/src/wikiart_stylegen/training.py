@@ -15,6 +15,7 @@ from wikiart_autoencode.evaluation.image_metrics import psnr
 from wikiart_autoencode.losses import reconstruction_loss
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
+from wikiart_data.images.artists import keep_half_of_artists
 from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed, to_device
 from wikiart_data.images.catalog import find_data, scan
@@ -220,6 +221,8 @@ def load_packed(config: TrainConfig) -> PackedImages:
     catalog = scan(find_data(config.data, config.cache_dir), cache_dir=config.cache_dir)
     if len(catalog.styles) < 2:
         raise InputError(f"{catalog.root} has only one style; repainting needs two.", field=catalog.root)
+    if config.artist_half != "all":
+        catalog = keep_half_of_artists(catalog, config.artist_half)
     return pack(catalog, config.size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
 
 

@@ -23,6 +23,7 @@ from wikiart_data.training.run import find_model
 from wikiart_stylegen.config import TrainConfig, TrainOptions, check_side, check_strength
 from wikiart_stylegen.figures import style_grid
 from wikiart_stylegen.network import StyleAutoencoder
+from wikiart_stylegen.upsampling import guided_upsampling
 
 Picture = str | Path | Image.Image
 BATCH_SIZE = 64
@@ -153,26 +154,41 @@ class StyleTransfer:
             images.append(_to_pil(self._repaint(image, vector)))
         return images
 
-    def grid(self, pictures: Sequence[Picture]) -> Image.Image:
-        """Repaint several images in every style.
+    def grid(
+        self,
+        pictures: Sequence[Picture],
+        styles: Sequence[str] | None = None,
+        captions: Sequence[str] | None = None,
+    ) -> Image.Image:
+        """Repaint several images in several styles.
 
         Args:
             pictures: image files or PIL images; all are squashed to squares of the trained size. Files in a folder that
                 is named after a style are taken to be of that style, which is framed.
+            styles: the columns, by any of their names (default: every style).
+            captions: a text for every picture, written above its row.
 
         Returns:
             A figure with the images as rows and the styles as columns.
 
         Raises:
-            InputError: an image cannot be read.
+            InputError: an image cannot be read, or there is no such style.
         """
         images = torch.stack([_read_square(picture, self.config.size) for picture in pictures])
-        vectors = [self.style_vector(style) for style in self.styles]
+        names = self.styles if styles is None else tuple(self._name(style) for style in styles)
+        vectors = [self.style_vector(style) for style in names]
         repaints = torch.stack(
             [torch.stack([self._repaint(image, vector) for image in images]) for vector in vectors], dim=1
         )
-        labels = [self._label(picture) for picture in pictures]
-        return Image.open(io.BytesIO(png(style_grid(images, repaints, labels, self.styles)))).convert("RGB")
+        own = [self._label(picture) for picture in pictures]
+        labels = [
+            names.index(self.styles[label]) if label >= 0 and self.styles[label] in names else -1 for label in own
+        ]
+        figure = style_grid(images, repaints, labels, names, captions)
+        return Image.open(io.BytesIO(png(figure))).convert("RGB")
+
+    def _name(self, style: str) -> str:
+        return self.styles[style_index(style, self.styles, field="--styles")]
 
     @torch.no_grad()
     def style_vector(self, style: str, strength: float = 1.0) -> Tensor:
@@ -219,18 +235,17 @@ class StyleTransfer:
         """(3, H, W) in [0, 1] in the style of a vector (D,) → (3, H, W) float32 in [0, 1] on the CPU.
 
         The network is fully convolutional, but its brush marks have the scale of the images it was trained on. A larger
-        image is repainted at no more than twice the trained size; the difference between the repaint and its input is
-        then added to the image at full size, which keeps fine detail.
+        image is repainted at no more than twice the trained size, and enlarged along the edges of the image itself.
         """
         image = image.to(self.device)
         height, width = image.shape[1:]
         scale = min(1.0, 2 * self.config.size / max(height, width))
         inner_size = [max(16, 8 * round(scale * side / 8)) for side in (height, width)]
         small = F.interpolate(image[None], inner_size, mode="bicubic", antialias=True).clamp(0, 1)
-        repaint = F.interpolate(self._forward(small, vector[None]), (height, width), mode="bicubic", antialias=True)
+        repaint = self._forward(small, vector[None])
         if scale < 1:
-            detail = image[None] - F.interpolate(small, (height, width), mode="bicubic", antialias=True)
-            repaint = repaint + detail
+            return guided_upsampling(repaint, small, image[None])[0].clamp(0, 1).cpu()
+        repaint = F.interpolate(repaint, (height, width), mode="bicubic", antialias=True)
         return repaint[0].clamp(0, 1).cpu()
 
     def _label(self, picture: Picture) -> int:

@@ -1,0 +1,120 @@
+"""`wikiart-stylegen synthesise`: a data folder of repaints, for training a classifier on them.
+
+The folder is the artefact between this package and wikiart-classify: neither imports the other.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from wikiart_data.console import echo, track
+from wikiart_data.errors import InputError
+from wikiart_data.files import not_written
+from wikiart_data.images.artists import keep_half_of_artists
+from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.judge import Judge
+from wikiart_data.training.run import find_model
+from wikiart_stylegen.colour_transfer import transfer_to_styles
+from wikiart_stylegen.config import SynthesiseOptions
+from wikiart_stylegen.transfer import StyleTransfer
+
+BATCH_SIZE = 64
+JPEG_QUALITY = 92
+
+
+def synthesise(options: SynthesiseOptions) -> dict[str, int]:
+    """Write the folder.
+
+    Returns:
+        Number of images written by style.
+
+    Raises:
+        InputError: there is no such run or judge, they are of other styles, the data cannot be used, or the folder
+            exists.
+    """
+    if options.to.exists():
+        raise InputError(f"{options.to} exists: choose another folder.", field="--to")
+    file = find_model(options.model, options.runs, "stylegen")
+    transfer = StyleTransfer.load(file, device=options.device)
+    root = find_data(options.data or transfer.config.data, options.cache_dir)
+    catalog = scan(root, cache_dir=options.cache_dir)
+    judge = None if options.judge is None else Judge.load(options.judge, transfer.device)
+    sources = [(file, transfer.styles)] + ([(options.judge, judge.styles)] if judge else [])
+    for source, styles in sources:
+        if styles != catalog.styles:
+            raise InputError(f"{source} was trained on other styles than {catalog.root} has.", field=source)
+    if (half := transfer.config.artist_half) != "all":
+        catalog = keep_half_of_artists(catalog, half)
+    packed = pack(catalog, transfer.config.size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
+    rows, targets = choose_inputs(packed, options)
+    written = dict.fromkeys(catalog.styles, 0)
+    device_images = DeviceImages(packed)
+    try:
+        for style in catalog.styles:
+            (options.to / "train" / style).mkdir(parents=True)
+        starts = range(0, len(rows), BATCH_SIZE)
+        for start in track(starts, len(starts), "repainting", "batches"):
+            batch = slice(start, start + BATCH_SIZE)
+            inputs = next(device_images.in_order(rows[batch], BATCH_SIZE, packed.size))
+            if options.kind == "repaints":
+                images = transfer.repaint_batch(inputs, torch.from_numpy(targets[batch]), options.strength)
+            else:
+                images = transfer_to_styles(packed, inputs, targets[batch])
+            kept = np.ones(len(images), dtype=bool)
+            if judge is not None:
+                kept = judge.predict_batches(images, BATCH_SIZE)[0].argmax(dim=1).numpy() == targets[batch]
+            for number in np.flatnonzero(kept):
+                style = catalog.styles[targets[start + number]]
+                # No artist in the name: a classifier must not take the input's for that of the repaint.
+                path = options.to / "train" / style / f"{options.kind}-{start + number:06d}.jpg"
+                _save(images[number], path)
+                written[style] += 1
+        for split in ("valid", "test"):
+            if (source := catalog.root / split).is_dir():
+                (options.to / split).symlink_to(source.resolve(), target_is_directory=True)
+    except OSError as error:
+        raise not_written(options.to, error) from error
+    number, missing = sum(written.values()), [style for style, count in written.items() if not count]
+    for style in missing:
+        (options.to / "train" / style).rmdir()
+    echo(f"{number:,} of {len(rows):,} images in {len(written) - len(missing)} styles: {options.to}/train.")
+    return written
+
+
+def choose_inputs(packed: PackedImages, options: SynthesiseOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Training images and the styles in which they are repainted, each another than its own.
+
+    Returns:
+        Rows (N,) and target labels (N,), sorted by target.
+
+    Raises:
+        InputError: no style has so few training images.
+    """
+    train, random = packed.rows("train"), np.random.default_rng(options.seed)
+    labels, counts = packed.catalog.labels[train], packed.catalog.counts("train")
+    rows, targets = [], []
+    for label, count in enumerate(counts.tolist()):
+        if options.max_train_images is not None and count > options.max_train_images:
+            continue
+        others = train[labels != label]
+        number = count if options.per_style is None else options.per_style
+        passes = max(1, -(-number // max(1, len(others))))
+        # No input twice until every one was taken.
+        chosen = np.concatenate([random.permutation(others) for _ in range(passes)])[:number]
+        rows.append(chosen)
+        targets.append(np.full(len(chosen), label))
+    if not rows:
+        raise InputError(
+            f"--max-train-images {options.max_train_images}: no style has so few.", field="--max-train-images"
+        )
+    return np.concatenate(rows), np.concatenate(targets)
+
+
+def _save(image: Tensor, path: Path) -> None:
+    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
+    Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)

@@ -1,0 +1,48 @@
+"""`synthesise`: a data folder of repaints that wikiart-classify can train on."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import pack
+from wikiart_stylegen.cli import main
+from wikiart_stylegen.config import SynthesiseOptions
+from wikiart_stylegen.synthesise import choose_inputs, synthesise
+
+from .conftest import STYLES
+
+
+def test_the_folder_has_the_counts_of_train_and_the_real_test_images(trained, paintings):
+    assert main(["synthesise", str(trained), "--to", "repaints", "--device", "cpu"]) == 0
+    made, real = scan(Path("repaints")), scan(paintings)
+    assert made.styles == STYLES
+    assert made.counts("train").tolist() == real.counts("train").tolist()
+    for split in ("valid", "test"):
+        assert [made.files[row] for row in made.rows(split)] == [real.files[row] for row in real.rows(split)]
+    assert {made.artists[row] for row in made.rows("train")} == {""}
+
+
+def test_a_judge_keeps_what_it_recognises(trained, judge):
+    options = SynthesiseOptions(trained, kind="colour-transfer", per_style=5, device="cpu")
+    everything = synthesise(options)
+    assert everything == dict.fromkeys(STYLES, 5)
+    weak = SynthesiseOptions(trained, to=Path("weak"), per_style=5, strength=0.0, judge=judge, device="cpu")
+    assert sum(synthesise(weak).values()) < 20  # the null style is recognised as one style at most
+    with pytest.raises(InputError) as error:
+        synthesise(options)
+    assert error.value.field == "--to"
+
+
+def test_inputs_are_of_other_styles_and_none_is_taken_twice(paintings):
+    packed = pack(scan(paintings), 32)
+    rows, targets = choose_inputs(packed, SynthesiseOptions(per_style=72))
+    assert Counter(targets.tolist()) == dict.fromkeys(range(4), 72)
+    assert (packed.catalog.labels[rows] != targets).all()
+    assert all(len(np.unique(rows[targets == label])) == 72 for label in range(4))  # 72 of 72 others
+    with pytest.raises(InputError) as error:
+        choose_inputs(packed, SynthesiseOptions(max_train_images=3))
+    assert error.value.field == "--max-train-images"
