@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check the toolkit on a GPU: one command, under 8 minutes, no network.
+"""Check the toolkit on a GPU: one command, made to take under 8 minutes, no network.
 
     uv run python tools/gpu_check.py                    on the sample set
     uv run python tools/gpu_check.py --data paintings   on your own
