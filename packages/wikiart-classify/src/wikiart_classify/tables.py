@@ -156,10 +156,11 @@ def _comparison_tables(comparison: Comparison) -> list[Table]:
         sizes = [_span({run.n for run in row.runs}), _span({run.styles_scored for run in row.runs})] if artists else []
         rows.append((row.label, *sizes, *(_mean_cell(row, metric) for metric in metrics)))
     number = "" if artists else f"{comparison.n:,} "
+    further = _FURTHER_NOTES.get(comparison.kind, "") if "frequent" in metrics else ""
     note = (
         "many, medium, few: mean recall over the styles with that many training images "
         f"(≥ {MANY}, {MEDIUM}–{MANY - 1}, < {MEDIUM}). ECE: expected calibration error. "
-        f"{_FURTHER_NOTES.get(comparison.kind, '')}"
+        f"{further}"
         f"Always predicting the most frequent style gives top-1 {100 * comparison.majority:.1f} %."
     )
     title = f"{number}{comparison.split} images, {over}"

@@ -173,14 +173,18 @@ def tables(score: Score) -> list[Table]:
     ]
     if score.chance is not None:
         rows.append(("chance", Number(score.chance["top1"], "%"), Number(score.chance["top3"], "%"), None, None))
+    # Earlier versions, which measured no drift, averaged over real images instead of styles.
+    mix = (
+        "on their natural mix of styles" if score.drift is None else "the mean over styles, as all are generated alike"
+    )
     result = [
         Table(
             f"{score.n:,} images of {score.styles} styles, at the same prompts and seeds",
             ("", "judge: top-1", "top-3", "KID", "diversity"),
             tuple(rows),
-            "In brackets 95 % intervals. top-1 and top-3: images whose style the judge recognises; of real images the "
-            "mean over styles, since every style is generated equally often. Encoded and decoded are real images after "
-            "the base's autoencoder. KID: distance to real images, lower is better.",
+            "In brackets 95 % intervals. top-1 and top-3: images whose style the judge recognises; for real images "
+            f"{mix}. Encoded and decoded: real images after the base's autoencoder. KID: distance to real images, "
+            "lower is better.",
         )
     ]
     if score.probe:
