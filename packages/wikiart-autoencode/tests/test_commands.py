@@ -44,7 +44,7 @@ def test_training_learns_and_writes_a_complete_run(paintings, capsys):
     for figure in ("learning", "epoch-005", "epoch-010"):
         assert (run / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
     config = json.loads((run / "run.json").read_text())["config"]
-    assert [key for key, value in config.items() if value is None] == ["config", "resume", "cache_dir"]
+    assert [key for key, value in config.items() if value is None] == ["labels", "config", "resume", "cache_dir"]
     output = capsys.readouterr().out
     assert "48 times fewer" in output
     assert f"{result['test']['psnr']:.2f}" in output

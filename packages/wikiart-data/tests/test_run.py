@@ -49,6 +49,8 @@ def test_run_json_says_what_was_asked(catalog: Catalog, tmp_path: Path):
     assert record["styles"] == ["Baroque", "Cubism", "Rococo", "Ukiyo_e"]
     assert record["data"] == {
         "root": str(catalog.root),
+        "source": str(catalog.root),
+        "notes": [],
         "fingerprint": catalog.fingerprint,
         "train": 25,
         "valid": 5,

@@ -107,7 +107,7 @@ def test_a_power_out_of_range(power: float, folder: Folder):
 
 def test_a_contact_sheet(folder: Folder, tmp_path: Path, capsys: Captured):
     root, target = folder(), tmp_path / "sheet.png"
-    show(ShowOptions(target, str(root), columns=5, size=16))
+    show(ShowOptions(target, data=str(root), columns=5, size=16))
     assert f"4 styles written to {target}." in capsys.readouterr().out
     with Image.open(target) as opened:
         sheet = np.asarray(opened.convert("RGB"))
@@ -135,13 +135,17 @@ def test_the_seed_decides(folder: Folder, tmp_path: Path):
     root = folder({"train": {"Baroque": 12}})
     sheets = []
     for seed in (0, 0, 1):
-        show(ShowOptions(tmp_path / "sheet.png", str(root), columns=4, size=16, seed=seed))
+        show(ShowOptions(tmp_path / "sheet.png", data=str(root), columns=4, size=16, seed=seed))
         sheets.append((tmp_path / "sheet.png").read_bytes())
     assert sheets[0] == sheets[1] != sheets[2]
 
 
 def test_chosen_styles_in_any_spelling(folder: Folder, tmp_path: Path):
-    show(ShowOptions(tmp_path / "sheet.jpg", str(folder()), "test", ("ukiyo-e", "baroque"), columns=2, size=20))
+    show(
+        ShowOptions(
+            tmp_path / "sheet.jpg", data=str(folder()), split="test", styles=("ukiyo-e", "baroque"), columns=2, size=20
+        )
+    )
     with Image.open(tmp_path / "sheet.jpg") as sheet:
         assert (sheet.format, sheet.height) == ("JPEG", 40)
 
@@ -149,7 +153,7 @@ def test_chosen_styles_in_any_spelling(folder: Folder, tmp_path: Path):
 def test_unreadable_pictures_are_passed_over(folder: Folder, tmp_path: Path):
     root = folder({"train": {"Baroque": 3}})
     (root / "train/Baroque/001.jpg").write_text("no picture")
-    show(ShowOptions(tmp_path / "sheet.png", str(root), columns=3, size=16))
+    show(ShowOptions(tmp_path / "sheet.png", data=str(root), columns=3, size=16))
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert (np.asarray(sheet)[:, -16:] == 255).all()
         assert (np.asarray(sheet)[:, -32:-16] != 255).any()
@@ -181,7 +185,7 @@ def test_hostile_style_names_are_shown_as_they_are(folder: Folder, tmp_path: Pat
     out = capsys.readouterr().out
     for shown in ("[red]x", "a\\nb", "$x^$\\frac", "\\udcff", "<script>"):
         assert shown in out
-    show(ShowOptions(tmp_path / "sheet.png", str(root), columns=2, size=16))
+    show(ShowOptions(tmp_path / "sheet.png", data=str(root), columns=2, size=16))
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.height == 5 * 16
 
@@ -191,13 +195,13 @@ def test_hostile_style_names_are_shown_as_they_are(folder: Folder, tmp_path: Pat
 
 def test_pack_now(folder: Folder, capsys: Captured):
     root = folder()
-    pack_now(PackOptions(str(root), size=12))
+    pack_now(PackOptions(data=str(root), size=12))
     out = capsys.readouterr().out
     assert "36 pictures" in out
     assert str(pack(scan(root), 12).folder) in out
     assert "Packing" not in capsys.readouterr().out, "it was packed twice"
     with pytest.raises(InputError) as error:
-        pack_now(PackOptions(str(root), size=0))
+        pack_now(PackOptions(data=str(root), size=0))
     assert error.value.field == "--size"
 
 

@@ -107,6 +107,7 @@ def test_marks_of_velocity_prediction_in_a_single_file_are_read(sd, single_file,
 
 
 def test_a_run_on_a_single_file_is_complete(options, sd, single_file, monkeypatch):
+    pytest.importorskip("prodigyopt", reason="the extra 'prodigy'")
     monkeypatch.setattr("wikiart_lora.validation.MAX_IMAGES", 2)
     more = ["--base", str(single_file), "--base-config", str(sd), "--steps", "1", "--sample-every", "0"]
     assert main([*options, *more, "--clip-skip", "1", "--optimizer", "prodigy", "--name", "one"]) == 0
@@ -274,6 +275,7 @@ def test_a_base_in_8_bits_trains_and_samples(flux2):
 
 
 def test_prodigy_finds_its_learning_rate_and_takes_one_only(sd):
+    pytest.importorskip("prodigyopt", reason="the extra 'prodigy'")
     base = load_base(str(sd))
     config = TrainConfig(rank=2, alpha=2.0, targets="attention", text_encoder="none", optimizer="prodigy", lr=1.0)
     adapter = add_adapter(base, config)

@@ -17,7 +17,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.batches import step_seed
 from wikiart_data.images.catalog import find_data
 from wikiart_data.results.tables import Number, Table
-from wikiart_data.training.checkpoints import write_model
+from wikiart_data.training.checkpoints import finish_writing, write_model
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import average_gradients, update_ema
 from wikiart_data.training.training_run import TrainingRun
@@ -234,6 +234,7 @@ def draw_grid(run: TrainingRun[TrainConfig, Inputs], dataset: LatentDataset, ema
     due = every > 0 and step > 0 and (step == config.steps or step // every > (step - config.save_every) // every)
     if not due or not run.is_main or (run.folder / "figures" / f"{name}.png").exists():
         return
+    finish_writing(run.folder)  # drawing may fail for want of memory: the checkpoint comes first
     try:
         with run.data.adapter.swapped_weights(ema):
             run.save_figures({name: before_and_after(base, dataset.catalog, dataset.titles, config)})
