@@ -149,6 +149,7 @@ def test_years_come_from_the_ends_of_file_names():
         ("train/Realism/vincent-van-gogh_the-sower-1888.jpg", "Vincent van Gogh", "The sower 1888"),
         ("a/b/leonardo-da-vinci_mona-lisa_jpg.rf.0a1b2c.jpg", "Leonardo da Vinci", "Mona lisa"),
         ("a/b/seascape.jpg", "", "Seascape"),
+        ("a/b/number-26-1949(2).jpg!PinterestSmall.jpg", "", "Number 26 1949"),
         ("a/b/unknown-artist_seascape.jpg", "", "Seascape"),
         ("a/b/x_.jpg", "X", "X"),
     ],

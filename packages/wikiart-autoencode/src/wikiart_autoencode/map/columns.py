@@ -174,9 +174,13 @@ def artist_name(artist: str) -> str:
     return printable(" ".join(words))
 
 
+_WIKIART_SIZE = re.compile(r"(?:\(\d+\))?\.jpg![a-z]+$")
+"""How downloads from wikiart.org end, before their own ending: `number-3(1).jpg!pinterestsmall`."""
+
+
 def artwork_title(file: str) -> str:
     """`…/claude-monet_water-lilies-1916.jpg` as `Water lilies 1916`."""
-    stem = artwork_of(file)
+    stem = _WIKIART_SIZE.sub("", artwork_of(file))
     title = stem.partition("_")[2] or stem
     title = title.replace("-", " ").replace("_", " ").strip()
     return printable(title[:1].upper() + title[1:])
