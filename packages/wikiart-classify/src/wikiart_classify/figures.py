@@ -39,7 +39,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]], majority: float) -> "Fi
         right.plot(epochs, [100 * line[key] for line in metrics], label=label, **line_style, **points)
     right.axhline(100 * majority, color=INK, linestyle=":", linewidth=1, label="always the most frequent style")
     right.set(title="Accuracy on valid", xlabel="epoch", ylabel="%", ylim=(0, 100))
-    right.legend(loc="upper left", ncols=2)
+    figure.legend(loc="outside lower right", ncols=4)
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
