@@ -50,6 +50,8 @@ SECTIONS = ("train", "agree", "speed", "lora")
 GIB = 2**30
 SYNTHETIC, CACHING, MEMORY_GIB = 0.9, 1.8, 8.0
 """Targets: fraction of the step rate on one resident batch; speed-up by cached latents; memory at a batch of one."""
+WARMUP_STEPS, TIMED_STEPS = 15, 60
+"""Steps of a training that are not timed, while kernels are chosen and memory is reserved; and those that are."""
 FIRST_LOSS, THIRD_LOSS, PROBABILITY = 1e-3, 2e-2, 1e-4
 """Largest differences between CPU and GPU: relative ones of the first and the third loss, absolute ones of a judge."""
 
@@ -316,7 +318,7 @@ def check_speed(setting: Setting) -> Iterator[Check]:
     ):
         words = (PARTS[part].quick if setting.quick else PARTS[part].speed).split()
         batch = int(words[words.index("--batch-size") + 1])
-        arguments = [*words, "--size", str(size), "--epochs", "3", *setting.places, "--device", str(setting.device)]
+        arguments = [*words, "--size", str(size), "--epochs", "8", *setting.places, "--device", str(setting.device)]
         start_counting_memory(setting.device)
         real = batch / seconds_per_step(part, arguments, setting)
         peak = peak_memory(setting.device)
@@ -329,20 +331,24 @@ def check_speed(setting: Setting) -> Iterator[Check]:
 
 
 def seconds_per_step(part: str, arguments: list[str], setting: Setting, resident: bool = False) -> float:
-    """Mean over the steps of the second and third epoch, with all that belongs to them but nothing between epochs."""
+    """Mean over TIMED_STEPS steps after WARMUP_STEPS, with all that belongs to them but nothing between epochs."""
+    warmup, limit = (2, 4) if setting.quick else (WARMUP_STEPS, TIMED_STEPS)
     seconds, steps_timed = 0.0, 0
 
     def timed(steps: Iterator[tuple[int, Any]], run: TrainingRun[Any, Any]) -> Iterator[tuple[int, Any]]:
-        nonlocal seconds, steps_timed
-        synchronize(setting.device)
-        began, number = time.perf_counter(), 0
-        for step in steps:
+        nonlocal seconds, steps_timed, warmup
+        began, number = 0.0, 0
+        for step in itertools.chain(steps, [None]):
+            if warmup == 0 and not began:
+                synchronize(setting.device)
+                began = time.perf_counter()
+            if step is None or steps_timed + number == limit:
+                break
             yield step
-            number += 1
+            warmup, number = max(0, warmup - 1), number + (warmup == 0)
         synchronize(setting.device)
-        if run.epoch > 0:
-            seconds, steps_timed = seconds + time.perf_counter() - began, steps_timed + number
-        if run.epoch == 2:
+        seconds, steps_timed = seconds + (time.perf_counter() - began if number else 0.0), steps_timed + number
+        if steps_timed == limit:
             raise Finished
 
     epoch = Batches.epoch

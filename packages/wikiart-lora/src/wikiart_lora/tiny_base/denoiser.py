@@ -1,10 +1,11 @@
 """The third stage of `tiny`: text encoder and UNet on the latents of scenes; writes the whole base."""
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ from wikiart_lora.tiny_base.autoencoder import (
 from wikiart_lora.tiny_base.config import DenoiserOptions
 from wikiart_lora.tiny_base.marks import marked_picture
 from wikiart_lora.tiny_base.networks import SIZE, make_scheduler, make_text_encoder, make_unet
+from wikiart_lora.tiny_base.pictures import number_of_workers, start_workers
 from wikiart_lora.tiny_base.scenes import SIDE, make_scenes, render, scene_catalog
 from wikiart_lora.tiny_base.vocabulary import make_tokenizer
 
@@ -165,37 +167,40 @@ def load_latents(path: Path, vae: Any, config: DenoiserOptions, autocast: Any) -
             metadata = file.metadata()
             if metadata["autoencoder"] == print_of_vae:
                 return Latents(file.get_tensor("plain"), file.get_tensor("marked"), float(metadata["scale"]))
-    scenes = make_scenes(config.num_scenes)
 
-    def encode(pictures: Tensor) -> Tensor:
+    def encode(pictures: np.ndarray) -> Tensor:
         views = []
         for mirrored in (False, True):
-            images = resize(pictures.to(vae.device), SIZE, flip=mirrored).div_(255) * 2 - 1
+            images = resize(torch.from_numpy(pictures).to(vae.device), SIZE, flip=mirrored).div_(255) * 2 - 1
             with torch.no_grad(), autocast():
                 views.append(vae.encode(images.contiguous(memory_format=torch.channels_last)).latent_dist.mean)
         return torch.stack(views).float().cpu()
 
-    def marked(first: int, last: int) -> Tensor:
-        pictures = [
-            marked_picture(scenes[index], SIDE, np.random.default_rng([config.seed, index]), keep_scene=True)
-            for index in range(first, last)
-        ]
-        return torch.from_numpy(np.stack(pictures))
-
     part, chunks = 64, {}
-    for name, number, draw in (
-        ("plain", config.num_scenes, lambda first, last: render(scenes[first:last])),
-        ("marked", min(config.num_marked, config.num_scenes), marked),
-    ):
-        starts = range(0, number, part)
-        label = f"rendering and encoding {name} scenes"
-        chunks[name] = torch.cat(
-            [encode(draw(start, min(start + part, number))) for start in track(starts, len(starts), label, "parts")], 1
-        )
+    workers = number_of_workers(config, vae.device)
+    with start_workers(workers) if workers else nullcontext() as executor:
+        for name, number in (("plain", config.num_scenes), ("marked", min(config.num_marked, config.num_scenes))):
+            starts = range(0, number, part)
+            ranges = [(start, min(start + part, number)) for start in starts]
+            draw = partial(draw_scenes, name, config.seed)
+            pictures = (executor.map if executor else map)(draw, *zip(*ranges, strict=True))
+            label = f"rendering and encoding {name} scenes"
+            chunks[name] = torch.cat([encode(drawn) for drawn in track(pictures, len(starts), label, "parts")], 1)
     scale = 1 / chunks["plain"].std().item()
     latents = {name: (scale * values).half() for name, values in chunks.items()}
     write_bytes(path, save(latents, {"autoencoder": print_of_vae, "scale": repr(scale)}))
     return Latents(latents["plain"], latents["marked"], scale)
+
+
+def draw_scenes(kind: Literal["plain", "marked"], seed: int, first: int, last: int) -> np.ndarray:
+    """Scenes `first` to `last` as they are, or with random marks: (last - first, SIDE, SIDE, 3) uint8."""
+    scenes = make_scenes(last)[first:]
+    if kind == "plain":
+        return render(scenes).numpy()
+    rngs = (np.random.default_rng([seed, index]) for index in range(first, last))
+    return np.stack(
+        [marked_picture(scene, SIDE, rng, keep_scene=True) for scene, rng in zip(scenes, rngs, strict=True)]
+    )
 
 
 def save_base(folder: Path, vae: Any, scale: float, tokenizer: Any, average: Any) -> None:

@@ -46,10 +46,22 @@ def recolour(images: Tensor, generator: torch.Generator) -> Tensor:
     """Mix the channels of a third of the images at random, and change contrast and brightness of all: (B, 3, S, S)."""
     number = len(images)
     chosen = (torch.rand(number, 1, 1, generator=generator) < 0.33).float()
-    mixing = torch.eye(3) + chosen * 0.4 * torch.randn(number, 3, 3, generator=generator)
-    contrast, brightness = 0.15 * torch.randn(2, number, 1, 1, 1, generator=generator)
+    mixing = (torch.eye(3) + chosen * 0.4 * torch.randn(number, 3, 3, generator=generator)).to(images.device)
+    contrast, brightness = (0.15 * torch.randn(2, number, 1, 1, 1, generator=generator)).to(images.device)
     mixed = torch.einsum("bij,bjhw->bihw", mixing, images - 0.5)
     return (mixed * contrast.exp() + 0.5 + 0.5 * brightness).clamp_(0, 1)
+
+
+def number_of_workers(options: StageOptions, device: torch.device) -> int:
+    """Processes that draw pictures, unless the options say how many: all cores but one with a GPU, none on a CPU."""
+    if options.workers is not None:
+        return options.workers
+    return 0 if device.type == "cpu" else max(1, available_cores() - 1)
+
+
+def start_workers(number: int) -> ProcessPoolExecutor:
+    """Processes that draw. They are not forked: a fork of a process with threads or with a GPU may hang."""
+    return ProcessPoolExecutor(number, get_context("spawn"))
 
 
 class PictureBatches:
@@ -63,11 +75,8 @@ class PictureBatches:
     def __init__(self, options: StageOptions, batch_size: int, device: torch.device):
         self.options, self.batch_size, self.device = options, batch_size, device
         self.number = max(1, options.save_every * batch_size // USES)
-        workers = options.workers
-        if workers is None:
-            workers = 0 if device.type == "cpu" else max(1, available_cores() - 1)
-        # Not forked: a fork of a process with threads or with a GPU may hang.
-        self.executor = ProcessPoolExecutor(workers, get_context("spawn")) if workers else None
+        workers = number_of_workers(options, device)
+        self.executor = start_workers(workers) if workers else None
         self.parts = max(1, workers)
         self.upcoming: dict[int, list[Future[np.ndarray]]] = {}
 
@@ -78,8 +87,9 @@ class PictureBatches:
             generator = torch.Generator().manual_seed(step_seed(self.options.seed, 0, step))
             rows = torch.randint(len(pictures), (self.batch_size,), generator=generator)
             boxes = random_boxes(len(rows), CROPS, generator)
-            crops = resized_crops(pictures[rows], boxes, SIZE).div_(255)
-            yield step, (recolour(crops, generator) * 2 - 1).to(self.device, memory_format=torch.channels_last)
+            crops = resized_crops(pictures[rows].to(self.device), boxes, SIZE).div_(255)
+            images = recolour(crops, generator) * 2 - 1
+            yield step, images.contiguous(memory_format=torch.channels_last)
 
     def __enter__(self) -> "PictureBatches":
         return self
