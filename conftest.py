@@ -1,10 +1,13 @@
-"""Shared by the tests of all packages: options without pytest-xdist, and programs started in two processes."""
+"""Shared by the tests of all packages: options without pytest-xdist, and programs started fast or in two processes."""
 
 import importlib.util
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -23,24 +26,51 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             parser.addoption(option, help="needs pytest-xdist, which is not installed: ignored")
 
 
-@pytest.fixture
-def in_two_processes() -> Callable[..., subprocess.CompletedProcess]:
-    """Run `-m package …` or `script.py …` in two processes, as a user would; its exit status must be 0."""
+@pytest.fixture(scope="session")
+def warm_python() -> Iterator[Path]:
+    """A program like `python`, but torch is imported already: tests/warm_python.py."""
+    program = Path(__file__).parent / "tests" / "warm_python.py"
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's: the path of a socket has 107 characters at most
+        address, python = Path(folder) / "socket", Path(folder) / "python"
+        python.write_text(f'#!/bin/sh\nWARM_PYTHON={address} exec {sys.executable} -IS {program} "$@"\n')
+        python.chmod(0o755)
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        server = subprocess.Popen([sys.executable, program, "serve", address], env=environment)
+        try:
+            while not address.exists():
+                assert server.poll() is None, "it ended before its first program"
+                time.sleep(0.02)
+            yield python
+        finally:
+            server.kill()
+            server.wait()
 
-    def start(*arguments: str) -> subprocess.CompletedProcess:
-        # With `--multi_gpu` accelerate starts several processes here; --device cpu keeps them off the GPUs.
-        # Port 0 is any free one: another test may be doing the same.
-        options = "--multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1 --mixed_precision no"
-        launch = ["-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no"]
-        done = subprocess.run(
-            [sys.executable, *launch, *arguments],
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        return done
+
+@pytest.fixture(scope="session")
+def in_two_processes(warm_python: Path) -> Callable[..., str]:
+    """Run `-m package …` or `script.py …` in two processes, as torchrun would; returns what they printed.
+
+    Both must end with status 0.
+    """
+
+    def start(*arguments: str) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
+        with tempfile.TemporaryFile("w+") as printed:
+            processes = [
+                subprocess.Popen(
+                    [warm_python, *arguments],
+                    env={**os.environ, **rendezvous, "OMP_NUM_THREADS": "1", "RANK": rank, "LOCAL_RANK": rank},
+                    stdout=printed,
+                    stderr=subprocess.STDOUT,
+                )
+                for rank in ("0", "1")
+            ]
+            statuses = [process.wait(600) for process in processes]
+            printed.seek(0)
+            text = printed.read()
+        assert statuses == [0, 0], text[-2000:]
+        return text
 
     return start

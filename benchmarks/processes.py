@@ -1,17 +1,19 @@
 """Compare training in 1, 2 and 4 CPU processes, for every package, started as a user starts them.
 
-    uv run python benchmarks/processes.py [--parts classify autoencode stylegen lora] [--work FOLDER]
+    uv run python benchmarks/processes.py [--parts classify autoencode stylegen lora] [--work FOLDER] [--json FILE]
 
 Each package trains its smallest network on a small sample set, at the same --batch-size over all processes. Every
 process records the rows that training reads and the paths that are opened for writing. Compared are: the same images in
 every step, none twice per epoch, one writer; and the distance of the weights from those of one process, in units of the
-distance between two seeds. Prints a Markdown table.
+distance between two seeds. Prints a Markdown table; `--json` keeps the figures as well. Started again with
+the same `--work`, it goes on with the part at which it was stopped.
 """
 
 import argparse
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -246,19 +248,40 @@ def repeated(steps: list[list[int]], epoch: int) -> int:
     )  # fmt: skip
 
 
-def rows_of(part: str, runs: dict[str, Trained]) -> Iterator[str]:
-    """The rows of one part."""
+def compare(part: str, runs: dict[str, Trained]) -> list[dict[str, Any]]:
+    """The measurements of one part, a dictionary for each of its runs; weights and steps are compared with one process.
+
+    `distance` is that of the weights, in units of the distance between two seeds.
+    """
     reference = runs["1"]
     between_seeds = (runs["1, another seed"].weights - reference.weights).norm()
-    for name, run in runs.items():
-        distance = (run.weights - reference.weights).norm() / between_seeds
-        differing = sum(a != b for a, b in zip(run.steps, reference.steps, strict=True))
-        writers = f"{run.writers[0]}" + (f" + {sum(run.writers[1:])}" if len(run.writers) > 1 else "")
-        yield (
-            f"| {part} | {name} | {run.loss:.4f} | {run.measure:.4f} | {distance:.4f} | "
-            f"{differing} of {len(run.steps)} | "
-            f"{repeated(run.steps, PARTS[part].steps_per_epoch)} | {writers} | {run.processes} | {run.lines} |"
-        )
+    return [
+        {
+            "part": part,
+            "run": name,
+            "loss": run.loss,
+            "valid": run.measure,
+            "distance": ((run.weights - reference.weights).norm() / between_seeds).item(),
+            "steps": len(run.steps),
+            "differing_steps": sum(a != b for a, b in zip(run.steps, reference.steps, strict=True)),
+            "repeated_images": repeated(run.steps, PARTS[part].steps_per_epoch),
+            "written": run.writers,
+            "processes": run.processes,
+            "lines": run.lines,
+        }
+        for name, run in runs.items()
+    ]
+
+
+def line(row: dict[str, Any]) -> str:
+    """A row of the table."""
+    first, *others = row["written"]
+    writers = f"{first} + {sum(others)}" if others else f"{first}"
+    return (
+        f"| {row['part']} | {row['run']} | {row['loss']:.4f} | {row['valid']:.4f} | {row['distance']:.4f} | "
+        f"{row['differing_steps']} of {row['steps']} | {row['repeated_images']} | {writers} | {row['processes']} | "
+        f"{row['lines']} |"
+    )
 
 
 HEAD = """\
@@ -273,18 +296,30 @@ def main(arguments: list[str]) -> int:
         return train_traced(Path(arguments[1]), arguments[2], arguments[3:])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="only these")
-    parser.add_argument("--work", type=Path, help="keep everything in this new folder (default: a temporary one)")
+    parser.add_argument("--work", type=Path, help="keep everything in this folder (default: a temporary one)")
+    parser.add_argument("--json", type=Path, help="write what was measured to this file")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).absolute()
         work.mkdir(parents=True, exist_ok=True)
-        build_sample_set(work / "data", size=40, fraction=PICTURES / 2700, echo=lambda text: None)
+        if not (work / "data").exists():
+            build_sample_set(work / "data", size=40, fraction=PICTURES / 2700, echo=lambda text: None)
         print(f"torch {torch.__version__}, {os.cpu_count()} cores; {PICTURES} images, {STEPS} steps.\n\n{HEAD}")
+        rows = []
         for part in options.parts:
-            runs = train(work, part, *ALONE)
-            for job in SHARED:
-                runs |= train(work, part, job)
-            print("\n".join(rows_of(part, runs)), flush=True)
+            finished = work / f"{part}.json"
+            if not finished.exists():
+                shutil.rmtree(work / part, ignore_errors=True)
+                runs = train(work, part, *ALONE)
+                for job in SHARED:
+                    runs |= train(work, part, job)
+                finished.write_text(json.dumps(compare(part, runs)))
+            measured = json.loads(finished.read_text())
+            print("\n".join(map(line, measured)), flush=True)
+            rows += measured
+        if options.json:
+            settings = {"torch": torch.__version__, "images": PICTURES, "steps": STEPS}
+            options.json.write_text(json.dumps({**settings, "runs": rows}, indent=1) + "\n")
     return 0
 
 

@@ -50,6 +50,8 @@ class Scheduler:
     """Runs a batch file, sends SIGUSR1 when the run has logged an epoch, and starts it again when it is requeued."""
 
     folder: Path
+    python: Path
+    """What the batch files find as `python`."""
     requeued: list[str] = field(default_factory=list)
 
     def submit(self, script: str, *arguments: str, run: Path, tasks: int | None = None, interrupt: bool = True) -> None:
@@ -77,7 +79,7 @@ class Scheduler:
         }
         activate = self.folder / "submit" / ".venv" / "bin" / "activate"  # what `source` reads: nothing to do here
         activate.parent.mkdir(parents=True, exist_ok=True)
-        activate.write_text(f"export PATH={Path(sys.executable).parent}:$PATH\n")
+        activate.write_text(f"export PATH={self.python.parent}:$PATH\n")
         while True:
             pid_file.unlink(missing_ok=True)
             requeue_file.unlink(missing_ok=True)
@@ -113,13 +115,19 @@ def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_a_job_that_is_interrupted_and_requeued_ends_where_an_uninterrupted_one_does(
-    script: str, name: str, tasks: int | None, extra: tuple[str, ...], paintings: Path, tmp_path: Path
+    script: str,
+    name: str,
+    tasks: int | None,
+    extra: tuple[str, ...],
+    paintings: Path,
+    warm_python: Path,
+    tmp_path: Path,
 ):
     weights = []
     for interrupt in (True, False):
         folder = tmp_path / str(interrupt)
         folder.mkdir()
-        scheduler, run = Scheduler(folder), folder / "runs" / "classify" / name
+        scheduler, run = Scheduler(folder, warm_python), folder / "runs" / "classify" / name
         arguments = ("wikiart_classify", "--data", str(paintings), "--name", "job", *OPTIONS, *extra)
         scheduler.submit(script, *arguments, run=run, tasks=tasks, interrupt=interrupt)
         assert len(scheduler.requeued) == int(interrupt)

@@ -1,6 +1,9 @@
 """The commands of wikiart-autoencode: training, resuming, encoding, evaluating, figures, errors."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -161,11 +164,28 @@ def test_a_damaged_picture_and_a_wrong_suffix_are_named(trained, paintings, caps
     assert "grid.txt" in capsys.readouterr().err
 
 
-def test_two_processes_train_like_one_and_only_one_writes(paintings, in_two_processes):
+def launch(*arguments: str) -> str:
+    """Run `-m package …` in two processes as the documentation says; returns what they printed."""
+    # Without `--multi_gpu` accelerate starts one process; --device cpu keeps them off the GPUs.
+    # Port 0 is any free one: another test may be doing the same.
+    options = "--multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1 --mixed_precision no"
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_two_processes_train_like_one_and_only_one_writes(paintings):
     options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32"]
     assert main([*options, "--name", "alone"]) == 0
-    done = in_two_processes("-m", "wikiart_autoencode", *options, "--name", "two")
-    assert done.stdout.count("epoch   2/2") == 1
+    printed = launch("-m", "wikiart_autoencode", *options, "--name", "two")
+    assert printed.count("epoch   2/2") == 1
     runs = Path("runs/autoencode")
     assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
     assert sorted(folder.name for folder in runs.iterdir()) == ["alone", "two"]

@@ -155,9 +155,9 @@ def test_two_processes_share_the_batches_of_one_and_one_of_them_writes(paintings
     """One launch: train with the command, then record the batches of each process in an epoch."""
     Path("two.py").write_text(_TWO)
     arguments = [*QUICK, "--data", str(paintings), "--epochs", "6", "--name", "two"]
-    done = in_two_processes("two.py", str(paintings), *arguments)
-    assert done.stdout.count("epoch   1/6") == 1
-    assert "2 processes" in done.stdout
+    printed = in_two_processes("two.py", str(paintings), *arguments)
+    assert printed.count("epoch   1/6") == 1
+    assert "2 processes" in printed
     assert json.loads(Path("runs/classify/two/result.json").read_text())["test"]["top1"] > 0.8
     assert [p.name for p in Path("runs/classify").iterdir()] == ["two"]
 

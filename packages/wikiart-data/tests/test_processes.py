@@ -1,9 +1,8 @@
 """Two processes compute what one does: batch statistics, mixing partners, gathered rows; and their gradients."""
 
 import copy
-import os
-import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,9 +37,10 @@ def loss_of(images: torch.Tensor, module: nn.ModuleDict, weights: torch.Tensor) 
     return (normalised * weights).mean() + rows.var(dim=0).sum()
 
 
-def in_process(rank: int, folder: Path) -> None:
+def in_process(folder: Path) -> None:
     """What each of two processes computes from its shard, with gradients averaged as accelerate averages them."""
-    torch.distributed.init_process_group("gloo", f"file://{folder / 'meeting'}", rank=rank, world_size=WORLD)
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
     images, labels, weights = (tensor[rank::WORLD] for tensor in inputs())
     module = norms()
     names = list(module.state_dict())
@@ -66,13 +66,9 @@ def in_process(rank: int, folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+def shards(tmp_path_factory: pytest.TempPathFactory, in_two_processes: Callable[..., str]) -> list[dict]:
     folder = tmp_path_factory.mktemp("processes")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    children = [
-        subprocess.Popen([sys.executable, __file__, str(rank), str(folder)], env=environment) for rank in range(WORLD)
-    ]
-    assert [child.wait(600) for child in children] == [0] * WORLD
+    in_two_processes(__file__, str(folder))
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(WORLD)]
 
 
@@ -116,4 +112,4 @@ def test_one_process_keeps_torchs_batch_normalisation():
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    in_process(int(sys.argv[1]), Path(sys.argv[2]))
+    in_process(Path(sys.argv[1]))

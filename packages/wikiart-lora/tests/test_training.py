@@ -259,8 +259,8 @@ def test_other_families_train_save_load_and_generate(request, options, family):
 def test_two_processes_train_like_one(options, in_two_processes):
     options = [*options, "--steps", "2", "--num-prior-images", "3"]
     assert main([*options, "--name", "alone"]) == 0
-    done = in_two_processes("-m", "wikiart_lora", "train", *options, "--name", "two")
-    assert done.stdout.count("step      2 of 2") == 1
+    printed = in_two_processes("-m", "wikiart_lora", "train", *options, "--name", "two")
+    assert printed.count("step      2 of 2") == 1
     assert json.loads(Path("runs/lora/two/run.json").read_text())["processes"] == 2
     assert sorted(folder.name for folder in Path("runs/lora").iterdir()) == ["alone", "two"]
     first, second = weights_of("alone"), weights_of("two")

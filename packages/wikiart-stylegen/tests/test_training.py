@@ -194,8 +194,8 @@ def test_target_styles_depend_neither_on_the_number_of_processes_nor_on_the_firs
 def test_two_processes_train_as_one(paintings, in_two_processes):
     options = [*SMALL, "--data", str(paintings), "--epochs", "2", "--precision", "fp32", *SHORT]
     assert main([*options, "--name", "alone"]) == 0
-    finished = in_two_processes("-m", "wikiart_stylegen", *options, "--name", "two")
-    assert finished.stdout.count("epoch   2/2") == 1
+    printed = in_two_processes("-m", "wikiart_stylegen", *options, "--name", "two")
+    assert printed.count("epoch   2/2") == 1
     runs = Path("runs/stylegen")
     assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
     assert sorted(folder.name for folder in runs.iterdir()) == ["alone", "two"]
