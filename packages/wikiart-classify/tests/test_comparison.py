@@ -1,5 +1,6 @@
 """A comparison and a run as figures and tables, from made-up numbers."""
 
+import functools
 import json
 from dataclasses import replace
 
@@ -157,10 +158,11 @@ def test_a_figure_of_one_seed_and_no_sweep():
 # -- figures of many styles, and of one epoch -------------------------------------------------------------------------
 
 
-def many_styles(styles: int):
+@functools.cache
+def many_styles(styles: int, images: int = 1200):
     random = np.random.default_rng(0)
-    labels = random.integers(0, styles, 4000)
-    probabilities = np.eye(styles)[np.where(random.random(4000) < 0.6, labels, random.integers(0, styles, 4000))]
+    labels = random.integers(0, styles, images)
+    probabilities = np.eye(styles)[np.where(random.random(images) < 0.6, labels, random.integers(0, styles, images))]
     names = [f"Style_of_a_very_long_name_indeed_{number}" for number in range(styles)]
     return score(probabilities, labels, names, random.integers(1, 1000, styles))
 

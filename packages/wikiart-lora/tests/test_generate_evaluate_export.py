@@ -24,6 +24,7 @@ from wikiart_lora.model_card import model_card
 from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.sampling import sample_images
 from wikiart_lora.score import Score
+from wikiart_lora.tiny_base import scene_probe
 from wikiart_lora.tiny_base.scene_probe import scene_accuracy, train_scene_probe
 
 
@@ -359,7 +360,7 @@ def test_drift_is_measured_on_prompts_without_a_style():
     assert evaluation.measure_drift({}, prompts, None, None) is None
 
 
-def test_the_scene_probe_generalises_to_new_scenes():
+def test_the_scene_probe_generalises_to_new_scenes(monkeypatch):
     from wikiart_data.sample import SCENES, paint, scene
 
     def render(first_seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -367,6 +368,7 @@ def test_the_scene_probe_generalises_to_new_scenes():
         kinds = torch.arange(len(SCENES)).repeat(16)
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255, kinds
 
+    monkeypatch.setattr(scene_probe, "STEPS", 40)  # instead of 240: 89 % right instead of 90
     probe = train_scene_probe(*render(0))
     images, kinds = render(500)
     assert scene_accuracy(probe, images, kinds.numpy()).value > 0.5
