@@ -22,7 +22,7 @@ def read_report(name: str) -> Any:
 
 
 def code_comparison(result: Any) -> tuple[Any]:
-    from wikiart_autoencode.clustering.compare import CodeComparison
+    from wikiart_autoencode.clustering.comparison import CodeComparison
 
     return (CodeComparison.from_json(result),)
 
@@ -50,7 +50,7 @@ PRINTED = [
     ("wikiart_classify.tables:print_comparison", "imbalance-realart", method_comparison),
     ("wikiart_classify.tables:print_comparison", "models-realart", method_comparison),
     ("wikiart_classify.tables:print_comparison", "artists-realart", method_comparison),
-    ("wikiart_autoencode.clustering.compare:print_tables", "codes-realart", code_comparison),
+    ("wikiart_autoencode.clustering.comparison:print_tables", "codes-realart", code_comparison),
     ("wikiart_stylegen.results:print_tables", "stylegen-sample", style_transfer_tables),
     ("wikiart_lora.score:print_score", "lora-sample", None),
 ]

@@ -132,7 +132,9 @@ KINDS = {
         {"rates": "wikiart_autoencode.figures:rate_figure"},
     ),
     "codes": Kind(
-        "wikiart_autoencode.clustering.compare:CodeComparison", "wikiart_autoencode.clustering.compare:tables"
+        "wikiart_autoencode.clustering.comparison:CodeComparison",
+        "wikiart_autoencode.clustering.comparison:tables",
+        {"ami": "wikiart_autoencode.figures:ami_figure"},
     ),
 }
 """By the name of a kept JSON, without the name of its data."""

@@ -12,9 +12,12 @@ from torch import nn
 
 from wikiart_autoencode.cli import main as autoencode
 from wikiart_autoencode.clustering import cluster_codes as module
+from wikiart_autoencode.clustering import compare as module_compare
+from wikiart_autoencode.clustering import intervals
 from wikiart_autoencode.clustering.cli import main
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.config import TrainOptions
+from wikiart_data.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +117,8 @@ def judge(tmp_path_factory) -> Path:
     return folder
 
 
-def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, capsys):
+def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, capsys, monkeypatch):
+    monkeypatch.setattr(intervals, "HALF_SAMPLES", 20)
     methods = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
     assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *methods]) == 0
     result = json.loads(Path("runs/compare-codes/result.json").read_text())
@@ -137,7 +141,9 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
         "AMI of clusters and styles",
         "AMI of clusters and styles",
         "Clusters by kmeans",
+        "Gain of AMI by kmeans",
         "Clusters by agglomerative",
+        "Gain of AMI by agglomerative",
         "Style classified from codes",
         "Retrieval by style",
         "Retrieval by style",
@@ -149,9 +155,38 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
     assert first["ami"] == untrained["ami"] != second["ami"]  # other weights
     (cell,) = [cell for name, cell, _ in result["tables"][0]["rows"] if name == "untrained encoder"]
     assert cell["value"] == pytest.approx((first["ami"] + second["ami"]) / 2)
+    rows = {row["space"]: row for row in result["rows"]}
+    scores = rows["spatial code"]["clusters"]["test"]["kmeans"]
+    low, high = scores["ami_interval"]
+    assert low < cell_of(result, "Clusters by kmeans", "spatial code", "AMI on test")["value"] < high
+    assert scores["ami_gains"].keys() == {"pixel-PCA (128)", "untrained encoder"}
+    pixels = rows["pixel-PCA (128)"]
+    assert pixels["clusters"]["test"]["kmeans"]["ami_gains"].keys() == {"untrained encoder"}
+    gain = rows["untrained encoder"]["map_gains"]["style, cosine"]["pixel-PCA (128)"]
+    of_untrained, of_pixels = (
+        row["space_measures"]["retrieval"]["style, cosine"]["map_at_r"] for row in (rows["untrained encoder"], pixels)
+    )
+    assert gain["value"] == pytest.approx(of_untrained - of_pixels)
+    assert Path("runs/compare-codes/figures/ami.png").read_bytes().startswith(b"\x89PNG")
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= 120
     assert "majority style" in output
+
+
+def cell_of(result: dict, title: str, row: str, column: str) -> dict:
+    """The cell of a result's table whose title begins with `title`."""
+    (table,) = [table for table in result["tables"] if table["title"].startswith(title)]
+    return dict(zip(table["columns"], next(cells for cells in table["rows"] if cells[0] == row), strict=True))[column]
+
+
+def test_codes_in_another_order_are_aligned_and_those_of_other_pictures_refused(codes):
+    loaded = Codes.load(codes)
+    turned = module_compare._aligned(loaded.select(np.arange(len(loaded))[::-1]), loaded, codes)
+    assert turned.files.tolist() == loaded.files.tolist()
+    np.testing.assert_array_equal(turned.codes, loaded.codes)
+    with pytest.raises(InputError) as error:
+        module_compare._aligned(loaded.select(np.arange(5)), loaded, codes)
+    assert error.value.field == str(codes)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.evaluation import probes
-from wikiart_autoencode.evaluation.probes import code_metrics, neighbours, probe, retrieval, vote
+from wikiart_autoencode.evaluation.probes import code_metrics, neighbours, probe, vote
 from wikiart_data.errors import InputError
 
 
@@ -131,40 +131,3 @@ def test_a_single_style_is_refused():
     with pytest.raises(InputError) as error:
         code_metrics(one)
     assert error.value.field == "train"
-
-
-def test_retrieval_by_hand():
-    # By angle, the query at 0° ranks 9°, 20°, 90°; labels a a b a: R = 2, hits at ranks 1 (and 3, too late): 1/2 · 1.
-    angles = np.deg2rad([0, 9, 20, 90])
-    codes, labels = np.stack([np.cos(angles), np.sin(angles)], axis=1), np.array([0, 0, 1, 0])
-    # 9° ranks 0°, 20°: hits 1, 0 → 1/2. 90° ranks 20°, 9°, 0°: hits 0, 1 → 1/2 · 1/2. The only b is left out.
-    result = retrieval(codes, labels, permutations=2)
-    assert result is not None
-    assert result.n == 3
-    assert result.map_at_r == pytest.approx((1 / 2 + 1 / 2 + 1 / 4) / 3)
-    assert result.recall_at_1 == pytest.approx(2 / 3)
-    assert result.recall_at_10 == 1
-
-
-def test_csls_finds_a_hub_less_often():
-    random = np.random.default_rng(0)
-    labels = np.repeat(np.arange(8), 6)
-    codes = np.eye(8)[labels] + 0.2 * random.normal(size=(48, 8))
-    codes = np.concatenate([codes, np.full((8, 8), 0.5)])  # eight codes that are near to everything
-    labels = np.concatenate([labels, np.full(8, 8)])
-    unit = codes / np.linalg.norm(codes, axis=1, keepdims=True)
-    hubs = [(labels[probes._ranking(unit, name)[:48, :10]] == 8).mean() for name in ("cosine", "CSLS")]
-    assert hubs[1] < 0.8 * hubs[0]
-
-
-def test_retrieval_is_1_for_separate_labels_and_chance_for_random_ones():
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 4, 200)
-    codes = np.eye(4)[labels] + 0.01 * random.normal(size=(200, 4))
-    result = retrieval(codes, labels)
-    assert result is not None
-    mean, std = result.map_permuted
-    assert result.map_at_r == result.recall_at_1 == pytest.approx(1)
-    assert mean + 5 * std < 0.5
-    assert result.recall_at_1_permuted[0] < 0.5
-    assert retrieval(codes[:3], np.arange(3)) is None

@@ -1,4 +1,4 @@
-"""Figures: learning curves, grids of reconstructions, interpolation strips, quality against bytes."""
+"""Figures: learning curves, grids of reconstructions, interpolation strips, quality against bytes, AMI of codes."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.results.figures import ACCENT, INK, SECOND, SMALL, THIRD, WIDTH, canvas, styled
+from wikiart_data.results.figures import ACCENT, FAINT, INK, PALE, SECOND, SMALL, THIRD, WIDTH, canvas, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from wikiart_autoencode.clustering.comparison import CodeComparison
     from wikiart_autoencode.evaluation.evaluate import RateComparison
 
 ERROR_GAIN = 4.0
@@ -81,6 +82,37 @@ def rate_figure(result: "RateComparison") -> "Figure":
         axes.set_xticks(ticks := [16, 64, 256, 1024, 4096], [f"{tick:,}" for tick in ticks])
         axes.minorticks_off()
     left.legend(loc="upper left")
+    return figure
+
+
+@styled
+def ami_figure(result: "CodeComparison") -> "Figure":
+    """AMI of clusters and styles by code: a bar for the first method with its 95 % interval, marks for the others."""
+    methods = list(result.rows[0].clusters["train"])
+    names = [row.space for row in result.rows]
+    figure, ((left, right),) = canvas(0.9 + 0.3 * len(names), columns=2)
+    markers = ("o", "s", "^", "D", "v", "P", "X", "<")
+    for axes, split in ((left, "train"), (right, "test")):
+        for y, row in enumerate(result.rows):
+            bar, *others = (row.clusters[split][method] for method in methods)
+            value = bar.mean("ami")
+            # What was trained with labels is a bound, not a competitor.
+            colour = PALE if "labels" in row.space else FAINT
+            axes.barh(y, value, height=0.62, color=colour, label=methods[0] if y == 0 else None)
+            if bar.ami_interval:
+                low, high = bar.ami_interval
+                axes.plot((low, high), (y, y), color=INK, linewidth=1.4, solid_capstyle="butt")
+            for index, scores in enumerate(others):
+                style = {"color": (SECOND, THIRD, ACCENT)[index % 3], "markersize": 3.2, "markeredgewidth": 0}
+                label = methods[index + 1] if y == 0 else None
+                axes.plot(scores.mean("ami"), y, markers[index % len(markers)], linestyle="", label=label, **style)
+        axes.set(title=f"{result.n[split]:,} images of {split}", xlabel="AMI (0: chance)")
+        axes.set_yticks(range(len(names)), names if axes is left else [""] * len(names))
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.axvline(0, color=INK, linewidth=0.8)
+    if len(methods) > 1:
+        handles, labels = left.get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
     return figure
 
 

@@ -1,83 +1,38 @@
 """`wikiart-cluster compare`: style in codes, in pixels, in colours, in an untrained encoder, and chance."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from wikiart_autoencode.clustering.cluster_codes import catalog_of, find_codes
+from wikiart_autoencode.clustering.comparison import (
+    REFERENCES,
+    CodeComparison,
+    CodeRow,
+    MethodScores,
+    SeedScores,
+    print_tables,
+    tables,
+)
 from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions, Method
-from wikiart_autoencode.clustering.density import Parameters
+from wikiart_autoencode.clustering.intervals import ResampledAgreement, difference, interval, resampled_agreement
 from wikiart_autoencode.clustering.methods import cluster
-from wikiart_autoencode.clustering.scores import ClusteringScores, agreement, mean_and_std
+from wikiart_autoencode.clustering.scores import agreement
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.evaluation.baseline_codes import baseline_codes, judge_codes
-from wikiart_autoencode.evaluation.probes import CodeMetrics, code_metrics
+from wikiart_autoencode.evaluation.probes import code_metrics
+from wikiart_autoencode.evaluation.retrieval import QueryScores, query_scores_of_test
+from wikiart_autoencode.figures import ami_figure
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.packed import pack
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.serialization import from_plain
-from wikiart_data.results.tables import Number, Table, print_table
+from wikiart_data.results.statistics import Estimate, bootstrap_mean
 from wikiart_data.training.device import create_accelerator
 from wikiart_data.training.run import read_run_record
-
-
-@dataclass(frozen=True)
-class SeedScores:
-    """What one seed gave."""
-
-    ami: float
-    nmi: float
-    ari: float
-    noise: float
-    clusters: int
-
-
-@dataclass(frozen=True, kw_only=True, repr=False)
-class MethodScores(ClusteringScores):
-    """Scores of one method on one kind of code, with the first seed."""
-
-    parameters: Parameters
-    note: str = ""
-    over_seeds: tuple[SeedScores, ...] = ()
-    """Of each seed, the first one included."""
-
-    def spread(self, name: str, unit: str = "", digits: int = 3) -> Number:
-        """Mean and standard deviation over seeds of a field of `SeedScores`."""
-        mean, std = mean_and_std([getattr(scores, name) for scores in self.over_seeds or (self,)])
-        return Number(mean, unit, digits, std=std if len(self.over_seeds) > 1 else None)
-
-
-@dataclass(frozen=True)
-class CodeRow:
-    """One kind of code."""
-
-    space: str
-    """Its name."""
-    dimensions: int
-    clusters: dict[str, dict[Method, MethodScores]]
-    """By split (train, test) and method."""
-    space_measures: CodeMetrics
-
-
-@dataclass(frozen=True)
-class CodeComparison:
-    """What result.json of a comparison holds."""
-
-    seed: int
-    n: dict[str, int]
-    """Codes per split."""
-    data_fingerprint: str
-    rows: tuple[CodeRow, ...]
-    kind: str = "codes"
-    title: str = "Clusters and style in different codes"
-    command: str = "wikiart-cluster compare"
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> "CodeComparison":
-        """Read the content of a result.json."""
-        return from_plain(cls, {"title": cls.title, **content})
 
 
 def compare(options: CompareOptions) -> CodeComparison:
@@ -97,142 +52,45 @@ def compare(options: CompareOptions) -> CodeComparison:
     loaded = [Codes.load(path) for path in paths]
     first = loaded[0]
     catalog = catalog_of(paths[0], source, first)
-    for path, codes in zip(paths, loaded, strict=True):
-        if set(codes.files) != set(first.files):
-            raise InputError(
-                f"{path} was computed from other pictures than {paths[0]}: they cannot be compared.", field=path
-            )
+    loaded = [_aligned(codes, first, path) for path, codes in zip(paths, loaded, strict=True)]
     device = create_accelerator(options.device).device
     size = _image_size(paths[0])
     packed = pack(catalog, size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
 
     seeds = range(options.seed, options.seed + options.seeds)
-    kinds = {_description(path): [codes] * len(seeds) for path, codes in zip(paths, loaded, strict=True)}
+    kinds = {name: [codes] * len(seeds) for name, codes in zip(_names(paths), loaded, strict=True)}
     for seed in seeds:
         for name, codes in baseline_codes(packed, first.codes.shape[1], device, seed):
-            kinds.setdefault(name, []).append(codes)
+            kinds.setdefault(name, []).append(_aligned(codes, first, paths[0]))
     if options.judge:
-        kinds["judge (trained with labels)"] = [judge_codes(options.judge, packed, device)] * len(seeds)
+        codes = _aligned(judge_codes(options.judge, packed, device), first, paths[0])
+        kinds["judge (trained with labels)"] = [codes] * len(seeds)
 
-    rows = []
+    rows, samples = [], {}
     for name, codes_by_seed in kinds.items():
         echo(f"{name} …")
+        clusters: dict[str, dict[Method, MethodScores]] = {}
         # Test is clustered separately from train: a judge, and only a judge, has memorised the labels of train.
-        clusters: dict[str, dict[Method, MethodScores]] = {
-            split: {method: method_scores(codes_by_seed, split, method, options) for method in options.methods}
-            for split in ("train", "test")
-        }
+        for split, method in product(("train", "test"), options.methods):
+            scores, samples[name, split, method] = method_scores(codes_by_seed, split, method, options)
+            clusters.setdefault(split, {})[method] = scores
         codes = codes_by_seed[0]
         rows.append(CodeRow(name, codes.codes.shape[1], clusters, code_metrics(codes, seed=options.seed)))
+    queries = {name: query_scores_of_test(codes_by_seed[0]) for name, codes_by_seed in kinds.items()}
+    rows = with_gains(rows, samples, queries, options.seed)
     counts = {split: len(first.rows(split)) for split in ("train", "valid", "test")}
     result = CodeComparison(options.seed, counts, catalog.fingerprint, tuple(rows))
     folder = options.runs / "compare-codes"
-    write_results(folder, result, tables(result), {})
+    write_results(folder, result, tables(result), {"ami": ami_figure(result)})
     echo()
     print_tables(result)
     echo(f"Everything is in {folder}/ (open index.html).")
     return result
 
 
-def print_tables(result: CodeComparison) -> None:
-    """Print the tables of a comparison, separated by empty lines."""
-    for table in tables(result):
-        print_table(table)
-        echo()
-
-
-def tables(result: CodeComparison) -> list[Table]:
-    """AMI of methods × codes, more of each method, then how well style is classified and retrieved from each code."""
-    methods = list(result.rows[0].clusters["train"])
-    shown = [ami_table(result, split) for split in ("train", "test")] if len(methods) > 1 else []
-    shown += [method_table(result, method) for method in methods]
-    accuracies: list[tuple[str | Number | None, ...]] = []
-    for row in result.rows:
-        m = row.space_measures
-        accuracies.append(
-            (
-                row.space,
-                Number(m.knn_top1, "%", interval=m.knn_top1_interval),
-                Number(m.knn_balanced, "%", interval=m.knn_balanced_interval),
-                Number(m.probe_top1, "%", interval=m.probe_top1_interval),
-                Number(m.probe_balanced, "%", interval=m.probe_balanced_interval),
-            )
-        )
-    first = result.rows[0].space_measures
-    majority, chance = Number(first.majority, "%"), Number(first.chance, "%")
-    accuracies.append(("majority style", majority, chance, majority, chance))
-    columns = ("codes", "20-NN", "20-NN, balanced", "linear probe", "linear probe, balanced")
-    shown.append(Table(f"Style classified from codes, {result.n['test']:,} test images", columns, tuple(accuracies)))
-    kinds = dict.fromkeys(kind for row in result.rows for kind in row.space_measures.retrieval)
-    return shown + [retrieval_table(result, kind) for kind in kinds]
-
-
-def ami_table(result: CodeComparison, split: str) -> Table:
-    """AMI of clusters and styles by code and method."""
-    methods = list(result.rows[0].clusters[split])
-    rows = [(row.space, *(row.clusters[split][method].spread("ami") for method in methods)) for row in result.rows]
-    permuted = [result.rows[0].clusters[split][method].ami_permuted for method in methods]
-    rows.append(("permuted labels", *(Number(mean, digits=3, std=std) for mean, std in permuted)))
-    title = f"AMI of clusters and styles, {result.n[split]:,} images of {split}"
-    return Table(title, ("codes", *methods), tuple(rows), _seeds_note(result))
-
-
-def method_table(result: CodeComparison, method: Method) -> Table:
-    """The clusters that a method finds in each code of train, and their agreement with styles."""
-    rows = []
-    for row in result.rows:
-        train, test = row.clusters["train"][method], row.clusters["test"][method]
-        mean, std = train.ami_permuted
-        rows.append(
-            (
-                row.space,
-                train.spread("ami"),
-                Number(mean, digits=3, std=std),
-                test.spread("ami"),
-                train.spread("nmi"),
-                train.spread("ari"),
-                Number(train.purity, digits=3),
-                Number(train.silhouette, digits=3),
-                train.spread("clusters", digits=0),
-                train.spread("noise", "%", 0),
-            )
-        )
-    columns = ("codes", "AMI", "permuted", "AMI on test", "NMI", "ARI", "purity", "silhouette", "clusters", "noise")
-    title = f"Clusters by {method}, {result.n['train']:,} training images"
-    return Table(title, columns, tuple(rows), _seeds_note(result))
-
-
-def _seeds_note(result: CodeComparison) -> str:
-    seeds = max(len(scores.over_seeds) for row in result.rows for scores in row.clusters["train"].values())
-    return f"± is the standard deviation over {seeds} seeds." if seeds > 1 else ""
-
-
-def retrieval_table(result: CodeComparison, kind: str) -> Table:
-    """How early images of the same style or artist come, with permuted labels."""
-    rows: list[tuple[str | Number | None, ...]] = []
-    for row in result.rows:
-        scores = row.space_measures.retrieval.get(kind)
-        if scores is None:
-            continue
-        mean, std = scores.map_permuted
-        chance, chance_std = scores.recall_at_1_permuted
-        rows.append(
-            (
-                row.space,
-                Number(scores.map_at_r, digits=3),
-                Number(mean, digits=3, std=std),
-                Number(scores.recall_at_1, "%"),
-                Number(chance, "%", std=chance_std),
-                Number(scores.recall_at_10, "%"),
-            )
-        )
-    columns = ("codes", "MAP@R", "permuted", "recall@1", "recall@1, permuted", "recall@10")
-    label, similarity = kind.split(", ")
-    number = next(row.space_measures.retrieval[kind].n for row in result.rows if kind in row.space_measures.retrieval)
-    return Table(f"Retrieval by {label}, {similarity}, {number:,} test images", columns, tuple(rows))
-
-
-def method_scores(codes_by_seed: Sequence[Codes], split: str, method: Method, options: CompareOptions) -> MethodScores:
+def method_scores(
+    codes_by_seed: Sequence[Codes], split: str, method: Method, options: CompareOptions
+) -> tuple[MethodScores, ResampledAgreement]:
     """Cluster the codes of one split with each seed, into at most half as many clusters as there are codes.
 
     Args:
@@ -240,25 +98,101 @@ def method_scores(codes_by_seed: Sequence[Codes], split: str, method: Method, op
         split: train or test.
         method: of clustering.
         options: number of clusters and the first seed.
+
+    Returns:
+        The scores, and those of half samples.
     """
-    first, over_seeds = None, []
+    clusterings, over_seeds = [], []
     for seed, codes in enumerate(codes_by_seed, options.seed):
         selected = codes.select(split)
         clustering = cluster(selected, method, min(options.clusters, len(selected) // 2), seed)
-        first = first or clustering
+        clusterings.append(clustering)
         values = agreement(clustering.labels, selected.labels)
         over_seeds.append(
             SeedScores(values.ami, values.nmi, values.ari, clustering.noise_fraction, clustering.n_clusters)
         )
-    assert first is not None
-    return MethodScores(
+    labels = codes_by_seed[0].labels[codes_by_seed[0].rows(split)]
+    samples = resampled_agreement([clustering.labels for clustering in clusterings], labels, options.seed)
+    first = clusterings[0]
+    scores = MethodScores(
         **vars(first.scores), parameters=first.parameters, note=first.note, over_seeds=tuple(over_seeds)
     )
+    return replace(
+        scores,
+        ami_interval=interval(scores.mean("ami"), samples.ami),
+        nmi_interval=interval(scores.mean("nmi"), samples.nmi),
+        ari_interval=interval(scores.mean("ari"), samples.ari),
+    ), samples
+
+
+def with_gains(
+    rows: Sequence[CodeRow],
+    samples: Mapping[tuple[str, str, Method], ResampledAgreement],
+    queries: Mapping[str, Mapping[str, QueryScores]],
+    seed: int,
+) -> list[CodeRow]:
+    """The rows with their differences to each of REFERENCES, in AMI and in MAP@R.
+
+    Args:
+        rows: of all kinds of code, the references among them.
+        samples: by kind of code, split and method.
+        queries: by kind of code and kind of retrieval.
+        seed: of the bootstrap over queries.
+    """
+    by_name = {row.space: row for row in rows}
+    references = [name for name in REFERENCES if name in by_name]
+
+    def ami_gain(row: CodeRow, split: str, method: Method, reference: str) -> Estimate:
+        scores, others = row.clusters[split][method], by_name[reference].clusters[split][method]
+        halves, of_reference = samples[row.space, split, method], samples[reference, split, method]
+        return difference(scores.mean("ami"), others.mean("ami"), halves.ami, of_reference.ami, scores.n)
+
+    def map_gain(name: str, kind: str, reference: str) -> Estimate:
+        own, others = queries[name][kind], queries[reference][kind]
+        return bootstrap_mean(own.average_precision - others.average_precision, seed)
+
+    def gains(row: CodeRow) -> CodeRow:
+        others = [reference for reference in references if reference != row.space]
+        clusters = {
+            split: {
+                method: replace(scores, ami_gains={name: ami_gain(row, split, method, name) for name in others})
+                for method, scores in methods.items()
+            }
+            for split, methods in row.clusters.items()
+        }
+        kinds = {kind: {name: map_gain(row.space, kind, name) for name in others} for kind in queries[row.space]}
+        return replace(row, clusters=clusters, map_gains=kinds)
+
+    return [gains(row) for row in rows]
+
+
+def _aligned(codes: Codes, first: Codes, path: Path) -> Codes:
+    """The codes of the pictures of `first`, in its order: differences are paired picture by picture.
+
+    Raises:
+        InputError: a picture is missing.
+    """
+    row_of = {file: row for row, file in enumerate(codes.files.tolist())}
+    rows = [row_of.get(file) for file in first.files.tolist()]
+    if None in rows or len(row_of) < len(codes):
+        raise InputError(
+            f"{path} was computed from other pictures than the others: they cannot be compared.", field=path
+        )
+    return codes.select(np.array(rows))
 
 
 def _image_size(path: Path) -> int:
     """Side of the images that codes were computed from, if the file lies in a run folder; otherwise 128."""
     return read_run_record(path.parent)["config"]["size"] if (path.parent / "run.json").exists() else 128
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A description of each file of codes; of two alike, the folder says which is which."""
+    names = [_description(path) for path in paths]
+    return [
+        f"{name}, {path.parent.name}" if names.count(name) > 1 else name
+        for name, path in zip(names, paths, strict=True)
+    ]
 
 
 def _description(path: Path) -> str:

@@ -23,6 +23,8 @@ SIDE = 64
 """Side of the images for pixel PCA and colour histograms, in pixels: the first components hold no finer detail."""
 PCA_SAMPLE = 6_500
 """Most training images that PCA is fitted on, sampled at random: more change little and need memory."""
+PIXELS, UNTRAINED = f"pixel-PCA ({COMPONENTS})", "untrained encoder"
+"""Names of two kinds of baseline codes."""
 LEVELS = 4
 """Levels per channel of the colour histogram: 4 × 4 × 4 = 64 bins."""
 
@@ -92,13 +94,13 @@ def baseline_codes(
     images = DeviceImages(packed)
     pca = fit_pca(packed, COMPONENTS, SIDE, seed)
     components = [pca.encode(batch) for batch in images.in_order(rows, 256, SIDE)]
-    yield f"pixel-PCA ({COMPONENTS})", codes_of_rows(packed, rows, torch.cat(components).numpy())
+    yield PIXELS, codes_of_rows(packed, rows, torch.cat(components).numpy())
     histograms = [colour_histogram(batch) for batch in images.in_order(rows, 256, SIDE)]
     yield "colour histogram (64 bins)", codes_of_rows(packed, rows, torch.cat(histograms).numpy())
     textures = [texture_statistics(batch).cpu() for batch in images.in_order(rows, 256, SIDE)]
     yield "texture statistics", codes_of_rows(packed, rows, standardized(torch.cat(textures), rows, packed))
     torch.manual_seed(seed)
-    yield "untrained encoder", encode_packed(untrained_encoder(packed, code_size).to(device), packed, device, False)
+    yield UNTRAINED, encode_packed(untrained_encoder(packed, code_size).to(device), packed, device, False)
 
 
 def standardized(statistics: Tensor, rows: np.ndarray, packed: PackedImages) -> np.ndarray:

@@ -7,16 +7,15 @@ import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from wikiart_autoencode.clustering.scores import PERMUTATIONS, mean_and_std, silhouette, silhouette_permuted
 from wikiart_autoencode.codes import Codes
+from wikiart_autoencode.evaluation.retrieval import Retrieval, normalize, retrieval_of_test
 from wikiart_data.errors import InputError
-from wikiart_data.images.artists import known_artist
 from wikiart_data.images.manifest import SPLITS
-from wikiart_data.images.names import artist_of
 from wikiart_data.results.statistics import wilson
 
 if TYPE_CHECKING:
@@ -32,30 +31,8 @@ PROBE_PERMUTATIONS = 3
 BOOTSTRAP_SAMPLES = 2_000
 
 Metric = Literal["euclidean", "cosine"]
-Similarity = Literal["cosine", "CSLS"]
-SIMILARITIES: tuple[Similarity, ...] = get_args(Similarity)
 
 _CHUNK = 1_000
-_RECALL_RANKS = 10
-_HUB_NEIGHBOURS = 10
-
-
-@dataclass(frozen=True)
-class Retrieval:
-    """How often what is nearest to an image has its label; means over queries whose label occurs again, in [0, 1]."""
-
-    n: int
-    """Queries."""
-    map_at_r: float
-    """MAP@R (Musgrave et al. 2020): with R other codes of the query's label, the mean over the first R ranks of the
-    precision up to that rank if the code there has the label, else 0."""
-    recall_at_1: float
-    """Queries whose nearest code has their label."""
-    recall_at_10: float
-    """Queries with their label among the ten nearest."""
-    map_permuted: tuple[float, float]
-    """MAP@R for permuted labels, mean and standard deviation."""
-    recall_at_1_permuted: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -137,13 +114,6 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
     predictions = [_predict(_fit(train, random.permutation(y_train), [c])[0], test) for _ in range(PROBE_PERMUTATIONS)]
     linear_permuted = _permuted(predictions, y_test)
 
-    artists, known = _artists(codes)
-    found: dict[str, Retrieval] = {}
-    for kind, x, labels in (("style", test, y_test), ("artist", test[known], artists[known])):
-        for similarity in SIMILARITIES:
-            scores = retrieval(x, labels, similarity, permutations, seed)
-            found |= {f"{kind}, {similarity}": scores} if scores else {}
-
     silhouettes = silhouette_permuted(train, y_train, permutations, seed)
     return CodeMetrics(
         n=len(y_test),
@@ -166,7 +136,7 @@ def code_metrics(codes: Codes, permutations: int = PERMUTATIONS, seed: int = 0) 
         probe_balanced_permuted=linear_permuted[1],
         silhouette=silhouette(train, y_train, seed),
         silhouette_permuted=mean_and_std(silhouettes) if silhouettes else None,
-        retrieval=found,
+        retrieval=retrieval_of_test(codes, permutations, seed),
     )
 
 
@@ -174,76 +144,13 @@ def _neighbours_by_best_metric(
     train: np.ndarray, y_train: np.ndarray, valid: np.ndarray, y_valid: np.ndarray, test: np.ndarray
 ) -> tuple[Metric, np.ndarray]:
     """The metric that classifies more of valid correctly, and the neighbours of test by it."""
-    on_sphere = (_normalize(train), _normalize(valid), _normalize(test))
+    on_sphere = (normalize(train), normalize(valid), normalize(test))
     euclidean, cosine = (
         int((vote(y_train[neighbours(a, b)]) == y_valid).sum()) for a, b in ((train, valid), on_sphere[:2])
     )
     if cosine > euclidean:
         return "cosine", neighbours(on_sphere[0], on_sphere[2])
     return "euclidean", neighbours(train, test)
-
-
-def retrieval(
-    codes: np.ndarray,
-    labels: np.ndarray,
-    similarity: Similarity = "cosine",
-    permutations: int = PERMUTATIONS,
-    seed: int = 0,
-) -> Retrieval | None:
-    """Rank the other codes for each code, and score how early those of its label come.
-
-    Args:
-        codes: (n, D) float, centred.
-        labels: (n,) int.
-        similarity: `cosine`, or `CSLS` (Conneau et al. 2018), which subtracts the mean cosine of a code to its ten
-            nearest: a hub, near to everything, is found less often.
-        permutations: of the labels.
-        seed: of the permutations.
-
-    Returns:
-        None if no label occurs twice.
-    """
-    counts = np.bincount(labels)[labels] - 1 if len(labels) else np.zeros(0, dtype=int)
-    if not counts.any():
-        return None
-    most = max(int(counts.max()), min(_RECALL_RANKS, len(codes) - 1))
-    ranked = _ranking(_normalize(codes), similarity)[:, :most]
-
-    def score(labels: np.ndarray) -> tuple[float, float, float]:
-        others = np.bincount(labels)[labels] - 1
-        queries = np.flatnonzero(others)
-        hits = (labels[ranked[queries]] == labels[queries, None]).astype(np.float64)
-        precision = hits.cumsum(axis=1) / np.arange(1, most + 1)
-        within = np.arange(most) < others[queries, None]
-        average = (precision * hits * within).sum(axis=1) / others[queries]
-        return float(average.mean()), float(hits[:, 0].mean()), float(hits[:, :_RECALL_RANKS].any(axis=1).mean())
-
-    random = np.random.default_rng(seed)
-    by_chance = [score(random.permutation(labels)) for _ in range(permutations)]
-    map_permuted, recall_permuted = (mean_and_std([scores[index] for scores in by_chance]) for index in (0, 1))
-    return Retrieval(int((counts > 0).sum()), *score(labels), map_permuted, recall_permuted)
-
-
-def _ranking(unit: np.ndarray, similarity: Similarity) -> np.ndarray:
-    """(n, n − 1) int: the other codes, the most similar first.
-
-    Args:
-        unit: (n, D) float, of length 1.
-        similarity: see `retrieval`.
-    """
-    cosine = unit @ unit.T
-    np.fill_diagonal(cosine, -np.inf)
-    if similarity == "CSLS":
-        nearest = min(_HUB_NEIGHBOURS, len(unit) - 1)
-        hubness = np.partition(cosine, -nearest, axis=1)[:, -nearest:].mean(axis=1)
-        cosine = 2 * cosine - hubness  # the query's own mean changes no rank
-    return np.argsort(-cosine, axis=1, kind="stable")[:, :-1]
-
-
-def _artists(codes: Codes) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) int, the artist of each image of test by file name, and (n,) bool, whether the name gives one."""
-    names = [artist_of(file) for file in codes.files[codes.rows("test")].tolist()]
-    return np.unique(names, return_inverse=True)[1], np.array([known_artist(name) for name in names], dtype=bool)
 
 
 def neighbours(train: np.ndarray, test: np.ndarray, number: int = NEIGHBOURS) -> np.ndarray:
@@ -326,11 +233,6 @@ def _standardize(train: np.ndarray, *others: np.ndarray) -> list[np.ndarray]:
     mean = train.mean(axis=0, dtype=np.float64)
     scale = float(np.sqrt(((train - mean) ** 2).mean())) or 1.0
     return [((codes - mean) / scale).astype(np.float32) for codes in (train, *others)]
-
-
-def _normalize(codes: np.ndarray) -> np.ndarray:
-    """(n, D), each of length 1: Euclidean neighbours of these are neighbours by cosine."""
-    return codes / np.maximum(np.linalg.norm(codes, axis=1, keepdims=True), 1e-12)
 
 
 @dataclass(frozen=True)
