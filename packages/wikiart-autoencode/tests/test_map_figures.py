@@ -1,10 +1,12 @@
-"""Figures of the map: every style labelled once, labels do not overlap, files are reproducible."""
+"""Figures of the map: what is in colour, labels do not overlap, files are reproducible."""
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 from wikiart_autoencode.map.figures import (
     cluster_style_heatmap,
+    distinct_colours,
     map_figure,
     small_groups_last,
     small_multiples,
@@ -38,72 +40,77 @@ def test_small_groups_are_drawn_last_and_noise_first():
     assert labels[small_groups_last(labels)].tolist() == [-1, 0, 0, 0, 1, 1, 2]
 
 
-def test_every_style_is_labelled_once_and_labels_do_not_overlap():
+def test_the_map_has_the_largest_styles_in_colour_and_numbered_clusters():
     points, labels, clusters = blobs(600)
     figure = map_figure(points, labels, STYLES, clusters, "Codes")
     by_style, by_cluster = figure.axes
-    assert sorted(text.get_text() for text in by_style.texts) == sorted(map(display_name, STYLES))
-    assert [text.get_text() for text in by_cluster.texts] == [str(cluster) for cluster in range(14)]
     assert by_style.get_title(loc="left") == "Codes, by style"
+    assert [text.get_text() for text in by_cluster.texts] == [str(cluster) for cluster in range(14)]
     assert f"{np.mean(clusters < 0):.0%} noise" in by_cluster.get_title(loc="left")
-    (legend,) = figure.legends
     counts = np.bincount(labels, minlength=27)
+    largest = np.argsort(-counts, kind="stable")[:7]
+    (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        f"{display_name(style)} · {n:,}" for style, n in zip(STYLES, counts, strict=True)
+        *(f"{display_name(STYLES[style])} · {counts[style]:,}" for style in largest),
+        f"20 other styles · {600 - counts[largest].sum()}",
     ]
+    # The others first, in grey, then the large styles; each in the colour that the legend shows.
+    drawn = {to_hex(group.get_facecolor()[0]): len(group.get_offsets()) for group in by_style.collections}
+    assert list(drawn.values()) == [600 - counts[largest].sum(), *counts[largest]]
+    assert [to_hex(mark.get_color()) for mark in legend.get_lines()] == [*list(drawn)[1:], next(iter(drawn))]
     figure.draw_without_rendering()
     assert figure.get_size_inches()[0] == pytest.approx(7.2)
     frame = legend.get_window_extent()
     assert frame.x0 >= 0
     assert frame.x1 <= figure.bbox.x1
-    for axes in figure.axes:
-        boxes = [text.get_window_extent() for text in axes.texts]
-        for place, box in enumerate(boxes):
-            assert not any(box.overlaps(other) for other in boxes[place + 1 :])
-            assert axes.bbox.x0 <= box.x0
-            assert box.x1 <= axes.bbox.x1
+    boxes = [text.get_window_extent() for text in by_cluster.texts]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+        assert by_cluster.bbox.x0 <= box.x0
+        assert box.x1 <= by_cluster.bbox.x1
 
 
-def test_styles_differ_in_colour_or_marker_and_small_ones_are_on_top():
-    points, labels, _ = blobs(600)
-    figure = map_figure(points, labels, STYLES, None, "Codes")
-    (axes,) = figure.axes
-    sizes = [len(drawn.get_offsets()) for drawn in axes.collections]
-    assert sizes == sorted(sizes, reverse=True)
-    looks = {(drawn.get_facecolor().tobytes(), drawn.get_paths()[0].vertices.tobytes()) for drawn in axes.collections}
-    assert len(looks) == 27
+def test_clusters_of_one_colour_are_far_apart():
+    centres = {number: np.array([number % 7, number // 7], dtype=float) for number in range(21)}
+    colours = distinct_colours(centres)
+    assert len(set(colours.values())) == 7
+    distances = [
+        np.linalg.norm(centres[a] - centres[b]) for a in centres for b in centres if a < b and colours[a] == colours[b]
+    ]
+    assert min(distances) >= 2  # numbered in order they would touch, 1 apart
 
 
-def test_small_multiples_have_one_panel_per_style_with_its_count():
+def test_small_multiples_have_one_panel_per_style_the_largest_first():
     points, labels, _ = blobs(600)
     figure = small_multiples(points, labels, STYLES)
     panels = [axes for axes in figure.axes if axes.axison]
-    names = ["Mannerism Late Renaiss…" if "Mannerism" in style else display_name(style) for style in STYLES]
-    assert [axes.get_title(loc="left") for axes in panels] == names
     counts = np.bincount(labels, minlength=27)
-    assert [axes.texts[0].get_text() for axes in panels] == [f"{n:,}" for n in counts]
-    assert [len(axes.collections[0].get_offsets()) for axes in panels] == counts.tolist()
+    order = np.argsort(-counts, kind="stable")
+    names = ["Mannerism Late Renaiss…" if "Mannerism" in style else display_name(style) for style in STYLES]
+    assert [axes.get_title(loc="left") for axes in panels] == [names[style] for style in order]
+    assert [axes.texts[0].get_text() for axes in panels] == [f"{n:,}" for n in counts[order]]
+    assert [len(axes.collections[0].get_offsets()) for axes in panels] == counts[order].tolist()
     figure.draw_without_rendering()
     for axes in panels:  # a long name is cut, it does not run into its neighbour
         assert axes._left_title.get_window_extent().width < axes.get_window_extent().width * 1.03
 
 
-def test_the_heat_map_orders_clusters_by_style_and_puts_noise_last():
+def test_the_heat_map_begins_with_all_pictures_orders_clusters_by_style_and_ends_with_noise():
     labels = np.array([2, 2, 2, 0, 0, 1, 1, 1, 0, 1])
     clusters = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, -1])
     figure = cluster_style_heatmap(clusters, labels, ("A", "B_b", "$C"))
     (axes,) = figure.axes
     names = [label.get_text() for label in axes.get_yticklabels()]
-    assert names == ["cluster 1 (2)", "cluster 2 (4)", "cluster 0 (3)", "noise (1)"]
+    assert names == ["all pictures (10)", "cluster 1 (2)", "cluster 2 (4)", "cluster 0 (3)", "noise (1)"]
     shares = np.asarray(axes.images[0].get_array())
-    assert shares == pytest.approx(np.array([[100, 0, 0], [25, 75, 0], [0, 0, 100], [0, 100, 0]]))
+    assert shares == pytest.approx(np.array([[30, 40, 30], [100, 0, 0], [25, 75, 0], [0, 0, 100], [0, 100, 0]]))
     assert [label.get_text() for label in axes.get_xticklabels()] == ["A", "B b", "$C"]
 
 
 def test_of_very_many_clusters_the_largest_are_drawn():
     clusters = np.repeat(np.arange(100), np.arange(1, 101))
     figure = cluster_style_heatmap(clusters, np.zeros(len(clusters), dtype=int), ("A", "B"))
-    assert len(figure.axes[0].get_yticklabels()) == 60
+    assert len(figure.axes[0].get_yticklabels()) == 61
     assert "the 60 largest of 100" in figure.axes[0].get_title(loc="left")
 
 

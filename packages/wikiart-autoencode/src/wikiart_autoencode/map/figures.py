@@ -1,4 +1,4 @@
-"""Figures of the map: by style and by cluster, one panel per style, and the styles in each cluster."""
+"""Figures of the map: large styles and clusters, one panel per style, and the styles in each cluster."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wikiart_data.results.figures import INK, NOISE, PALE, SMALL, TINY, WIDTH, canvas, png, styled
+from wikiart_data.results.figures import ACCENT, INK, NOISE, PALE, SMALL, TINY, WIDTH, canvas, png, styled
 from wikiart_data.results.label_placement import nearest_edge, place_labels
 from wikiart_data.styles import colour_and_marker, display_name
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 RASTER_ABOVE = 2000
 """With more points than this, an SVG holds the points of a map as one raster image instead of shapes."""
+_COLOURS = tuple(colour_and_marker(name, tuple("abcdefg"))[0] for name in "abcdefg")
+"""Seven colours of the styles' palette; its eighth, grey, is for everything else."""
 _MAX_ROWS = 60
 _MAX_ITERATIONS = 20
 _PANEL_COLUMNS = 6
@@ -29,7 +31,9 @@ _TITLE_LENGTH = 23
 def map_figure(
     points: np.ndarray, labels: np.ndarray, styles: Sequence[str], clusters: np.ndarray | None, title: str
 ) -> "Figure":
-    """The map coloured by style and, if clusters are given, next to it by cluster.
+    """The map with the largest styles in colour and, if clusters are given, next to it by cluster.
+
+    `small_multiples` shows every style.
 
     Args:
         points: (n, 2) float, positions on the map.
@@ -40,39 +44,57 @@ def map_figure(
     """
     from matplotlib.lines import Line2D
 
-    names: dict[int, str] = {int(label): display_name(styles[int(label)]) for label in np.unique(labels)}
-    looks = {label: colour_and_marker(styles[label], tuple(styles)) for label in names}
+    counts = np.bincount(labels, minlength=len(styles))
+    largest = [int(label) for label in np.argsort(-counts, kind="stable")[: len(_COLOURS)] if counts[label]]
+    colours = dict(zip(largest, _COLOURS, strict=False))
+    others = len(np.unique(labels)) - len(largest)
+    names = {label: f"{display_name(styles[label])} · {counts[label]:,}" for label in largest}
+    if others:
+        names[-1], colours[-1] = f"{others} other styles · {len(labels) - counts[largest].sum():,}", NOISE
     panels = 1 if clusters is None else 2
     legend_rows = -(-len(names) // _LEGEND_COLUMNS)
     figure, (axes,) = canvas((WIDTH / panels if panels > 1 else 5.6) + 0.45 + 0.14 * legend_rows, columns=panels)
-    _scatter(axes[0], points, labels, looks, f"{title}, by style")
+    _scatter(axes[0], points, np.where(np.isin(labels, largest), labels, -1), colours, f"{title}, by style")
+    centres: dict[int, np.ndarray] = {}
     if clusters is not None:
-        groups = np.unique(clusters).tolist()
-        kinds = tuple(f"cluster {cluster}" for cluster in groups if cluster >= 0)
-        cluster_looks = {c: colour_and_marker(f"cluster {c}", kinds) if c >= 0 else (NOISE, "o") for c in groups}
+        centres = {c: trimmed_centre(points[clusters == c]) for c in np.unique(clusters).tolist() if c >= 0}
+        cluster_colours = distinct_colours(centres) | {-1: NOISE}
         noise = float(np.mean(clusters < 0))
-        heading = f"by cluster: {len(kinds)}" + (f", and {noise:.0%} noise (grey)" if noise else "")
-        _scatter(axes[1], points, clusters, cluster_looks, heading)
-    counts = np.bincount(labels, minlength=len(styles))
+        heading = f"by cluster: {len(centres)}" + (f", and {noise:.0%} noise (grey)" if noise else "")
+        _scatter(axes[1], points, clusters, cluster_colours, heading)
     marks = [
-        Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4.5, markeredgewidth=0)
-        for colour, marker in looks.values()
+        Line2D([], [], color=colours[label], marker="o", linestyle="", markersize=4.5, markeredgewidth=0)
+        for label in names
     ]
-    texts = [f"{name} · {counts[label]:,}" for label, name in names.items()]
-    figure.legend(marks, texts, loc="outside lower center", ncols=_LEGEND_COLUMNS, handletextpad=0.1, columnspacing=1)
+    look = {"loc": "outside lower center", "ncols": _LEGEND_COLUMNS, "handletextpad": 0.1, "columnspacing": 1}
+    figure.legend(marks, list(names.values()), **look)
     figure.draw_without_rendering()  # fixes the layout, so that positions in pixels are final
     figure.set_layout_engine("none")
-    _annotate(axes[0], points, labels, {label: (name, looks[label][0]) for label, name in names.items()})
-    if clusters is not None:
-        numbers = {c: (str(c), cluster_looks[c][0]) for c in groups if c >= 0}
-        if len(numbers) <= _MAX_ROWS:  # more would hide the map
-            _annotate(axes[1], points, clusters, numbers)
+    if clusters is not None and len(centres) <= _MAX_ROWS:  # more numbers would hide the map
+        _annotate(axes[1], centres, {c: (str(c), cluster_colours[c]) for c in centres})
     return figure
+
+
+def distinct_colours(centres: Mapping[int, np.ndarray]) -> dict[int, str]:
+    """A colour for each group: there are few colours, so groups that share one are as far apart as possible.
+
+    Args:
+        centres: (2,) float of each group; the first ones choose first.
+    """
+    colours: dict[int, str] = {}
+    for group, centre in centres.items():
+
+        def distance(colour: str, centre: np.ndarray = centre) -> float:
+            same = [centres[other] for other, own in colours.items() if own == colour]
+            return min((float(np.linalg.norm(centre - other)) for other in same), default=np.inf)
+
+        colours[group] = max(_COLOURS, key=distance)
+    return colours
 
 
 @styled
 def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str]) -> "Figure":
-    """One panel per style: its pictures in colour, all others in grey, and their number.
+    """One panel per style, the largest first: its pictures in colour, all others in grey, and their number.
 
     Args:
         points: (n, 2) float, positions on the map.
@@ -89,17 +111,16 @@ def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str
     scale = max(float(np.quantile(density[density > 0], 0.98)), 1.0)
     shade = np.where(density > 0, 0.45 + 0.55 * np.minimum(density / scale, 1), 0)
     edges = (low[0], high[0], low[1], high[1])
-    for label, axes in enumerate(panels.flat):
-        if label >= len(styles):
-            axes.axis("off")
-            continue
+    order = np.argsort(-np.bincount(labels, minlength=len(styles)), kind="stable").tolist()
+    for axes in panels.flat[len(order) :]:
+        axes.axis("off")
+    for axes, label in zip(panels.flat, order, strict=False):
         own = points[labels == label]
-        colour, marker = colour_and_marker(styles[label], tuple(styles))
         axes.imshow(np.full_like(shade, 0.45), cmap="Greys", vmin=0, vmax=1, alpha=shade, origin="lower", extent=edges)
-        size = float(np.clip(64 / np.sqrt(len(own) + 1), 1.0, 8))
-        axes.scatter(*own.T, s=size, c=colour, marker=marker, linewidths=0, zorder=1, alpha=0.9)
+        size = float(np.clip(48 / np.sqrt(len(own) + 1), 0.8, 7))
+        axes.scatter(*own.T, s=size, c=ACCENT, linewidths=0, zorder=1, alpha=0.75)
         _frame(axes, low, high, raster=len(points) > RASTER_ABOVE)
-        name = display_name(styles[label])
+        name = display_name(styles[int(label)])
         shown = name if len(name) <= _TITLE_LENGTH else f"{name[: _TITLE_LENGTH - 1]}…"
         axes.set_title(shown, fontsize=TINY, weight="normal", pad=2)
         axes.text(0.97, 0.03, f"{len(own):,}", transform=axes.transAxes, ha="right", va="bottom", fontsize=TINY)
@@ -110,8 +131,9 @@ def small_multiples(points: np.ndarray, labels: np.ndarray, styles: Sequence[str
 def cluster_style_heatmap(clusters: np.ndarray, labels: np.ndarray, styles: Sequence[str]) -> "Figure":
     """The styles in each cluster: one row per cluster, one column per style, in % of the cluster's pictures.
 
-    Rows are ordered by the most frequent style of a cluster, so that clusters of one style form a staircase. Noise is
-    the last row; of more than 60 clusters the largest are drawn.
+    The first row is all pictures: a cluster says nothing about style where its row is the same. The others are ordered
+    by the most frequent style of a cluster, so that clusters of one style form a staircase. Noise is the last row; of
+    more than 60 clusters the largest are drawn.
 
     Args:
         clusters: (n,) int, -1 for noise.
@@ -125,20 +147,20 @@ def cluster_style_heatmap(clusters: np.ndarray, labels: np.ndarray, styles: Sequ
     percent = 100 * counts / totals[:, None]
     largest = np.argsort(-np.where(names < 0, np.inf, totals), kind="stable")[:_MAX_ROWS]
     rows = sorted(largest, key=lambda row: (names[row] < 0, percent[row].argmax(), -percent[row].max()))
-    titles = [f"cluster {names[row]}" if names[row] >= 0 else "noise" for row in rows]
-    figure, ((axes,),) = canvas(1.9 + 0.165 * len(rows))
-    axes.imshow(percent[rows], cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    shown = np.vstack([100 * counts.sum(axis=0) / len(labels), percent[rows]])
+    titles = [f"all pictures ({len(labels):,})"]
+    titles += [f"{f'cluster {names[row]}' if names[row] >= 0 else 'noise'} ({int(totals[row]):,})" for row in rows]
+    figure, ((axes,),) = canvas(1.9 + 0.165 * len(titles))
+    axes.imshow(shown, cmap="Blues", vmin=0, vmax=shown.max(), aspect="auto")
+    axes.axhline(0.5, color="white", linewidth=3)
     axes.set_xticks(range(len(styles)), [display_name(style) for style in styles], rotation=90)
-    axes.set_yticks(
-        range(len(rows)), [f"{title} ({int(totals[row]):,})" for title, row in zip(titles, rows, strict=True)]
-    )
+    axes.set_yticks(range(len(titles)), titles)
     axes.tick_params(labelsize=SMALL, length=2)
-    axes.set(ylabel="cluster (pictures)")
     selection = "" if len(rows) == len(names) else f", the {len(rows)} largest of {len(names)} clusters"
     axes.set_title(f"Styles in each cluster, %{selection}")
-    for i, j in zip(*np.nonzero(percent[rows] >= 5), strict=True):
-        value = percent[rows[i], j]
-        axes.text(j, i, f"{value:.0f}", ha="center", va="center", color="white" if value > 55 else INK, fontsize=TINY)
+    for i, j in zip(*np.nonzero(shown >= 5), strict=True):
+        color = "white" if shown[i, j] > 0.55 * shown.max() else INK
+        axes.text(j, i, f"{shown[i, j]:.0f}", ha="center", va="center", color=color, fontsize=TINY)
     return figure
 
 
@@ -164,18 +186,11 @@ def write_figures(folder: Path, figures: "Mapping[str, Figure]") -> None:
         write_bytes(folder / f"{name}.svg", content.getvalue())
 
 
-def _scatter(
-    axes: "Axes", points: np.ndarray, groups: np.ndarray, looks: Mapping[int, tuple[str, str]], title: str
-) -> None:
-    """Draw points group by group, large groups first."""
-    size = float(np.clip(15_000 / len(points), 1.8, 14))
-    order = small_groups_last(groups)
-    for group in dict.fromkeys(groups[order].tolist()):
-        colour, marker = looks[group]
-        own = points[groups == group]
-        # Larger markers for small groups: a style of 18 pictures would be invisible among 13,000 others.
-        marker_size = size * (1 + 1.5 * float(np.exp(-len(own) / 60))) if group >= 0 else size
-        axes.scatter(*own.T, s=marker_size, c=colour, marker=marker, linewidths=0, alpha=0.8, zorder=1)
+def _scatter(axes: "Axes", points: np.ndarray, groups: np.ndarray, colours: Mapping[int, str], title: str) -> None:
+    """Draw points group by group: −1 first, then large groups before small ones."""
+    size = float(np.clip(12_000 / len(points), 1.5, 14))
+    for group in dict.fromkeys(groups[small_groups_last(groups)].tolist()):
+        axes.scatter(*points[groups == group].T, s=size, c=colours[group], linewidths=0, alpha=0.8, zorder=1)
     _frame(axes, *_limits(points), raster=len(points) > RASTER_ABOVE)
     axes.set_title(title)
 
@@ -196,7 +211,7 @@ def _limits(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (low + high) / 2 - half, (low + high) / 2 + half
 
 
-def _annotate(axes: "Axes", points: np.ndarray, groups: np.ndarray, names: Mapping[int, tuple[str, str]]) -> None:
+def _annotate(axes: "Axes", centres: Mapping[int, np.ndarray], names: Mapping[int, tuple[str, str]]) -> None:
     """Write (text, colour) near the centre of each group, with a line to it where the text had to move away."""
     from matplotlib.patheffects import withStroke
 
@@ -205,14 +220,14 @@ def _annotate(axes: "Axes", points: np.ndarray, groups: np.ndarray, names: Mappi
         axes.text(0, 0, name, color=_dark(colour), fontsize=TINY, weight="bold", zorder=4, path_effects=halo)
         for name, colour in names.values()
     ]
-    centres = np.array([trimmed_centre(points[groups == group]) for group in names])
+    if not texts:
+        return
     to_pixels: Callable[[np.ndarray], np.ndarray] = axes.transData.transform
     to_data = axes.transData.inverted().transform
+    middles = to_pixels(np.array([centres[group] for group in names]))
     sizes = np.array([text.get_window_extent().size for text in texts])
-    corners = place_labels(
-        to_pixels(centres), sizes, np.zeros((0, 2)), tuple(axes.get_window_extent().padded(-2).extents)
-    )
-    for text, centre, corner, size in zip(texts, to_pixels(centres), corners, sizes, strict=True):
+    corners = place_labels(middles, sizes, np.zeros((0, 2)), tuple(axes.get_window_extent().padded(-2).extents))
+    for text, centre, corner, size in zip(texts, middles, corners, sizes, strict=True):
         text.set_verticalalignment("bottom")
         text.set_position(tuple(to_data(corner)))
         end = nearest_edge(centre, corner, size)
