@@ -87,6 +87,19 @@ def test_plain_pillow_and_pack_give_the_same_pixels(benchmark, tmp_path: Path):
     assert np.array_equal(packing.pillow(file, 64, draft=True), ours)
 
 
+def test_cropping_in_8_bits_gives_the_same_pixels_only_where_boxes_are_the_same(benchmark, capsys):
+    cropping = benchmark("cropping")
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (6, 37, 37, 3), generator=generator, dtype=torch.uint8)
+    cropping.measure(cropping.METHODS, images, 32, rounds=1)
+    printed = capsys.readouterr().out
+    mean, most = map(float, cells(printed, "Pillow")[5].split(", "))
+    assert 0 < mean < 0.5
+    assert most <= 1.0
+    for other in ("torch, uint8", "torchvision, uint8"):
+        assert float(cells(printed, other)[5].split(", ")[0]) > 1
+
+
 def contestant(program: ModuleType, folder: Path, name: str, top1: list[float], cpu: list[float]):
     folder.mkdir(parents=True)
     lines = [{"epoch": epoch, "top1": value, "seconds": 7.0 * (epoch + 1)} for epoch, value in enumerate(top1)]
