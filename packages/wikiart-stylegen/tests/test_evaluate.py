@@ -10,8 +10,9 @@ import torch
 
 from wikiart_data.errors import InputError
 from wikiart_stylegen.cli import main
+from wikiart_stylegen.ground_truth import GroundTruth, StyleTruth, TruthScore
 from wikiart_stylegen.judging import JudgedImages, compare_at_same_mix
-from wikiart_stylegen.results import EvaluationResult, GroundTruth, StyleTruth, TruthScore
+from wikiart_stylegen.results import EvaluationResult
 
 from .conftest import STYLES
 
@@ -67,7 +68,7 @@ def test_target_styles_need_enough_training_images(trained, judge, capsys):
 
 
 def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path):
-    from wikiart_stylegen.config import EvaluateOptions
+    from wikiart_stylegen.command_options import EvaluateOptions
     from wikiart_stylegen.evaluate import evaluate
 
     about = json.loads((judge / "judge.json").read_text())
@@ -75,7 +76,7 @@ def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path):
     (tmp_path / "other" / "model.pt2").write_bytes((judge / "model.pt2").read_bytes())
     (tmp_path / "other" / "judge.json").write_text(json.dumps({**about, "styles": [*STYLES[:3], "Rococo"]}))
     with pytest.raises(InputError) as error:
-        evaluate(EvaluateOptions(trained, judge=tmp_path / "other", device="cpu"))
+        evaluate(EvaluateOptions(model=trained, judge=tmp_path / "other", device="cpu"))
     assert error.value.field == str(tmp_path / "other")
 
 

@@ -10,7 +10,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import pack
 from wikiart_stylegen.cli import main
-from wikiart_stylegen.config import SynthesiseOptions
+from wikiart_stylegen.command_options import SynthesiseOptions
 from wikiart_stylegen.synthesise import choose_inputs, synthesise
 
 from .conftest import STYLES
@@ -27,10 +27,10 @@ def test_the_folder_has_the_counts_of_train_and_the_real_test_images(trained, pa
 
 
 def test_a_judge_keeps_what_it_recognises(trained, judge):
-    options = SynthesiseOptions(trained, kind="colour-transfer", per_style=5, device="cpu")
+    options = SynthesiseOptions(model=trained, kind="colour-transfer", per_style=5, device="cpu")
     everything = synthesise(options)
     assert everything == dict.fromkeys(STYLES, 5)
-    weak = SynthesiseOptions(trained, to=Path("weak"), per_style=5, strength=0.0, judge=judge, device="cpu")
+    weak = SynthesiseOptions(model=trained, to=Path("weak"), per_style=5, strength=0.0, judge=judge, device="cpu")
     assert sum(synthesise(weak).values()) < 20  # the null style is recognised as one style at most
     with pytest.raises(InputError) as error:
         synthesise(options)

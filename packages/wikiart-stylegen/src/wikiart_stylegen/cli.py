@@ -1,18 +1,21 @@
-"""`wikiart-stylegen`: train, evaluate, repaint, grid, walk, synthesise, embeddings."""
+"""`wikiart-stylegen`: train, evaluate, repaint, grid, walk, synthesise, embeddings, study, study-results, demo."""
 
 from collections.abc import Sequence
 
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
-from wikiart_stylegen.config import (
+from wikiart_stylegen.command_options import (
+    DemoOptions,
     EmbeddingsOptions,
     EvaluateOptions,
     GridOptions,
     RepaintOptions,
+    StudyOptions,
+    StudyResultsOptions,
     SynthesiseOptions,
-    TrainOptions,
     WalkOptions,
 )
+from wikiart_stylegen.config import TrainOptions
 
 ABOUT = "Style transfer: an autoencoder that repaints an image in any style, and its evaluation."
 
@@ -26,6 +29,14 @@ COMMANDS = (
         "synthesise", SynthesiseOptions, "wikiart_stylegen.synthesise:synthesise", "write a data folder of repaints"
     ),
     Command("embeddings", EmbeddingsOptions, "wikiart_stylegen.commands:embeddings", "compare the learned styles"),
+    Command("study", StudyOptions, "wikiart_stylegen.study.page:study", "write a page that asks people about repaints"),
+    Command(
+        "study-results",
+        StudyResultsOptions,
+        "wikiart_stylegen.study.answers:study_results",
+        "summarise the answers of a study",
+    ),
+    Command("demo", DemoOptions, "wikiart_stylegen.demo:demo", "open a page in the browser that repaints pictures"),
 )
 
 

@@ -16,7 +16,7 @@ from wikiart_data.files import write_bytes
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure
 from wikiart_data.styles import display_name
-from wikiart_stylegen.config import EmbeddingsOptions, GridOptions, RepaintOptions, WalkOptions
+from wikiart_stylegen.command_options import EmbeddingsOptions, GridOptions, RepaintOptions, WalkOptions
 from wikiart_stylegen.figures import embeddings_figure, strip_figure
 from wikiart_stylegen.transfer import StyleTransfer
 

@@ -9,18 +9,16 @@ from wikiart_autoencode.evaluation.probes import code_metrics
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
-from wikiart_data.images.artists import keep_half_of_artists
 from wikiart_data.images.batches import DeviceImages
-from wikiart_data.images.catalog import find_data, scan
-from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.images.packed import PackedImages
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.statistics import Estimate, bootstrap_mean, proportion
 from wikiart_data.sample import is_sample_set
 from wikiart_data.training.device import use_bf16
-from wikiart_data.training.run import find_model, read_run_record
+from wikiart_data.training.run import read_run_record
 from wikiart_stylegen.colour_transfer import transfer_to_styles
-from wikiart_stylegen.config import EvaluateOptions
+from wikiart_stylegen.command_options import EvaluateOptions
 from wikiart_stylegen.distances import find_nearest_training, style_distances
 from wikiart_stylegen.figures import evaluation_figure
 from wikiart_stylegen.judging import JudgedImages, compare_at_same_mix, score_styles, score_variant
@@ -34,10 +32,9 @@ from wikiart_stylegen.results import (
     VariantScore,
     print_tables,
 )
+from wikiart_stylegen.targets import choose_target_styles, load_with_data
 from wikiart_stylegen.transfer import StyleTransfer
 
-MIN_TRAIN_IMAGES, MIN_TRAIN_IMAGES_ON_SAMPLE = 50, 1
-"""Defaults of --min-train-images: in general, and on the sample set."""
 STRENGTHS = (0.5, 0.75, 1.0, 1.25, 1.5)
 """Strengths at which style and content are measured."""
 BATCH_SIZE = 64
@@ -52,18 +49,8 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     Raises:
         InputError: there is no such run or judge, they are of other styles, or the data cannot be used.
     """
-    file = find_model(options.model, options.runs, "stylegen")
-    transfer = StyleTransfer.load(file, device=options.device)
-    root = find_data(options.data or transfer.config.data, options.cache_dir)
-    catalog = scan(root, cache_dir=options.cache_dir)
-    if (half := transfer.config.artist_half) != "all":
-        catalog = keep_half_of_artists(catalog, half)
-    judges = [Judge.load(path, transfer.device) for path in (options.judge, options.second_judge) if path is not None]
-    named = zip((options.judge, options.second_judge), judges, strict=False)
-    for source, styles in ((file, transfer.styles), *((path, judge.styles) for path, judge in named)):
-        if styles != catalog.styles:
-            raise InputError(f"{source} was trained on other styles than {catalog.root} has.", field=source)
-    packed = pack(catalog, transfer.config.size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
+    paths = [path for path in (options.judge, options.second_judge) if path is not None]
+    file, transfer, packed, judges = load_with_data(options, paths)
     baseline = None if options.baseline is None else StyleTransfer.load(options.baseline, device=options.device)
     commit = read_run_record(file.parent)["git_commit"]
     result, nearest = measure(transfer, judges[0], packed, options, baseline, commit, *judges[1:])
@@ -104,7 +91,7 @@ def measure(
     """
     catalog, seed = packed.catalog, options.seed
     rows = _choose_rows(packed, options)
-    allowed = _choose_target_styles(packed, options)
+    allowed = choose_target_styles(packed, options.min_train_images)
     labels = catalog.labels[rows]
     targets = assign_target_styles(labels, allowed.tolist(), seed)
     images = torch.cat(list(DeviceImages(packed).in_order(rows, BATCH_SIZE, packed.size)))
@@ -217,22 +204,6 @@ def _choose_rows(packed: PackedImages, options: EvaluateOptions) -> np.ndarray:
     if len(rows) <= options.max_images:
         return rows
     return np.sort(np.random.default_rng(options.seed).choice(rows, options.max_images, replace=False))
-
-
-def _choose_target_styles(packed: PackedImages, options: EvaluateOptions) -> np.ndarray:
-    """Labels of the styles with enough training images; all of them where the default leaves fewer than two."""
-    counts = packed.catalog.counts("train")
-    default = MIN_TRAIN_IMAGES_ON_SAMPLE if is_sample_set(packed.catalog.root) else MIN_TRAIN_IMAGES
-    minimum = default if options.min_train_images is None else options.min_train_images
-    allowed = np.flatnonzero(counts >= minimum)
-    if len(allowed) >= 2:
-        return allowed
-    if options.min_train_images is not None:
-        raise InputError(
-            f"--min-train-images {minimum}: fewer than two styles have so many training images.",
-            field="--min-train-images",
-        )
-    return np.arange(len(counts))
 
 
 def _derangement(allowed: np.ndarray, num_styles: int, seed: int) -> np.ndarray:

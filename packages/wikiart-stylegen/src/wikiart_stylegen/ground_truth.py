@@ -1,5 +1,6 @@
 """Comparison with the ground truth of the sample set: the same scene, painted in the target style by its painters."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,82 @@ from wikiart_autoencode.evaluation.image_metrics import psnr, ssim
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.decode import square
 from wikiart_data.images.packed import PackedImages
+from wikiart_data.results.tables import Number, Table
 from wikiart_data.sample import paint, scene_of
 from wikiart_data.sample.build import SIZE, artists, counts
-from wikiart_stylegen.results import GroundTruth, StyleTruth, TruthScore
 
 PAINTERS = 3
 """Painters of the target style who each paint the scene: there is no single truth, since palette and touch differ."""
 MEAN_OF = 100
 """Training images in a style's mean picture, at most."""
+
+
+@dataclass(frozen=True)
+class TruthScore:
+    """PSNR (dB) and SSIM against the ground truth, for one kind of image."""
+
+    psnr: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class StyleTruth:
+    """Scores against the ground truth for one target style, by kind of image."""
+
+    style: str
+    n: int
+    scores: dict[str, TruthScore]
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """Comparison with the ground truth of the sample set: the same scene by painters of the target style."""
+
+    scores: dict[str, TruthScore]
+    """Means over all images, by kind: repaint, input, mean picture, another painter, colour transfer."""
+    per_style: tuple[StyleTruth, ...]
+
+    def closer_than_input(self, kind: str, metric: str) -> int:
+        """Number of target styles in which a kind of image is closer to the truth than the inputs are.
+
+        Args:
+            kind: a key of `scores`.
+            metric: `psnr` or `ssim`.
+        """
+        return sum(getattr(row.scores[kind], metric) > getattr(row.scores["input"], metric) for row in self.per_style)
+
+    def wins(self, kind: str, metric: str) -> int:
+        """Number of target styles in which a kind of image is the closest of all.
+
+        Args:
+            kind: a key of `scores`.
+            metric: `psnr` or `ssim`.
+        """
+        return sum(
+            max(row.scores, key=lambda name: getattr(row.scores[name], metric)) == kind for row in self.per_style
+        )
+
+    def table(self) -> Table:
+        """One table: a row per kind of image."""
+        rows = [
+            (
+                kind,
+                Number(score.psnr, "dB", 2),
+                Number(self.closer_than_input(kind, "psnr")),
+                Number(self.wins(kind, "psnr")),
+                Number(score.ssim, digits=3),
+                Number(self.closer_than_input(kind, "ssim")),
+                Number(self.wins(kind, "ssim")),
+            )
+            for kind, score in self.scores.items()
+        ]
+        return Table(
+            f"Distance to the ground truth, {len(self.per_style)} target styles",
+            ("", "PSNR", "closer (PSNR)", "closest (PSNR)", "SSIM", "closer (SSIM)", "closest (SSIM)"),
+            tuple(rows),
+            note="The truth is the same scene by painters of the target style. closer, closest: in how many styles it "
+            "is closer to the truth than the input, and the closest of all.",
+        )
 
 
 def compare_with_truth(

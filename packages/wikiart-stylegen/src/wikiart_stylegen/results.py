@@ -10,6 +10,7 @@ from wikiart_data.results.serialization import from_plain
 from wikiart_data.results.statistics import Estimate
 from wikiart_data.results.tables import Cell, Number, Table, print_table
 from wikiart_data.styles import display_name
+from wikiart_stylegen.ground_truth import GroundTruth
 
 
 @dataclass(frozen=True)
@@ -120,52 +121,6 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
-class TruthScore:
-    """PSNR (dB) and SSIM against the ground truth, for one kind of image."""
-
-    psnr: float
-    ssim: float
-
-
-@dataclass(frozen=True)
-class StyleTruth:
-    """Scores against the ground truth for one target style, by kind of image."""
-
-    style: str
-    n: int
-    scores: dict[str, TruthScore]
-
-
-@dataclass(frozen=True)
-class GroundTruth:
-    """Comparison with the ground truth of the sample set: the same scene by painters of the target style."""
-
-    scores: dict[str, TruthScore]
-    """Means over all images, by kind: repaint, input, mean picture, another painter, colour transfer."""
-    per_style: tuple[StyleTruth, ...]
-
-    def closer_than_input(self, kind: str, metric: str) -> int:
-        """Number of target styles in which a kind of image is closer to the truth than the inputs are.
-
-        Args:
-            kind: a key of `scores`.
-            metric: `psnr` or `ssim`.
-        """
-        return sum(getattr(row.scores[kind], metric) > getattr(row.scores["input"], metric) for row in self.per_style)
-
-    def wins(self, kind: str, metric: str) -> int:
-        """Number of target styles in which a kind of image is the closest of all.
-
-        Args:
-            kind: a key of `scores`.
-            metric: `psnr` or `ssim`.
-        """
-        return sum(
-            max(row.scores, key=lambda name: getattr(row.scores[name], metric)) == kind for row in self.per_style
-        )
-
-
-@dataclass(frozen=True)
 class JudgeSummary:
     """Which judge scored, and how good it is on real paintings it was not trained on."""
 
@@ -242,7 +197,7 @@ class EvaluationResult:
             tables.append(self._judges_table(self.second_judge))
         tables += [self._strengths_table(), self._content_table()]
         if self.truth is not None:
-            tables.append(_truth_table(self.truth))
+            tables.append(self.truth.table())
         return [*tables, self._styles_table()]
 
     def _variants_table(self) -> Table:
@@ -383,26 +338,4 @@ def _score_cells(score: VariantScore) -> tuple[Cell, ...]:
         None if score.ssim is None else Number(score.ssim.value, digits=2),
         None if score.edges is None else Number(score.edges.value, digits=2),
         None if score.retrieval is None else Number(score.retrieval.value, "%", 0),
-    )
-
-
-def _truth_table(truth: GroundTruth) -> Table:
-    rows = [
-        (
-            kind,
-            Number(score.psnr, "dB", 2),
-            Number(truth.closer_than_input(kind, "psnr")),
-            Number(truth.wins(kind, "psnr")),
-            Number(score.ssim, digits=3),
-            Number(truth.closer_than_input(kind, "ssim")),
-            Number(truth.wins(kind, "ssim")),
-        )
-        for kind, score in truth.scores.items()
-    ]
-    return Table(
-        f"Distance to the ground truth, {len(truth.per_style)} target styles",
-        ("", "PSNR", "closer (PSNR)", "closest (PSNR)", "SSIM", "closer (SSIM)", "closest (SSIM)"),
-        tuple(rows),
-        note="The truth is the same scene by painters of the target style. closer, closest: in how many styles it is "
-        "closer to the truth than the input, and the closest of all.",
     )

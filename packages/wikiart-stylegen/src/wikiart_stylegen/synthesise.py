@@ -13,15 +13,11 @@ from torch import Tensor
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.files import not_written
-from wikiart_data.images.artists import keep_half_of_artists
 from wikiart_data.images.batches import DeviceImages
-from wikiart_data.images.catalog import find_data, scan
-from wikiart_data.images.packed import PackedImages, pack
-from wikiart_data.judge import Judge
-from wikiart_data.training.run import find_model
+from wikiart_data.images.packed import PackedImages
 from wikiart_stylegen.colour_transfer import transfer_to_styles
-from wikiart_stylegen.config import SynthesiseOptions
-from wikiart_stylegen.transfer import StyleTransfer
+from wikiart_stylegen.command_options import SynthesiseOptions
+from wikiart_stylegen.targets import load_with_data
 
 BATCH_SIZE = 64
 JPEG_QUALITY = 92
@@ -39,18 +35,8 @@ def synthesise(options: SynthesiseOptions) -> dict[str, int]:
     """
     if options.to.exists():
         raise InputError(f"{options.to} exists: choose another folder.", field="--to")
-    file = find_model(options.model, options.runs, "stylegen")
-    transfer = StyleTransfer.load(file, device=options.device)
-    root = find_data(options.data or transfer.config.data, options.cache_dir)
-    catalog = scan(root, cache_dir=options.cache_dir)
-    judge = None if options.judge is None else Judge.load(options.judge, transfer.device)
-    sources = [(file, transfer.styles)] + ([(options.judge, judge.styles)] if judge else [])
-    for source, styles in sources:
-        if styles != catalog.styles:
-            raise InputError(f"{source} was trained on other styles than {catalog.root} has.", field=source)
-    if (half := transfer.config.artist_half) != "all":
-        catalog = keep_half_of_artists(catalog, half)
-    packed = pack(catalog, transfer.config.size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
+    _, transfer, packed, judges = load_with_data(options, [] if options.judge is None else [options.judge])
+    catalog, judge = packed.catalog, next(iter(judges), None)
     rows, targets = choose_inputs(packed, options)
     written = dict.fromkeys(catalog.styles, 0)
     device_images = DeviceImages(packed)

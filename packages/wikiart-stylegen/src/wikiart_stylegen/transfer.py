@@ -20,7 +20,8 @@ from wikiart_data.styles import canonical_name, style_index
 from wikiart_data.training.checkpoints import load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
-from wikiart_stylegen.config import TrainConfig, TrainOptions, check_side, check_strength
+from wikiart_stylegen.command_options import check_side, check_strength
+from wikiart_stylegen.config import TrainConfig, TrainOptions
 from wikiart_stylegen.figures import style_grid
 from wikiart_stylegen.network import StyleAutoencoder
 from wikiart_stylegen.upsampling import guided_upsampling
