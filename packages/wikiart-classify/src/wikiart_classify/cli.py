@@ -1,10 +1,11 @@
-"""`wikiart-classify`: train, evaluate, predict, compare, audit, rebalance, export."""
+"""`wikiart-classify`: train, evaluate, predict, compare, audit, rebalance, export, demo."""
 
 from collections.abc import Sequence
 
 from wikiart_classify.command_options import (
     AuditOptions,
     CompareOptions,
+    DemoOptions,
     EvaluateOptions,
     ExportOptions,
     PredictOptions,
@@ -29,6 +30,7 @@ COMMANDS = (
         "balance the last layer of a trained network",
     ),
     Command("export", ExportOptions, "wikiart_classify.export:export", "export a judge, which scores images"),
+    Command("demo", DemoOptions, "wikiart_classify.demo:demo", "open a page in the browser that classifies pictures"),
 )
 
 

@@ -21,6 +21,7 @@ from wikiart_data.cli.option_types import (
     RunArgument,
 )
 from wikiart_data.cli.options import DataOptions
+from wikiart_data.demo import PORT, check_port
 from wikiart_data.errors import InputError
 
 
@@ -219,3 +220,26 @@ class AuditOptions(DataOptions):
         if not 2 <= self.folds <= 100:
             raise InputError(f"--folds {self.folds} is not between 2 and 100.", field="--folds")
         check_ranges(self, ("size", "epochs", "seed", "max_bad_fraction"))
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """Open a page in the browser that classifies pictures: drop one, see its five most probable styles and a heatmap.
+
+    The page is served on this machine only. It needs gradio, the extra 'demo'.
+
+    Example: wikiart-classify demo runs/classify/001
+    """
+
+    model: RunArgument = None
+    """Run folder or model.safetensors (default: the newest run in RUNS/classify)."""
+    port: int = PORT
+    """Port of the page's address."""
+    runs: Path = Path("runs")
+    """Parent folder of all runs, searched for the newest one."""
+    device: str = "auto"
+    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
+
+    def __post_init__(self) -> None:
+        """Reject a number that is no port."""
+        check_port(self.port)
