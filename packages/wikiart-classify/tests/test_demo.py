@@ -2,10 +2,12 @@
 
 import gc
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -79,27 +81,36 @@ def test_the_heatmap_is_bright_where_it_is_high():
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
-def test_a_picture_is_classified_in_the_browser(demo_process, trained, classifier, paintings):
-    pytest.importorskip("gradio")
+def test_a_picture_is_classified_in_the_browser(gradio, trained, classifier, paintings, monkeypatch):
     from playwright.sync_api import sync_playwright
 
-    file, requests = picture_of(paintings), []
-    with demo_process("wikiart_classify", str(trained)) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        sheet = browser.new_page(viewport={"width": 400, "height": 800})
-        sheet.set_default_timeout(60_000)
-        sheet.on("request", lambda request: requests.append(request.url))
-        sheet.goto(address)
-        sheet.locator("input[type=file]").set_input_files(file)
-        for style, probability in classifier.predict(file).top(5)[0]:
-            bar = sheet.locator("button", has_text=display_name(style)).filter(has_text=f"{100 * probability:.0f}%")
-            bar.first.wait_for()
-        heatmap = sheet.locator("img").nth(1)
-        heatmap.wait_for()
-        assert heatmap.evaluate("image => image.decode().then(() => image.naturalWidth)") == 40
-        assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        browser.close()
-    assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    address, file, requests = f"http://127.0.0.1:{port}/", picture_of(paintings), []
+
+    def visit(page: Any) -> None:
+        """What happens while the command waits for Ctrl+C."""
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM)
+            sheet = browser.new_page(viewport={"width": 400, "height": 800})
+            sheet.set_default_timeout(60_000)
+            sheet.on("request", lambda request: requests.append(request.url))
+            sheet.goto(address)
+            sheet.locator("input[type=file]").set_input_files(file)
+            for style, probability in classifier.predict(file).top(5)[0]:
+                bar = sheet.locator("button", has_text=display_name(style)).filter(has_text=f"{100 * probability:.0f}%")
+                bar.first.wait_for()
+            heatmap = sheet.locator("img").nth(1)
+            heatmap.wait_for()
+            assert heatmap.evaluate("image => image.decode().then(() => image.naturalWidth)") == 40
+            assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            browser.close()
+        page.close(verbose=False)
+
+    monkeypatch.setattr(gradio.Blocks, "block_thread", visit)
+    assert main(["demo", str(trained), "--port", str(port), "--device", "cpu"]) == 0
+    assert requests
+    assert all(url.startswith((address, "data:", "blob:")) for url in requests)
 
 
 def test_without_gradio_the_command_says_what_to_install(trained, monkeypatch, capsys):

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,32 +67,38 @@ def test_the_page_repaints_as_the_object_does(gradio, transfer, photo):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
-def test_a_picture_is_repainted_in_the_browser(demo_process, trained, transfer, photo):
-    pytest.importorskip("gradio")
+def test_a_picture_is_repainted_in_the_browser(gradio, trained, transfer, photo, monkeypatch):
     from playwright.sync_api import sync_playwright
 
-    requests = []
-    with (
-        demo_process("wikiart_stylegen", str(trained), "--side", str(SIDE)) as address,
-        sync_playwright() as playwright,
-    ):
-        browser = playwright.chromium.launch(executable_path=CHROMIUM)
-        sheet = browser.new_page(viewport={"width": 400, "height": 800})
-        sheet.set_default_timeout(60_000)
-        sheet.on("request", lambda request: requests.append(request.url))
-        sheet.goto(address)
-        sheet.locator("input[type=file]").set_input_files(photo)
-        repaint = sheet.locator("img[src$='.png']").nth(1)  # the first one is the picture
-        repaint.wait_for()
-        first = repaint.get_attribute("src")
-        assert pixels_at(first) == transfer.repaint(photo, transfer.styles[0], side=SIDE)
-        sheet.get_by_label("Style", exact=True).click()
-        sheet.get_by_role("option", name="Ukiyo e").click()
-        sheet.locator(f"img[src$='.png']:not([src='{first}'])").nth(1).wait_for()
-        assert pixels_at(repaint.get_attribute("src")) == transfer.repaint(photo, "Ukiyo_e", side=SIDE)
-        assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        browser.close()
-    assert [url for url in requests if not url.startswith((address, "data:", "blob:"))] == []
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    address, requests = f"http://127.0.0.1:{port}/", []
+
+    def visit(page: Any) -> None:
+        """What happens while the command waits for Ctrl+C."""
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM)
+            sheet = browser.new_page(viewport={"width": 400, "height": 800})
+            sheet.set_default_timeout(60_000)
+            sheet.on("request", lambda request: requests.append(request.url))
+            sheet.goto(address)
+            sheet.locator("input[type=file]").set_input_files(photo)
+            repaint = sheet.locator("img[src$='.png']").nth(1)  # the first one is the picture
+            repaint.wait_for()
+            first = repaint.get_attribute("src")
+            assert pixels_at(first) == transfer.repaint(photo, transfer.styles[0], side=SIDE)
+            sheet.get_by_label("Style", exact=True).click()
+            sheet.get_by_role("option", name="Ukiyo e").click()
+            sheet.locator(f"img[src$='.png']:not([src='{first}'])").nth(1).wait_for()
+            assert pixels_at(repaint.get_attribute("src")) == transfer.repaint(photo, "Ukiyo_e", side=SIDE)
+            assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            browser.close()
+        page.close(verbose=False)
+
+    monkeypatch.setattr(gradio.Blocks, "block_thread", visit)
+    assert main(["demo", str(trained), "--port", str(port), "--side", str(SIDE), "--device", "cpu"]) == 0
+    assert requests
+    assert all(url.startswith((address, "data:", "blob:")) for url in requests)
 
 
 def pixels_at(url: str | None) -> Image.Image:
