@@ -21,6 +21,8 @@ TOP = 5
 """Styles that are listed."""
 _SHOWN_SIZE = 768
 """Longest side of the heatmap in pixels."""
+_HEIGHT = 380
+"""Of the pictures on the page, in CSS pixels."""
 _OPACITY = 0.6
 """Of the heatmap over the picture, as on the sheets of `predict --grad-cam`."""
 
@@ -54,10 +56,17 @@ def make_page(gradio: ModuleType, classifier: Classifier) -> Any:
             raise gradio.Error(str(error)) from error
 
     with blocks(gradio, "Classify a painting") as page:
-        gradio.Markdown("# Classify a painting\nDrop a picture to see its most probable styles.")
+        about = "Drop a picture to see its most probable styles"
+        about += ", and which regions raise the first one: the bright ones." if has_heatmap else "."
+        gradio.Markdown(f"# Classify a painting\n{about}")
         with gradio.Row():
             picture = gradio.Image(
-                type="filepath", image_mode=None, sources=["upload", "clipboard"], label="Picture", min_width=300
+                type="filepath",
+                image_mode=None,
+                sources=["upload", "clipboard"],
+                label="Picture",
+                height=_HEIGHT,
+                min_width=300,
             )
             styles = gradio.Label(num_top_classes=TOP, label="Style", min_width=300)
             heatmap = gradio.Image(
@@ -65,7 +74,8 @@ def make_page(gradio: ModuleType, classifier: Classifier) -> Any:
                 interactive=False,
                 buttons=["download", "fullscreen"],
                 visible=has_heatmap,
-                label="Grad-CAM: bright regions raise the most probable style",
+                label="Grad-CAM",
+                height=_HEIGHT,
                 min_width=300,
             )
         picture.change(update, picture, [styles, heatmap], trigger_mode="always_last", api_name="classify")

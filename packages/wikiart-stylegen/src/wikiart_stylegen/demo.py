@@ -13,6 +13,9 @@ from wikiart_data.styles import display_name
 from wikiart_stylegen.command_options import DemoOptions
 from wikiart_stylegen.transfer import StyleTransfer
 
+_HEIGHT = 420
+"""Of the pictures on the page, in CSS pixels."""
+
 
 def demo(options: DemoOptions) -> None:
     """Serve the page until the program is interrupted.
@@ -50,7 +53,12 @@ def make_page(gradio: ModuleType, transfer: StyleTransfer, side: int) -> Any:
         gradio.Markdown("# Repaint a picture\nDrop a photograph or painting, and choose a style.")
         with gradio.Row():
             picture = gradio.Image(
-                type="filepath", image_mode=None, sources=["upload", "clipboard"], label="Picture", min_width=300
+                type="filepath",
+                image_mode=None,
+                sources=["upload", "clipboard"],
+                label="Picture",
+                height=_HEIGHT,
+                min_width=300,
             )
             repaint = gradio.Image(
                 type="pil",
@@ -58,6 +66,7 @@ def make_page(gradio: ModuleType, transfer: StyleTransfer, side: int) -> Any:
                 interactive=False,
                 buttons=["download", "fullscreen"],
                 label="Repaint",
+                height=_HEIGHT,
                 min_width=300,
             )
         with gradio.Row():
