@@ -108,6 +108,9 @@ class DenoiserOptions(StageOptions):
 
     autoencoder: str = "tiny"
     """The autoencoder: a run of the first or second stage, or a base (tiny, or a folder)."""
+    init: MaybeFolder = None
+    """Folder of a base whose text encoder and UNet training starts from, which has latents and widths like these: a
+    longer training in several rounds (default: random weights)."""
     steps: int = 24_000
     """Training steps."""
     batch_size: int = 32

@@ -5,16 +5,17 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from wikiart_data.console import echo, track
+from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 from wikiart_data.images.augment import resize
 from wikiart_data.images.batches import step_seed
@@ -104,7 +105,10 @@ def pretrain_denoiser(options: DenoiserOptions) -> Path:
     vae = load_autoencoder(config.autoencoder).to(device, memory_format=torch.channels_last).requires_grad_(False)
     tokenizer: Any = make_tokenizer(texts)
     text_encoder = make_text_encoder(len(tokenizer), tokenizer.model_max_length, tokenizer.eos_token_id)
-    unet = make_unet(vae.config.latent_channels, config.widths).to(memory_format=torch.channels_last)
+    unet = make_unet(vae.config.latent_channels, config.widths)
+    if config.init is not None:
+        load_weights(config.init, {"unet": unet, "text_encoder": text_encoder})
+    unet = unet.to(memory_format=torch.channels_last)
     if device.type == "cpu":
         use_unfused_attention(unet, text_encoder)
     denoiser = nn.ModuleDict({"text_encoder": text_encoder, "unet": unet}).to(device)
@@ -157,6 +161,25 @@ def load_captions(config: DenoiserOptions) -> Captions:
     return Captions(scene_catalog(config.num_scenes), [caption(scene) for scene in make_scenes(config.num_scenes)])
 
 
+def load_weights(base: Path, networks: dict[str, nn.Module]) -> None:
+    """Read the networks of a base, by the names of their folders.
+
+    Raises:
+        InputError: there is no such base, or its networks are of other sizes.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        for name, network in networks.items():
+            path = next((base / name).glob("*.safetensors"), base / name)
+            network.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"--init {base} holds no unet/ and text_encoder/ like those that would be trained here: {error}",
+            field="--init",
+        ) from error
+
+
 def load_latents(path: Path, vae: Any, config: DenoiserOptions, autocast: Any) -> Latents:
     """Read the latents of an earlier session of this run, or render and encode all scenes and write them."""
     from safetensors.torch import save
@@ -192,8 +215,8 @@ def load_latents(path: Path, vae: Any, config: DenoiserOptions, autocast: Any) -
     return Latents(latents["plain"], latents["marked"], scale)
 
 
-def draw_scenes(kind: Literal["plain", "marked"], seed: int, first: int, last: int) -> np.ndarray:
-    """Scenes `first` to `last` as they are, or with random marks: (last - first, SIDE, SIDE, 3) uint8."""
+def draw_scenes(kind: str, seed: int, first: int, last: int) -> np.ndarray:
+    """Scenes `first` to `last`, `plain` or `marked` with random marks: (last - first, SIDE, SIDE, 3) uint8."""
     scenes = make_scenes(last)[first:]
     if kind == "plain":
         return render(scenes).numpy()
