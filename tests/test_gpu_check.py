@@ -11,7 +11,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-gpu_check = importlib.import_module("gpu_check")
+gpu_check, gpu_sections = (importlib.import_module(name) for name in ("gpu_check", "gpu_sections"))
 sys.path.pop(0)
 
 
@@ -20,7 +20,7 @@ def _one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the program sets it, and this puts it back
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(gpu_check, "PARTS", {"classify": gpu_check.PARTS["classify"]})
+    monkeypatch.setattr(gpu_sections, "PARTS", {"classify": gpu_sections.PARTS["classify"]})
     torch.set_num_threads(1)
 
 
