@@ -138,7 +138,7 @@ def test_a_finished_run_shows_tables_figures_options_styles_and_provenance(run: 
     shown = read(run / "index.html")
     for text in ("Test split", "50.0", "35.0–65.0", "A note.", "Ukiyo-e", "25.0"):
         assert text in shown.text
-    for text in ("A classifier", "--batch-size", "64", "Ukiyo e", "1d26", "abc+", "2.15.0", "1,234 train", "2 kB"):
+    for text in ("A classifier", "--batch-size", "64", "Ukiyo-e", "1d26", "abc+", "2.15.0", "1,234 train", "2 kB"):
         assert text in shown.text
     assert f"wikiart-classify predict PICTURE --model {run}" in shown.text
     assert "--resume" not in shown.text

@@ -50,7 +50,9 @@ def test_unknown_styles_get_colour_and_marker_by_their_index():
 
 
 def test_display_names_are_one_printable_line():
-    assert display_name("Naive_Art_Primitivism") == "Naive Art Primitivism"
+    assert display_name("Post_Impressionism") == "Post-Impressionism"
+    assert display_name("Pop_Art") == "Pop Art"
+    assert all(canonical_name(display_name(style)) == style for style in STYLES), "the names shown can be typed"
     assert display_name("a\nb\x1b[31m\udcff") == "a\\nb\\x1b[31m\\udcff"
     assert display_name("Café_<b>") == "Café <b>"
 

@@ -88,7 +88,7 @@ def test_a_picture_is_repainted_in_the_browser(gradio, trained, transfer, photo,
             first = repaint.get_attribute("src")
             assert pixels_at(first) == transfer.repaint(photo, transfer.styles[0], side=SIDE)
             sheet.get_by_label("Style", exact=True).click()
-            sheet.get_by_role("option", name="Ukiyo e").click()
+            sheet.get_by_role("option", name="Ukiyo-e").click()
             sheet.locator(f"img[src$='.png']:not([src='{first}'])").nth(1).wait_for()
             assert pixels_at(repaint.get_attribute("src")) == transfer.repaint(photo, "Ukiyo_e", side=SIDE)
             assert sheet.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -44,6 +44,16 @@ ALIASES: dict[str, str] = {
     "colour_field_painting": "Color_Field_Painting",
 }
 
+_DISPLAY_NAMES: dict[str, str] = {
+    "Action_painting": "Action Painting",
+    "Art_Nouveau_Modern": "Art Nouveau",
+    "Mannerism_Late_Renaissance": "Mannerism",
+    "Naive_Art_Primitivism": "Naive Art",
+    "Post_Impressionism": "Post-Impressionism",
+    "Ukiyo_e": "Ukiyo-e",
+}
+"""Names as the literature writes them, where WikiArt's folder names say them otherwise."""
+
 
 def canonical_name(name: str) -> str:
     """WikiArt's spelling of a style's name, or the name itself if it is none of the 27.
@@ -75,8 +85,8 @@ def style_index(name: str, styles: Sequence[str], *, field: str = "style") -> in
 
 
 def display_name(style: str) -> str:
-    """The name of a style for people, `Naive Art Primitivism`: one printable line."""
-    return printable(style.replace("_", " "))
+    """The name of a style for people, such as `Ukiyo-e`: one printable line."""
+    return _DISPLAY_NAMES.get(style) or printable(style.replace("_", " "))
 
 
 # Eight hues that colour-blind readers can distinguish (Okabe & Ito 2008, with grey instead of black and violet instead
