@@ -96,6 +96,9 @@ def test_a_picture_is_repainted_in_the_browser(gradio, trained, transfer, photo,
         page.close(verbose=False)
 
     monkeypatch.setattr(gradio.Blocks, "block_thread", visit)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # on many clusters there is one; it cannot reach this page
+    monkeypatch.setenv("no_proxy", "example.org")
+    monkeypatch.setenv("NO_PROXY", "example.org")
     assert main(["demo", str(trained), "--port", str(port), "--side", str(SIDE), "--device", "cpu"]) == 0
     assert requests
     assert all(url.startswith((address, "data:", "blob:")) for url in requests)

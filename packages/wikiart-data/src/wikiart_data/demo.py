@@ -67,6 +67,8 @@ def launch(gradio: ModuleType, page: Any, port: int) -> str:
     Raises:
         InputError: the port is taken.
     """
+    for name in ("no_proxy", "NO_PROXY"):  # gradio asks its own page for an answer, and takes a proxy's refusal for it
+        os.environ[name] = ",".join(filter(None, [os.environ.get(name), HOST]))
     # Fonts of the system: the themes' own would be fetched from Google.
     fonts = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
     try:
