@@ -118,7 +118,7 @@ def judge(tmp_path_factory) -> Path:
 
 
 def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, capsys, monkeypatch):
-    monkeypatch.setattr(intervals, "HALF_SAMPLES", 20)
+    monkeypatch.setattr(intervals, "HALF_SAMPLES", 5)
     methods = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
     assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *methods]) == 0
     result = json.loads(Path("runs/compare-codes/result.json").read_text())

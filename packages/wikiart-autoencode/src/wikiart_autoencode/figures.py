@@ -88,29 +88,29 @@ def rate_figure(result: "RateComparison") -> "Figure":
 @styled
 def ami_figure(result: "CodeComparison") -> "Figure":
     """AMI of clusters and styles by code: a bar for the first method with its 95 % interval, marks for the others."""
-    methods = list(result.rows[0].clusters["train"])
+    first, *others = result.rows[0].clusters["train"]
     names = [row.space for row in result.rows]
-    figure, ((left, right),) = canvas(0.9 + 0.3 * len(names), columns=2)
-    markers = ("o", "s", "^", "D", "v", "P", "X", "<")
+    figure, ((left, right),) = canvas(0.9 + (0.38 if others else 0.3) * len(names), columns=2)
+    rise, height = (0.16, 0.46) if others else (0.0, 0.62)  # marks below the bar leave its interval in sight
+    markers, colours = ("o", "s", "^", "D", "v", "P", "X", "<"), (SECOND, THIRD, ACCENT)
     for axes, split in ((left, "train"), (right, "test")):
         for y, row in enumerate(result.rows):
-            bar, *others = (row.clusters[split][method] for method in methods)
-            value = bar.mean("ami")
+            scores = row.clusters[split]
             # What was trained with labels is a bound, not a competitor.
             colour = PALE if "labels" in row.space else FAINT
-            axes.barh(y, value, height=0.62, color=colour, label=methods[0] if y == 0 else None)
-            if bar.ami_interval:
-                low, high = bar.ami_interval
-                axes.plot((low, high), (y, y), color=INK, linewidth=1.4, solid_capstyle="butt")
-            for index, scores in enumerate(others):
-                style = {"color": (SECOND, THIRD, ACCENT)[index % 3], "markersize": 3.2, "markeredgewidth": 0}
-                label = methods[index + 1] if y == 0 else None
-                axes.plot(scores.mean("ami"), y, markers[index % len(markers)], linestyle="", label=label, **style)
-        axes.set(title=f"{result.n[split]:,} images of {split}", xlabel="AMI (0: chance)")
+            axes.barh(y - rise, scores[first].mean("ami"), height, color=colour)
+            if between := scores[first].ami_interval:
+                axes.plot(between, (y - rise, y - rise), color=INK, linewidth=1.4, solid_capstyle="butt")
+        for index, method in enumerate(others):
+            look = {"color": colours[index % len(colours)], "markersize": 3.2, "markeredgewidth": 0}
+            values = [row.clusters[split][method].mean("ami") for row in result.rows]
+            heights = [y + 0.27 for y in range(len(names))]
+            axes.plot(values, heights, markers[index % len(markers)], linestyle="", label=method, **look)
+        axes.set(title=f"{result.n[split]:,} images of {split}", xlabel=f"AMI (0: chance); bars: {first}")
         axes.set_yticks(range(len(names)), names if axes is left else [""] * len(names))
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.axvline(0, color=INK, linewidth=0.8)
-    if len(methods) > 1:
+    if others:
         handles, labels = left.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 6))
     return figure
