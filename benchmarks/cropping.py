@@ -145,9 +145,8 @@ def measure(methods: dict[str, Crops], images: Tensor, size: int, rounds: int) -
                 crop_cpu[name].append((cropped - used) / len(images))
             difference = (method(images, boxes, size) - reference).abs() * 255
             apart[name] = (difference.mean().item(), max(apart[name][1], difference.max().item()))
-    print(
-        f"| {size} px from {images.shape[1]} px | images/s | CPU ms per image | of it, crops | speed-up | mean, most apart |"
-    )
+    first = f"{size} px from {images.shape[1]} px"
+    print(f"| {first} | images/s | CPU ms per image | of it, crops | speed-up | mean, most apart |")
     print("|---|---|---|---|---|---|")
     ours = next(iter(methods))
     for name in methods:
