@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wikiart_data.images.load import load_images
     from wikiart_data.images.packed import PackedImages, pack
     from wikiart_data.images.sampler import BalancedSampler
+    from wikiart_data.images.shards import ShardBatches, write_shards
     from wikiart_data.judge import Judge
     from wikiart_data.styles import STYLES
 
@@ -26,9 +27,11 @@ __all__ = [
     "InputError",
     "Judge",
     "PackedImages",
+    "ShardBatches",
     "load_images",
     "pack",
     "scan",
+    "write_shards",
 ]
 
 _MODULES = {
@@ -41,9 +44,11 @@ _MODULES = {
     "InputError": "wikiart_data.errors",
     "Judge": "wikiart_data.judge",
     "PackedImages": "wikiart_data.images.packed",
+    "ShardBatches": "wikiart_data.images.shards",
     "load_images": "wikiart_data.images.load",
     "pack": "wikiart_data.images.packed",
     "scan": "wikiart_data.images.catalog",
+    "write_shards": "wikiart_data.images.shards",
 }
 
 

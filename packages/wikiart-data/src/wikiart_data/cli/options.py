@@ -83,6 +83,9 @@ class PackOptions(DataOptions):
 
     size: int = 147
     """Side of the squares, in pixels (wikiart-classify at its default size uses 147)."""
+    shards: MaybeFolder = None
+    """Also write the pictures as shards to this folder, one subfolder per split, for
+    wikiart_data.ShardBatches (needs the extra `shards`)."""
     cache_dir: MaybeFolder = None
     """Cache folder, where packs are kept (default: $WIKIART_CACHE, else the user's cache)."""
     max_bad_fraction: float = 0.01

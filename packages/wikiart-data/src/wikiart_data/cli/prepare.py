@@ -10,10 +10,10 @@ from wikiart_data.images.packed import pack
 
 
 def pack_now(options: PackOptions) -> None:
-    """Make the pack of a data folder, or check the existing one.
+    """Make the pack of a data folder, or check the existing one; with `--shards`, write its pictures as shards too.
 
     Raises:
-        InputError: the data cannot be used, the size is not positive, or the cache cannot be written.
+        InputError: the data cannot be used, the size is not positive, or the cache or the shards cannot be written.
     """
     if options.size < 1:
         raise InputError(f"--size {options.size}: expected a number of pixels, such as 147.", field="--size")
@@ -23,6 +23,10 @@ def pack_now(options: PackOptions) -> None:
     packed = pack(catalog, options.size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
     seconds = time.monotonic() - start
     echo(f"{len(catalog):,} pictures, {packed.images.nbytes / 1e6:,.0f} MB, {seconds:.1f} s: {packed.folder}")
+    if options.shards is not None:
+        from wikiart_data.images.shards import write_shards
+
+        write_shards(packed, options.shards)
 
 
 def sample_now(options: SampleOptions) -> None:

@@ -73,17 +73,23 @@ class Batches:
         world: int = 1,
     ):
         self.rows = packed.rows(split) if rows is None else np.asarray(rows)
-        if batch_size % world:
-            raise ValueError(f"a batch of {batch_size} cannot be shared evenly by {world} processes")
-        if batch_size > len(self.rows):
-            raise ValueError(f"a batch of {batch_size} is more than the {len(self.rows)} pictures there are")
+        self._draw_from(packed.catalog.labels[self.rows], batch_size, power, seed, rank, world)
         self.device = torch.device(device)
         self.pictures = DeviceImages(packed, self.device)
         self.products = torch.bfloat16 if bf16 else torch.float32
         self.labels = to_device(torch.from_numpy(packed.catalog.labels if labels is None else labels), self.device)
-        self.sampler = BalancedSampler(packed.catalog.labels[self.rows], power, seed=seed)
-        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.augment = augment
         self.size = packed.size if size is None else size
+
+    def _draw_from(self, labels: np.ndarray, batch_size: int, power: float, seed: int, rank: int, world: int) -> None:
+        if batch_size % world:
+            raise ValueError(f"a batch of {batch_size} cannot be shared evenly by {world} processes")
+        if batch_size > len(labels):
+            raise ValueError(f"a batch of {batch_size} is more than the {len(labels)} pictures there are")
+        self.sampled_labels = labels
+        """(n,) int64: the style of each picture that is drawn from."""
+        self.sampler = BalancedSampler(labels, power, seed=seed)
+        self.batch_size, self.seed = batch_size, seed
         self.shard = slice(rank, None, world)
         """Which images of each batch belong to this process."""
         self._epoch = 0
@@ -94,8 +100,8 @@ class Batches:
 
     def __repr__(self) -> str:
         return (
-            f"Batches({len(self)} of {self.batch_size} from {len(self.rows):,} pictures, {self.size} px, "
-            f"power {self.sampler.power}, {self.device})"
+            f"{type(self).__name__}({len(self)} of {self.batch_size} from {len(self.sampled_labels):,} pictures, "
+            f"{self.size} px, power {self.sampler.power}, {self.device})"
         )
 
     def set_epoch(self, epoch: int) -> None:
@@ -123,21 +129,28 @@ class Batches:
             b = batch_size / world.
         """
         size = self.size if size is None else size
-        sampler = self.sampler
-        if power is not None and power != sampler.power:
-            sampler = BalancedSampler(self.pictures.packed.catalog.labels[self.rows], power, seed=self.seed)
-        drawn = self.rows[sampler.epoch(epoch)][: len(self) * self.batch_size].reshape(len(self), self.batch_size)
+        drawn = self.rows[self._draws(epoch, power)]
         rows = np.ascontiguousarray(drawn[start:, self.shard])
         device_rows = to_device(torch.from_numpy(rows), self.device)
         labels = self.labels[device_rows]
         boxes, light = self._augmentations(epoch, start, stream)
         for step in range(len(rows)):
             images = self.pictures.bytes(rows[step], device_rows[step])
-            if boxes is None or light is None:
-                yield resize(images, size).div_(255.0), labels[step]
-            else:
-                crops = resized_crops(images, boxes[step], size, self.products).div_(255.0)
-                yield colour_jitter(crops, light[step]), labels[step]
+            yield self._augmented(images, boxes, light, step, size), labels[step]
+
+    def _draws(self, epoch: int, power: float | None = None) -> np.ndarray:
+        """(steps, batch_size) int64: what the sampler draws in each step of an epoch."""
+        sampler = self.sampler
+        if power is not None and power != sampler.power:
+            sampler = BalancedSampler(self.sampled_labels, power, seed=self.seed)
+        return sampler.epoch(epoch)[: len(self) * self.batch_size].reshape(len(self), self.batch_size)
+
+    def _augmented(self, images: Tensor, boxes: Tensor | None, light: Tensor | None, step: int, size: int) -> Tensor:
+        """(b, S, S, 3) uint8 → (b, 3, size, size) float32 in 0..1: cropped and jittered, or resized."""
+        if boxes is None or light is None:
+            return resize(images, size).div_(255.0)
+        crops = resized_crops(images, boxes[step], size, self.products).div_(255.0)
+        return colour_jitter(crops, light[step])
 
     def _augmentations(self, epoch: int, start: int, stream: int) -> tuple[Tensor | None, Tensor | None]:
         """Boxes (steps, b, 5) and light (steps, b, 2) of this process's shard, on the device; None without any."""
