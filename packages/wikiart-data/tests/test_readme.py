@@ -38,13 +38,14 @@ def test_the_examples_run(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     examples = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(examples) == 3
+    assert len(examples) == 4
     for example in examples:
         exec(example, names)
     assert names["images"].shape == (2, 3, 128, 128)
     assert names["labels"].shape == (16,)
-    images, labels = next(iter(names["loader"]))
-    assert (images.shape, labels.shape) == ((16, 3, 128, 128), (16,))
+    for source in ("loader", "batches"):
+        images, labels = next(iter(names[source]))
+        assert (images.shape, labels.shape) == ((16, 3, 128, 128), (16,))
     assert capsys.readouterr().out.splitlines()[-1].startswith("Judge(3 styles")
 
 
