@@ -248,7 +248,7 @@ def load_autoencoder(name: str) -> Any:
 def save_autoencoder(vae: Any, scale: float, folder: Path) -> None:
     """Write an autoencoder in fp16 as a folder that `AutoencoderKL.from_pretrained` loads; `scale` is 1 / spread."""
     vae = copy.deepcopy(vae).cpu().half()
-    vae.register_to_config(scaling_factor=scale)
+    vae.register_to_config(scaling_factor=scale, _name_or_path="")  # no path of the machine that trained it
     with quiet_loading():
         vae.save_pretrained(folder, safe_serialization=True)
 

@@ -231,7 +231,7 @@ def save_base(folder: Path, vae: Any, scale: float, tokenizer: Any, average: Any
     from diffusers import StableDiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
 
     vae, average = copy.deepcopy(vae), copy.deepcopy(average)
-    vae.register_to_config(scaling_factor=scale)
+    vae.register_to_config(scaling_factor=scale, _name_or_path="")  # no path of the machine that trained it
     pipeline = StableDiffusionPipeline(
         vae=vae.half(),
         text_encoder=average["text_encoder"].half(),
