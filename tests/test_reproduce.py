@@ -74,7 +74,7 @@ def test_options_replace_those_of_the_same_name():
 def test_one_part_is_run_with_what_it_needs():
     outputs = [step.output for step in reproduce.selected_steps(reproduce.parse_options(["--only", "3"]))]
     assert outputs[0] == "judge/judge.json"
-    assert all(output.startswith(("judge", "stylegen/")) for output in outputs)
+    assert all(output.startswith(("judge", "half-judge", "stylegen/")) for output in outputs)
 
 
 def test_the_course_config_names_folder_and_device(tmp_path: Path):

@@ -115,6 +115,25 @@ STEPS = (
     ),
     Step(
         "3",
+        "wikiart-classify --data DIR --artist-half first --seed 7 --width 0.75 --export half-judge",
+        "half-judge/judge.json",
+        "--name half-judge",
+        None,
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen --data DIR --artist-half second --size 128 --epochs 24 --name half",
+        "stylegen/half/result.json",
+        quick=None,
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen evaluate runs/stylegen/half --judge half-judge --split valid --max-images 300",
+        "stylegen/half/evaluation/result.json",
+        quick=None,
+    ),
+    Step(
+        "3",
         "wikiart-classify --size 96 --seed 7 --width 0.75 --epochs 30 --balance sampler-half --export judge-sample-96",
         "judge-sample-96/judge.json",
         "--name judge-sample-96",
@@ -177,6 +196,7 @@ KEPT = {
     "codes": ("compare-codes",),
     "style-map": ("cluster/style-map",),
     "stylegen": ("stylegen/film/evaluation",),
+    "stylegen-artists": ("stylegen/half/evaluation",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
     "lora-sample": ("lora/plain/score",),
 }
