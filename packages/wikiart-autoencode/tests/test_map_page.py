@@ -18,6 +18,7 @@ from wikiart_autoencode.map.columns import artist_name, artwork_title
 from wikiart_autoencode.map.layout import similar_pictures
 from wikiart_autoencode.map.page import SCRIPTS, MapContent, write_map
 from wikiart_data.errors import InputError
+from wikiart_data.styles import display_name
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 in_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs a browser: apt-get install chromium")
@@ -286,7 +287,7 @@ def test_a_lasso_selects_and_the_selection_is_exported(page, tmp_path):
         table = list(csv.DictReader(file))
     assert {row["file"] for row in table} >= {EVIL, FILES[20]}
     assert [(row["style"], row["year"], row["museum <i>"]) for row in table] == [
-        (STYLES[LABELS[row]].replace("_", " "), str(YEARS[row]), MUSEUMS[row]) for row in listed(page)
+        (display_name(STYLES[LABELS[row]]), str(YEARS[row]), MUSEUMS[row]) for row in listed(page)
     ]
 
     with page.expect_download() as download:

@@ -21,6 +21,7 @@ from wikiart_classify.grad_cam import choose, grad_cam, grad_cam_sheet, shortene
 from wikiart_classify.network import CosineHead, StyleNet
 from wikiart_classify.predict import predict
 from wikiart_data.errors import InputError
+from wikiart_data.styles import display_name
 
 STYLES = ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
 
@@ -222,7 +223,7 @@ def test_probabilities_on_a_sheet_equal_those_of_predict(trained, paintings, cap
     for row, panels in zip(rows, np.reshape(figure.axes, (-1, 3)), strict=True):
         for rank in (1, 2):
             style, subtitle = panels[rank].get_title("left").split("\n")
-            assert style == row[f"style{rank}"].replace("_", " ")
+            assert style == display_name(row[f"style{rank}"])
             assert float(subtitle.split()[1]) == pytest.approx(100 * float(row[f"probability{rank}"]), abs=0.06)
 
 

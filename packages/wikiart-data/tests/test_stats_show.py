@@ -51,9 +51,9 @@ def test_stats_as_a_table(folder: Folder, capsys: Captured):
     out = capsys.readouterr().out
     rows = {line.split()[0]: line.split() for line in out.splitlines() if line}
     assert rows["Baroque"] == ["Baroque", "12", "2", "3", "6", "0.52"]
-    assert rows["Ukiyo"] == ["Ukiyo", "e", "3", "1", "1", "6", "2.08"]
+    assert rows["Ukiyo-e"] == ["Ukiyo-e", "3", "1", "1", "6", "2.08"]
     assert rows["all"] == ["all", "25", "5", "6", "25", "1.00"]
-    assert list(rows).index("Baroque") < list(rows).index("Cubism") < list(rows).index("Ukiyo")
+    assert list(rows).index("Baroque") < list(rows).index("Cubism") < list(rows).index("Ukiyo-e")
     assert "Imbalance of train 4:1; the most frequent style is 48.0 % of it." in out
     assert "a tenth" not in out
 

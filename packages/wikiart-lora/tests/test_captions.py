@@ -25,7 +25,7 @@ CONFIG = TrainConfig(captions_per_image=2, artist_prob=1.0)
     [
         (("Baroque", "a lake", "ada morrand"), "a baroque painting of a lake, by ada morrand"),
         (("Impressionism", "a lake", ""), "an impressionism painting of a lake"),
-        (("Ukiyo_e", "", ""), "a ukiyo e painting"),
+        (("Ukiyo_e", "", ""), "a ukiyo-e painting"),
         (("Cubism", "", "ada"), "a cubism painting, by ada"),
     ],
 )
@@ -158,5 +158,5 @@ def test_every_word_of_scenes_and_styles_is_one_token(tmp_path):
     assert loaded.model_max_length == LENGTH
     for text in [*captions, *map(style_phrase, STYLES)]:
         assert all(token.endswith("</w>") for token in loaded.tokenize(text))
-        assert len(loaded(text).input_ids) == len(text.replace(",", " ,").split()) + 2
+        assert len(loaded(text).input_ids) == len(text.replace(",", " ,").replace("-", " - ").split()) + 2
     assert loaded.unk_token_id not in loaded("zebra ☂").input_ids[1:-1]

@@ -221,7 +221,7 @@ def test_token_embeddings_are_exported_as_peft_only(sd, options, capsys):
 
 
 def embedding(base):
-    return encode_captions(base, ["a ukiyo e painting"])["embeds"]
+    return encode_captions(base, ["a ukiyo-e painting"])["embeds"]
 
 
 def test_kohya_is_refused_for_transformers(flux2, options, capsys):
@@ -246,7 +246,7 @@ def test_png_files_hold_their_prompt_and_strength_matters(trained):
         ]
         assert main([*arguments, "--seed", "7", "--strength", strength, "--to", strength]) == 0
     with Image.open("1/001.png") as picture:
-        assert picture.info["prompt"] == "a ukiyo e painting of a lake"
+        assert picture.info["prompt"] == "a ukiyo-e painting of a lake"
         assert picture.info["seed"] == "8"
         assert picture.size == (16, 16)
         after = np.asarray(picture).copy()

@@ -118,7 +118,7 @@ def test_random_marks_are_repeatable_and_keep_the_scene_where_asked():
 
 
 def test_an_autoencoder_has_the_shape_in_its_own_config(tmp_path):
-    assert load_autoencoder("tiny").config.latent_channels == 4
+    assert load_autoencoder("tiny").config.latent_channels == 12
     vae = make_vae(5, 8)
     save_autoencoder(vae, 0.5, tmp_path / "base" / "vae")
     loaded = load_autoencoder(str(tmp_path))
