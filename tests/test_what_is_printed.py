@@ -14,9 +14,7 @@ import pytest
 from wikiart_data.cli.commands import main as run_command
 
 ROOT = Path(__file__).resolve().parent.parent
-WITHOUT_COMMANDS = [
-    ROOT / name for name in ("docs/CREDITS.md", "docs/INSTALL.md", "benchmarks/README.md", "faults/README.md")
-]
+WITHOUT_COMMANDS = [ROOT / name for name in ("docs/INSTALL.md", "benchmarks/README.md", "faults/README.md")]
 """Pages that print options and links, but no command of ours."""
 PAGES = [
     *(ROOT / name for name in ("README.md", "REPORT.md", "CONTRIBUTING.md")),

@@ -70,6 +70,18 @@ def test_the_second_stage_changes_the_decoder_alone(stages):
     assert changed == {"decoder", "post_quant_conv"}
 
 
+def test_the_third_stage_continues_from_the_weights_of_a_base(stages, monkeypatch, capsys):
+    monkeypatch.chdir(stages.parent)
+    arguments = ["pretrain-denoiser", *QUICK, *STAGES["pretrain-denoiser"], "--name", "further", "--lr", "0"]
+    first = "runs/pretrain-denoiser/whole"
+    assert main([*arguments, "--init", f"{first}/base"]) == 0  # at a rate of 0 they stay as they are
+    before, after = weights(Path(first)), weights(stages / "pretrain-denoiser" / "further")
+    assert all(torch.equal(after[key], before[key]) for key in before)
+    assert main([*arguments, "--overwrite", "--init", f"{first}/base", "--widths", "16", "16", "16"]) == 2
+    assert main([*arguments, "--overwrite", "--init", "runs"]) == 2
+    assert capsys.readouterr().err.count("--init") == 2
+
+
 def test_the_third_stage_writes_a_whole_base_of_that_autoencoder(stages):
     run = stages / "pretrain-denoiser" / "whole"
     base = load_base(str(run / "base"))

@@ -3,9 +3,14 @@
 import json
 from pathlib import Path
 
+from transformers import CLIPTokenizer
+
+from wikiart_data.sample import caption
 from wikiart_lora.base_models.known import TINY
 from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.sampling import sample_images
+from wikiart_lora.tiny_base.scenes import make_scenes
+from wikiart_lora.tiny_base.vocabulary import make_tokenizer
 
 
 def test_the_embedded_base_follows_the_prompt():
@@ -23,9 +28,13 @@ def test_the_embedded_base_is_small_and_holds_no_code():
     assert {file.suffix for file in files} <= {".json", ".safetensors"}
     index = json.loads((TINY / "model_index.json").read_text())
     assert index["_class_name"] == "StableDiffusionPipeline"
-    from transformers import CLIPTokenizer
-
     assert CLIPTokenizer.from_pretrained(TINY / "tokenizer").tokenize("a lake") == ["a</w>", "lake</w>"]
     images = sample_images(load_base("tiny"), ["a portrait of a person in a red coat"], [0], 64, num_inference_steps=2)
     assert images.isfinite().all()
     assert not any(str(Path.home()) in file.read_text() for file in files if file.suffix == ".json")
+
+
+def test_the_vocabulary_of_the_embedded_base_is_made_again():
+    """So that its training can be continued by `pretrain-denoiser --init`."""
+    captions = [caption(scene) for scene in make_scenes(8000)]
+    assert make_tokenizer(captions).get_vocab() == CLIPTokenizer.from_pretrained(TINY / "tokenizer").get_vocab()

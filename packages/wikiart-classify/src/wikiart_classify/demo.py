@@ -11,9 +11,8 @@ from wikiart_classify.classifier import Classifier
 from wikiart_classify.command_options import DemoOptions
 from wikiart_classify.grad_cam import grad_cam
 from wikiart_classify.network import StyleNet
-from wikiart_data.demo import blocks, import_gradio, serve
+from wikiart_data.demo import blocks, import_gradio, picture_input, read_picture, serve
 from wikiart_data.errors import InputError
-from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.images.load import load_images
 from wikiart_data.styles import display_name
 
@@ -60,14 +59,7 @@ def make_page(gradio: ModuleType, classifier: Classifier) -> Any:
         about += ", and which regions raise the first one: the bright ones." if has_heatmap else "."
         gradio.Markdown(f"# Classify a painting\n{about}")
         with gradio.Row():
-            picture = gradio.Image(
-                type="filepath",
-                image_mode=None,
-                sources=["upload", "clipboard"],
-                label="Picture",
-                height=_HEIGHT,
-                min_width=300,
-            )
+            picture = picture_input(gradio, _HEIGHT)
             styles = gradio.Label(num_top_classes=TOP, label="Style", min_width=300)
             heatmap = gradio.Image(
                 type="pil",
@@ -92,10 +84,7 @@ def classify_file(classifier: Classifier, path: Path) -> tuple[dict[str, float],
         InputError: the file is no picture that can be read.
     """
     size, packed_size = classifier.config.size, classifier.config.packed_size
-    try:
-        image = decode(path, at_least=max(packed_size, _SHOWN_SIZE))
-    except BadPictureError as error:
-        raise InputError(f"The picture cannot be used: {error}.", field=path) from error
+    image = read_picture(path, at_least=max(packed_size, _SHOWN_SIZE))
     images = load_images(image, size, classifier.device, packed_size=packed_size)
     probabilities, labels = classifier.predict_proba(images)[0].sort(descending=True, stable=True)
     top = zip(labels[:TOP].tolist(), probabilities[:TOP].tolist(), strict=True)

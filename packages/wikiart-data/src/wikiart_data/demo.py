@@ -4,11 +4,15 @@ The extra `demo` installs gradio. Parts get its module from `import_gradio`, so 
 """
 
 import os
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from PIL import Image
+
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
+from wikiart_data.images.decode import BadPictureError, decode
 
 HOST = "127.0.0.1"
 PORT = 7860
@@ -51,6 +55,39 @@ def check_port(port: int) -> None:
 def blocks(gradio: ModuleType, title: str) -> Any:
     """An empty page: a `gradio.Blocks`, to be filled in a `with` statement."""
     return gradio.Blocks(title=title, analytics_enabled=False, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
+
+
+def picture_input(gradio: ModuleType, height: int) -> Any:
+    """Where a picture is dropped: a `gradio.Image` whose value is the path of the file as it was given.
+
+    Args:
+        gradio: the module.
+        height: in CSS pixels.
+    """
+    return gradio.Image(
+        type="filepath",
+        image_mode=None,
+        sources=["upload", "clipboard"],
+        label="Picture",
+        height=height,
+        min_width=300,
+    )
+
+
+def read_picture(path: Path, at_least: int | None = None) -> Image.Image:
+    """Decode a dropped file: RGB, upright.
+
+    Args:
+        path: the file.
+        at_least: as of `decode`.
+
+    Raises:
+        InputError: the file is no picture that can be read.
+    """
+    try:
+        return decode(path, at_least=at_least)
+    except BadPictureError as error:
+        raise InputError(f"The picture cannot be used: {error}.", field=path) from error
 
 
 def launch(gradio: ModuleType, page: Any, port: int) -> str:

@@ -6,9 +6,8 @@ from typing import Any
 
 from PIL import Image
 
-from wikiart_data.demo import blocks, import_gradio, serve
+from wikiart_data.demo import blocks, import_gradio, picture_input, read_picture, serve
 from wikiart_data.errors import InputError
-from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.styles import display_name
 from wikiart_stylegen.command_options import DemoOptions
 from wikiart_stylegen.transfer import StyleTransfer
@@ -52,14 +51,7 @@ def make_page(gradio: ModuleType, transfer: StyleTransfer, side: int) -> Any:
     with blocks(gradio, "Repaint a picture") as page:
         gradio.Markdown("# Repaint a picture\nDrop a photograph or painting, and choose a style.")
         with gradio.Row():
-            picture = gradio.Image(
-                type="filepath",
-                image_mode=None,
-                sources=["upload", "clipboard"],
-                label="Picture",
-                height=_HEIGHT,
-                min_width=300,
-            )
+            picture = picture_input(gradio, _HEIGHT)
             repaint = gradio.Image(
                 type="pil",
                 format="png",
@@ -100,8 +92,5 @@ def repaint_file(
     Raises:
         InputError: the file is no picture that can be read.
     """
-    try:
-        image = decode(path)
-    except BadPictureError as error:
-        raise InputError(f"The picture cannot be used: {error}.", field=path) from error
+    image = read_picture(path)
     return transfer.repaint(image, style, strength, blend, side if max(image.size) > side else None)

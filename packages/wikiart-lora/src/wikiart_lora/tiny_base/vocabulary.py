@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from wikiart_data.styles import STYLES, display_name
+from wikiart_data.styles import STYLES
 
 if TYPE_CHECKING:
     from transformers import CLIPTokenizer
@@ -37,7 +37,7 @@ def make_tokenizer(captions: Iterable[str]) -> "CLIPTokenizer":
     tokens = special + alphabet + [letter + "</w>" for letter in alphabet]
     blank = CLIPTokenizer(vocab={token: index for index, token in enumerate(tokens)}, merges=[])
     split_words = blank.backend_tokenizer.pre_tokenizer.pre_tokenize_str  # pyright: ignore[reportOptionalMemberAccess]
-    corpus = [*captions, *(display_name(style).lower() for style in STYLES), _EXTRA_WORDS]
+    corpus = [*captions, *(style.replace("_", " ") for style in STYLES), _EXTRA_WORDS]
     words = sorted({word for text in corpus for word, _ in split_words(text.lower())})
     merges = _byte_pair_merges(words)
     tokens = list(dict.fromkeys([*tokens, *("".join(pair) for pair in merges)]))
