@@ -1,0 +1,65 @@
+"""The drawings of the pipeline and the networks are those of the packages as they are."""
+
+import importlib
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import torch
+from torch import nn
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+drawings = importlib.import_module("drawings")
+sys.path.pop(0)
+
+
+def test_drawings_are_up_to_date():
+    assert drawings.main(["--check"]) == 0
+
+
+def test_a_stale_drawing_fails_the_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    (tmp_path / "report" / "figures").mkdir(parents=True)
+    monkeypatch.setattr(drawings, "ROOT", tmp_path)
+    monkeypatch.setattr(drawings, "DRAWINGS", {"pipeline": drawings.pipeline})
+    assert drawings.main(["--check"]) == 1
+    assert drawings.main([]) == 0
+    assert drawings.main(["--check"]) == 0
+    path = tmp_path / "report" / "figures" / "pipeline.svg"
+    path.write_text(path.read_text().replace("Catalog", "List"))
+    assert drawings.main(["--check"]) == 1
+    assert path.name in capsys.readouterr().out
+
+
+def test_shapes_are_those_of_the_modules_in_the_order_in_which_they_run():
+    network = nn.Sequential(nn.Conv2d(3, 8, 2, stride=2), nn.ReLU(), nn.Conv2d(8, 5, 1))
+    layers = drawings.trace(network, [network[2], network[0]], torch.zeros(1, 3, 12, 12))
+    assert [layer.shape for layer in layers] == [(8, 6, 6), (5, 6, 6)]
+    assert drawings.stages_of(layers, nn.Conv2d) == [(1, (8, 6, 6)), (1, (5, 6, 6))]
+
+
+def test_a_name_that_a_package_does_not_export_is_an_error():
+    with pytest.raises(SystemExit, match="nothing"):
+        drawings._public(drawings.wikiart_data, "nothing")
+
+
+@pytest.mark.parametrize("name", drawings.DRAWINGS)
+def test_nothing_is_drawn_outside_the_page(name: str):
+    root = ElementTree.fromstring((ROOT / "report" / "figures" / f"{name}.svg").read_text(encoding="utf-8"))
+    width, height = float(root.get("width", 0)), float(root.get("height", 0))
+    assert width == drawings.WIDTH
+    for element in root.iter():
+        if (points := element.get("points")) is not None:
+            corners = [tuple(map(float, pair.split(","))) for pair in points.split()]
+        elif element.tag.endswith("rect"):
+            x, y, w, h = (float(element.get(key, 0)) for key in ("x", "y", "width", "height"))
+            corners = [(x, y), (x + w, y + h)]
+        elif element.tag.endswith("text"):
+            assert float(element.get("font-size", 0)) >= drawings.SMALL - 1
+            corners = [(float(element.get("x", 0)), float(element.get("y", 0)))]
+        else:
+            continue
+        assert all(0 <= x <= width and 0 <= y <= height for x, y in corners), element.attrib
