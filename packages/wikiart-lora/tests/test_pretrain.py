@@ -1,5 +1,6 @@
 """Pretraining `tiny`: random marks, the three stages and their resumption, and what an autoencoder keeps."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.cli import main
 from wikiart_lora.sampling import sample_images
 from wikiart_lora.tiny_base import autoencoder, autoencoder_quality, pictures
-from wikiart_lora.tiny_base.autoencoder import load_autoencoder, measure, save_autoencoder
-from wikiart_lora.tiny_base.config import AutoencoderOptions, EvaluateAutoencoderOptions
+from wikiart_lora.tiny_base.autoencoder import held_out_images, load_autoencoder, measure, save_autoencoder
+from wikiart_lora.tiny_base.config import AutoencoderOptions, EvaluateAutoencoderOptions, NarrowOptions
 from wikiart_lora.tiny_base.denoiser import Latents
 from wikiart_lora.tiny_base.marks import marked_picture
 from wikiart_lora.tiny_base.networks import make_vae
@@ -151,7 +152,42 @@ def test_the_posterior_is_measured_in_units_of_the_latents_spread():
         posterior = vae.encode(images * 2 - 1).latent_dist
     assert fidelity.spread == pytest.approx(posterior.mean.std().item(), rel=1e-4)
     assert fidelity.deviation == pytest.approx((posterior.std.mean() / posterior.mean.std()).item(), rel=1e-4)
+    assert len(fidelity.deviations) == 3
     assert fidelity.psnr == pytest.approx(-10 * np.log10((decoded - images).square().mean().item()), abs=1e-3)
+
+
+def test_a_narrower_posterior_has_the_same_means_and_decoder(tmp_path, monkeypatch):
+    monkeypatch.setattr(autoencoder, "HELD_OUT_NUMBER", 2)
+    torch.manual_seed(0)
+    vae = make_vae(3, 8)
+    with torch.no_grad():
+        vae.quant_conv.bias[3] -= 20  # the first channel's posterior is narrow already
+    save_autoencoder(vae, 0.5, tmp_path / "wide" / "vae")
+    arguments = ["narrow-posterior", "--autoencoder", str(tmp_path / "wide"), "--to", str(tmp_path / "narrow")]
+    assert main([*arguments, "--deviation", "0.05"]) == 0
+    before, after = (load_autoencoder(str(tmp_path / name)) for name in ("wide", "narrow"))
+    images = held_out_images()
+    (wide, decoded), (narrow, decoded_after) = measure(before, images), measure(after, images)
+    assert torch.equal(decoded, decoded_after)
+    assert (narrow.psnr, narrow.spread) == (wide.psnr, wide.spread)
+    assert wide.deviations[0] == narrow.deviations[0] < 0.05
+    assert narrow.deviations[1:] == pytest.approx([0.05, 0.05], rel=0.01)  # the bias is rounded to fp16
+    assert dict(after.config) == dict(before.config) | {"_name_or_path": after.config._name_or_path}
+    with pytest.raises(InputError) as caught:
+        autoencoder.narrow(NarrowOptions(str(tmp_path / "wide"), to=tmp_path / "narrow"))
+    assert caught.value.field == "--to"
+
+
+@pytest.mark.parametrize("stage", ["pretrain-autoencoder", "pretrain-decoder"])
+def test_an_autoencoder_is_saved_with_a_narrow_posterior(stages, stage, monkeypatch):
+    monkeypatch.setattr(autoencoder, "HELD_OUT_NUMBER", 2)
+    run = stages / stage / "whole"
+    result = json.loads((run / "result.json").read_text())
+    fidelity, _ = measure(load_autoencoder(str(run)), held_out_images())
+    assert max(fidelity.deviations) == pytest.approx(0.04, rel=0.01)
+    assert result["deviation"] == pytest.approx(fidelity.deviation, rel=0.01)
+    if stage == "pretrain-autoencoder":
+        assert result["trained_deviation"] > 0.3  # three steps have not narrowed it
 
 
 def test_an_autoencoder_is_judged_on_both_mixes_of_styles(paintings, tmp_path, monkeypatch, capsys):

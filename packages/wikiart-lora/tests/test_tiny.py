@@ -9,6 +9,7 @@ from wikiart_data.styles import STYLES
 from wikiart_lora.base_models.known import TINY
 from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.sampling import sample_images
+from wikiart_lora.tiny_base.autoencoder import held_out_images, load_autoencoder, measure
 from wikiart_lora.tiny_base.vocabulary import make_tokenizer
 
 
@@ -38,3 +39,9 @@ def test_the_vocabulary_has_the_words_of_the_styles_as_the_data_spells_them():
     made, embedded = make_tokenizer([]), CLIPTokenizer.from_pretrained(TINY / "tokenizer")
     for word in {word for style in STYLES for word in style.lower().split("_")}:
         assert made.tokenize(word) == embedded.tokenize(word) == [f"{word}</w>"]
+
+
+def test_the_posterior_of_the_embedded_base_is_narrow():
+    """Other trainers draw latents from it."""
+    fidelity, _ = measure(load_autoencoder("tiny"), held_out_images()[:8])
+    assert fidelity.deviation < max(fidelity.deviations) < 0.05

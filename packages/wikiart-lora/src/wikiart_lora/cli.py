@@ -13,6 +13,7 @@ from wikiart_lora.tiny_base.config import (
     DecoderOptions,
     DenoiserOptions,
     EvaluateAutoencoderOptions,
+    NarrowOptions,
 )
 
 _TINY = "wikiart_lora.tiny_base"
@@ -30,6 +31,7 @@ COMMANDS = (
     ),
     Command("pretrain-decoder", DecoderOptions, f"{_TINY}.autoencoder:pretrain_decoder", "second stage: marks"),
     Command("pretrain-denoiser", DenoiserOptions, f"{_TINY}.denoiser:pretrain_denoiser", "third stage: the whole base"),
+    Command("narrow-posterior", NarrowOptions, f"{_TINY}.autoencoder:narrow", "an autoencoder to draw latents from"),
     Command(
         "evaluate-autoencoder",
         EvaluateAutoencoderOptions,

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from wikiart_data.training.schedule import update_ema, warmup_cosine
 from wikiart_data.training.training_run import TrainingRun
 from wikiart_lora.base_models.known import BASES
 from wikiart_lora.base_models.sources import quiet_loading
-from wikiart_lora.tiny_base.config import AutoencoderOptions, DecoderOptions, StageOptions
+from wikiart_lora.tiny_base.config import AutoencoderOptions, DecoderOptions, NarrowOptions, StageOptions
 from wikiart_lora.tiny_base.networks import SIZE, PatchCritic, make_vae
 from wikiart_lora.tiny_base.pictures import PictureBatches, draw_pictures
 from wikiart_lora.tiny_base.scenes import scene_catalog
@@ -195,8 +195,13 @@ class Fidelity:
     """Peak signal-to-noise ratio in dB, of the mean squared error over all images."""
     spread: float
     """Standard deviation of the latents' means."""
-    deviation: float
-    """Mean standard deviation of the posterior over `spread`: the noise that programs add that draw from it."""
+    deviations: tuple[float, ...]
+    """Mean standard deviation of the posterior in each channel over `spread`."""
+
+    @property
+    def deviation(self) -> float:
+        """Mean of `deviations`: the noise that programs add that draw from the posterior."""
+        return math.fsum(self.deviations) / len(self.deviations)
 
 
 @torch.no_grad()
@@ -211,7 +216,48 @@ def measure(vae: Any, images: Tensor, batch_size: int = 32) -> tuple[Fidelity, T
         reconstructions.append((vae.decode(posterior.mean).sample.cpu() / 2 + 0.5).clamp(0, 1))
     decoded, spread = torch.cat(reconstructions), torch.cat(means).std().item()
     psnr = -10 * math.log10(max(F.mse_loss(decoded, images).item(), 1e-10))
-    return Fidelity(psnr, spread, torch.cat(deviations).mean().item() / spread), decoded
+    of_channels = torch.cat(deviations).mean(dim=(0, 2, 3)) / spread
+    return Fidelity(psnr, spread, tuple(of_channels.tolist())), decoded
+
+
+@torch.no_grad()
+def narrow_posterior(vae: Any, fidelity: Fidelity, deviation: float) -> Fidelity:
+    """Lower the biases of the log-variances, in place, until no channel's deviation is above `deviation`.
+
+    The encoder's last layer computes means and log-variances from the same inputs with weights of their own, so means
+    and decoder, and all that was trained on them, stay the same, bit for bit. A weight of the KL divergence that alone
+    made the posterior this narrow would hardly regularise, and would leave it wide where a channel is not used.
+
+    Args:
+        vae: an AutoencoderKL.
+        fidelity: what `measure` says of it.
+        deviation: in units of the spread of the latents.
+
+    Returns:
+        `fidelity` with the deviations after this.
+    """
+    last = vae.encoder.conv_out if vae.quant_conv is None else vae.quant_conv
+    lowered = torch.tensor([min(1.0, deviation / of_channel) for of_channel in fidelity.deviations])
+    last.bias[len(lowered) :] += 2 * lowered.log().to(last.bias)
+    return replace(fidelity, deviations=tuple(min(deviation, of_channel) for of_channel in fidelity.deviations))
+
+
+def narrow(options: NarrowOptions) -> Path:
+    """The command `narrow-posterior`; returns the folder of the new autoencoder.
+
+    Raises:
+        InputError: there is no such autoencoder, or there is one where the new one would be written.
+    """
+    vae = load_autoencoder(options.autoencoder)
+    folder = options.to / "vae"
+    if folder.exists():
+        raise InputError(f"{folder} exists: choose another folder with --to.", field="--to")
+    before, _ = measure(vae, held_out_images())
+    after = narrow_posterior(vae, before, options.deviation)
+    save_autoencoder(vae, vae.config.scaling_factor, folder)
+    echo(f"Posterior deviation {100 * before.deviation:.1f} → {100 * after.deviation:.1f} % of the latents' spread.")
+    echo(f"The autoencoder is in {folder}/.")
+    return folder
 
 
 def held_out_images() -> Tensor:
@@ -263,14 +309,23 @@ def _log_and_save(run: TrainingRun[Any, Any], average: Any, held_out: Tensor, st
     line = f"step {step:6,}  loss {run.losses['loss']:.4f}  {fidelity.psnr:.2f} dB"
     line += f"  posterior deviation {100 * fidelity.deviation:.1f} %"
     run.log(line, step=step, **run.losses, psnr=fidelity.psnr, deviation=fidelity.deviation)
-    save_autoencoder(average, 1 / fidelity.spread, run.folder / "base" / "vae")
+    narrowed = copy.deepcopy(average)
+    narrow_posterior(narrowed, fidelity, run.config.deviation)
+    save_autoencoder(narrowed, 1 / fidelity.spread, run.folder / "base" / "vae")
 
 
 def _finish(run: TrainingRun[Any, Any], average: Any, held_out: Tensor) -> None:
-    fidelity, _ = measure(average, held_out)
-    columns = ("PSNR of held-out pictures", "posterior deviation", "spread of the latents")
-    row = (Number(fidelity.psnr, "dB"), Number(fidelity.deviation, "%"), Number(fidelity.spread, digits=2))
-    result = {"steps": run.config.steps, "train_seconds": round(run.seconds, 1), **vars(fidelity)}
+    trained, _ = measure(average, held_out)
+    columns = ("PSNR of held-out pictures", "posterior deviation", "before narrowing", "spread of the latents")
+    saved = narrow_posterior(average, trained, run.config.deviation)  # as in the files written already
+    row = (
+        Number(saved.psnr, "dB"), Number(saved.deviation, "%"), Number(trained.deviation, "%"),
+        Number(saved.spread, digits=2),
+    )  # fmt: skip
+    result = {
+        "steps": run.config.steps, "train_seconds": round(run.seconds, 1), "psnr": saved.psnr, "spread": saved.spread,
+        "deviation": saved.deviation, "trained_deviation": trained.deviation,
+    }  # fmt: skip
     run.finish(result, [Table("Autoencoder", ("", *columns), (("held-out pictures", *row),))], {})
     run.close()
-    echo(f"The autoencoder is in {run.folder / 'base' / 'vae'}/. {fidelity.psnr:.1f} dB on held-out pictures.")
+    echo(f"The autoencoder is in {run.folder / 'base' / 'vae'}/. {saved.psnr:.1f} dB on held-out pictures.")

@@ -1,4 +1,4 @@
-"""The options of the three commands that pretrain `tiny`, and of the one that measures its autoencoder."""
+"""The options of the three commands that pretrain `tiny`, and of those for its autoencoder alone."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ class StageOptions:
                 ("width", 8, 1024), ("channels", 1, 64), ("num_scenes", 6, 10_000_000), ("seed", 0, 2**32),
                 ("num_marked", 1, 10_000_000), ("save_every", 1, 1_000_000), ("workers", 0, 1024),
                 ("adversarial_weight", 0, 100), ("feature_weight", 0, 100), ("marked_below", 0, 1000),
+                ("deviation", 1e-4, 10),
             ),
         )  # fmt: skip
 
@@ -72,6 +73,9 @@ class AutoencoderOptions(StageOptions):
     """Peak learning rate of Muon for kernels; AdamW takes 0.15 times that for all other parameters."""
     kl: float = 1e-6
     """Weight of the KL divergence between the latents and a normal distribution."""
+    deviation: float = 0.04
+    """Largest mean standard deviation of the posterior in a channel, as a fraction of the latents' spread. Where
+    training leaves a larger one, it is lowered in the autoencoder that is saved; means and decoder stay the same."""
     ema: float = 0.998
     """Decay per step of the averaged weights, which are the ones saved."""
 
@@ -95,6 +99,9 @@ class DecoderOptions(StageOptions):
     """Weight of the critic's verdict."""
     feature_weight: float = 0.25
     """Weight of the distance between the critic's features of images and of reconstructions."""
+    deviation: float = 0.04
+    """Largest mean standard deviation of the posterior in a channel, as a fraction of the latents' spread. Where
+    training leaves a larger one, it is lowered in the autoencoder that is saved; means and decoder stay the same."""
     ema: float = 0.998
     """Decay per step of the averaged weights, which are the ones saved."""
 
@@ -130,6 +137,28 @@ class DenoiserOptions(StageOptions):
     """Peak learning rate of Muon for kernels; AdamW takes 0.15 times that for all other parameters."""
     ema: float = 0.999
     """Decay per step of the averaged weights, which are the ones saved."""
+
+
+@dataclass(frozen=True)
+class NarrowOptions:
+    """Narrow the posterior of an autoencoder, for programs that draw latents from it instead of taking its mean.
+
+    The means, the decoder, and all that was trained on them stay the same, bit for bit.
+
+    Example: wikiart-lora narrow-posterior --autoencoder runs/pretrain-decoder/tiny --to narrow
+    """
+
+    autoencoder: str = "tiny"
+    """The autoencoder: a run of pretrain-autoencoder or pretrain-decoder, or a base (tiny, or a folder)."""
+    deviation: float = 0.04
+    """Largest mean standard deviation of the posterior in a channel, as a fraction of the latents' spread, on pictures
+    that no stage is trained on."""
+    to: Path = Path("narrow")
+    """Folder in which the autoencoder is written, as vae/."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        check_ranges(self, (("deviation", 1e-4, 10),))
 
 
 @dataclass(frozen=True)
