@@ -122,3 +122,30 @@ def ticks_outside_limits(axes: Any) -> set[str]:
 def test_curves_differ_by_more_than_colour():
     lines = [line["linestyle"] for line in figures.LINES]
     assert len(set(lines)) == len(lines) == 3
+
+
+ONE_EPOCH = {"epoch": 0, "step": 30, "loss": 2.0, "psnr": 20.0, "ssim": 0.5, "valid": 1.0, "valid_swapped": 1.1}
+
+
+@pytest.mark.parametrize("package", ["autoencode", "stylegen", "lora"])
+def test_learning_curves_of_one_epoch_show_their_points(package: str):
+    module = importlib.import_module(f"wikiart_{package}.figures")
+    arguments = [[{**ONE_EPOCH, "edges": 0.5}], *([["edges"]] if package == "stylegen" else [])]
+    panels = [axes for axes in module.learning_curve(*arguments).axes if axes.lines]
+    assert len(panels) >= 2
+    for axes in panels:
+        low, high = axes.get_xlim()
+        for line in axes.lines:
+            assert line.get_marker() not in ("", "None")
+            assert low < line.get_xdata()[0] < high
+        assert all(float(tick).is_integer() for tick in axes.get_xticks() if low <= tick <= high)
+
+
+def test_the_diagonal_of_the_similarities_is_masked_and_every_style_labelled():
+    embeddings_figure = importlib.import_module("wikiart_stylegen.figures").embeddings_figure
+    random = np.random.default_rng(0)
+    figure = embeddings_figure(np.corrcoef(random.normal(size=(6, 9))), random.normal(size=(6, 2)), STYLES[:6])
+    heat_map, styles = figure.axes[:2]
+    shown = heat_map.images[0].get_array()
+    assert (np.ma.getmaskarray(shown) == np.eye(6, dtype=bool)).all()
+    assert len({text.get_text() for text in styles.texts}) == 6

@@ -20,6 +20,7 @@ from wikiart_classify.figures import MAX_STYLES, confusion_figure, frontier_figu
 from wikiart_classify.scores import TrainResult, score
 from wikiart_classify.significance import PairedDifference
 from wikiart_classify.tables import print_comparison, tables
+from wikiart_data.results.figures import GREY
 from wikiart_data.results.serialization import json_text
 from wikiart_data.results.tables import Number, Table
 
@@ -147,6 +148,31 @@ def test_the_sweep_ends_at_its_best_balanced_accuracy():
     (curve,) = [line for line in axes.lines if "by τ" in str(line.get_label())]
     assert curve.get_xydata()[-1] == pytest.approx([28.2, 27.5])
     assert len(curve.get_xdata()) == 5
+
+
+def test_methods_close_together_are_enlarged_and_each_is_labelled_once():
+    crowd = {f"method {number}": (40 + 0.2 * number, 20 - 0.3 * number) for number in range(8)}
+    points = {**crowd, "far": (20.0, 40.0), "bad": (10.0, 25.0)}
+    rows = tuple(a_row(name, (x / 100, y / 100)) for name, (x, y) in points.items())
+    comparison = replace(a_comparison("models", seeds=1), rows=rows)
+    everything, enlarged = frontier_figure(comparison).axes
+    assert {text.get_text() for text in everything.texts} == {"far", "bad"}
+    assert {text.get_text() for text in enlarged.texts} == set(crowd)
+    assert enlarged.get_xlim()[0] > 38
+    for left, right in ((everything.get_xlim(), (10, 42)), (enlarged.get_xlim(), (40, 41.4))):
+        assert left[0] < right[0] < right[1] < left[1]
+
+
+def test_rows_of_few_images_are_grey_and_styles_are_ordered_by_period():
+    labels = np.repeat([0, 1, 2], [20, 3, 12])
+    scores = score(np.eye(3)[labels], labels, ["Pop_Art", "Impressionism", "Baroque"], np.array([9, 9, 9]))
+    (axes,) = confusion_figure(scores).axes
+    rows = axes.get_yticklabels()
+    assert [label.get_text().split(" (")[0] for label in rows] == ["Baroque", "Impressionism", "Pop Art"]
+    assert [label.get_color() == GREY for label in rows] == [False, True, False]
+    blue, grey = (image.get_array().mask for image in axes.images)
+    assert blue[:, 0].tolist() == [False, True, False]
+    assert (grey == ~blue).all()
 
 
 def test_a_figure_of_one_seed_and_no_sweep():

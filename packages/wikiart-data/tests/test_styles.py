@@ -3,7 +3,15 @@ import itertools
 import pytest
 
 from wikiart_data.errors import InputError
-from wikiart_data.styles import ALIASES, STYLES, canonical_name, colour_and_marker, display_name, style_index
+from wikiart_data.styles import (
+    ALIASES,
+    STYLES,
+    canonical_name,
+    colour_and_marker,
+    display_name,
+    period_order,
+    style_index,
+)
 
 
 def test_the_27_styles_in_sorted_order():
@@ -72,3 +80,9 @@ def test_an_unknown_style_is_named_with_the_nearest_or_all(name: str, shown: str
     assert error.value.field == "--style"
     assert shown in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_styles_are_ordered_by_period_and_others_follow():
+    assert sorted(period_order(STYLES)) == list(range(len(STYLES)))
+    styles = ("Zebra", "Cubism", "Apple", "Impressionism", "Baroque")
+    assert [styles[index] for index in period_order(styles)] == ["Baroque", "Impressionism", "Cubism", "Zebra", "Apple"]

@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.results.figures import ACCENT, FAINT, INK, PALE, SECOND, SMALL, THIRD, WIDTH, canvas, styled
+from wikiart_data.results.figures import (
+    ACCENT,
+    FAINT,
+    INK,
+    PALE,
+    SECOND,
+    SMALL,
+    THIRD,
+    WIDTH,
+    canvas,
+    count_axis,
+    markers,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,8 +46,9 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> "Figure":
         (middle, "psnr", ACCENT, "PSNR on valid", "dB"),
         (right, "ssim", SECOND, "SSIM on valid", ""),
     ):
-        axes.plot(epochs, [line[key] for line in metrics], color=colour)
+        axes.plot(epochs, [line[key] for line in metrics], color=colour, **markers(len(epochs)))
         axes.set(title=title, xlabel="epoch", ylabel=unit)
+        count_axis(axes, epochs)
     return figure
 
 

@@ -8,30 +8,43 @@ import numpy as np
 
 from wikiart_classify.comparison import Comparison, Metric, SweepPoint, mean_and_std, pareto_frontier
 from wikiart_classify.scores import Scores, StyleScores, most_frequent_confusions
-from wikiart_data.results.figures import ACCENT, FAINT, GREY, INK, LINES, PALE, SECOND, SMALL, TINY, canvas, styled
-from wikiart_data.results.label_placement import nearest_edge, place_labels
-from wikiart_data.styles import display_name
+from wikiart_data.results.figures import (
+    ACCENT,
+    FAINT,
+    GREY,
+    INK,
+    LINES,
+    PALE,
+    SECOND,
+    SMALL,
+    TINY,
+    canvas,
+    count_axis,
+    markers,
+    styled,
+)
+from wikiart_data.results.label_placement import label_points
+from wikiart_data.styles import display_name, period_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
 MAX_STYLES = 40
 """Up to this many styles, the confusion matrix has a row per style and the recall a bar."""
+FEW_IMAGES = 10
+"""Rows of the confusion matrix with fewer images are grey: one image is more than 10 % of such a row."""
 MAX_CONFUSIONS = 25
 """Number of confusions shown for more styles."""
-MAX_MARKERS = 30
-"""Curves of at most this many epochs have a marker at each."""
 
 
 @styled
 def learning_curve(metrics: Sequence[Mapping[str, Any]], majority: float) -> "Figure":
     """Loss on training batches, and top-1, top-3 and balanced accuracy on valid, per epoch."""
-    from matplotlib.ticker import MaxNLocator
-
     figure, ((left, right),) = canvas(2.6, columns=2)
     epochs = [line["epoch"] + 1 for line in metrics]
-    points = {"marker": "o", "markersize": 3} if len(epochs) <= MAX_MARKERS else {}
+    points = markers(len(epochs))
     losses = [line["loss"] for line in metrics]
     left.plot(epochs, losses, color=INK, **points)
     left.set(title="Loss on mixed training batches", xlabel="epoch", ylim=(0, 1.05 * max(losses)))
@@ -41,8 +54,7 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]], majority: float) -> "Fi
     right.set(title="Accuracy on valid", xlabel="epoch", ylabel="%", ylim=(0, 100))
     figure.legend(loc="outside lower right", ncols=4)
     for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
+        count_axis(axes, epochs)
     return figure
 
 
@@ -53,18 +65,27 @@ def confusion_figure(scores: Scores) -> "Figure":
 
 
 def _confusion_matrix(scores: Scores) -> "Figure":
-    counts = np.array(scores.confusion, dtype=float)
+    """Styles in the order of their periods, so that related ones are neighbours; rows of few images are grey."""
+    order = period_order([row.style for row in scores.per_style])
+    counts = np.array(scores.confusion, dtype=float)[order][:, order]
     totals = counts.sum(axis=1)
     percent = 100 * counts / np.maximum(totals, 1)[:, None]
-    names = [display_name(row.style) for row in scores.per_style]
+    names = [display_name(scores.per_style[index].style) for index in order]
+    is_few = totals < FEW_IMAGES
     figure, ((axes,),) = canvas(6.9)
-    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    for rows, colours in ((~is_few, "Blues"), (is_few, "Greys")):
+        # Greys stay light: a dark cell would look like much evidence.
+        shown = np.ma.masked_array(percent, np.broadcast_to(~rows[:, None], percent.shape))
+        axes.imshow(shown, cmap=colours, vmin=0, vmax=100 if colours == "Blues" else 350)
     axes.set_xticks(range(len(names)), names, rotation=90)
     axes.set_yticks(range(len(names)), [f"{name} ({int(n)})" for name, n in zip(names, totals, strict=True)])
-    axes.set(xlabel="predicted style", ylabel="true style (images)")
-    axes.set_title(f"Predicted styles in % of each true style ({scores.n:,} images)")
+    for label, few in zip(axes.get_yticklabels(), is_few, strict=True):
+        label.set_color(GREY if few else INK)
+    axes.set(xlabel=f"predicted style ({scores.n:,} images)", ylabel="true style (images)")
+    note = f"; grey: fewer than {FEW_IMAGES} images" if is_few.any() else ""
+    axes.set_title(f"Predicted styles in % of each true style{note}")
     for i, j in zip(*np.nonzero(percent >= 5), strict=True):
-        ink = "white" if percent[i, j] > 55 else INK
+        ink = GREY if is_few[i] else "white" if percent[i, j] > 55 else INK
         axes.text(j, i, f"{percent[i, j]:.0f}", ha="center", va="center", color=ink, fontsize=TINY)
     return figure
 
@@ -148,29 +169,72 @@ def dumbbell_figure(comparison: Comparison) -> "Figure":
 
 _SWEEP_LABEL = "logit adjustment post hoc of the unbalanced networks, by τ"
 _LABELLED_TAUS = 5
+_WINDOW = 0.4
+"""Side of the part that is enlarged, as a fraction of what the methods span."""
+_MIN_IN_WINDOW = 6
+"""Fewer methods than this so close together are legible without enlargement."""
 
 
 @styled
 def frontier_figure(comparison: Comparison) -> "Figure":
     """Top-1 against balanced accuracy, one point per method; a line joins those that no other dominates.
 
+    Where many methods are close together, a second panel enlarges them.
+
     Args:
         comparison: its sweep, if there is one, is drawn up to its best balanced accuracy: a stronger adjustment costs
             top-1 accuracy and gains nothing.
     """
-    rows, front = comparison.rows, pareto_frontier(comparison.rows)
-    figure, ((axes,),) = canvas(4.6)
     means, stds = _means_and_stds(comparison)
     sweep = _up_to_best(comparison.sweep)
     curve = 100 * np.array([(point.top1, point.balanced) for point in sweep]).reshape(-1, 2)
+    window = _densest_window(means)
+    figure, (panels,) = canvas(4.2, columns=1 if window is None else 2)
+    for axes in panels:
+        _draw_frontier(axes, comparison, means, stds, curve)
+    everything = np.concatenate([means - stds, means + stds, curve])
+    margin = 0.08 * (everything.max(axis=0) - everything.min(axis=0)) + 0.5
+    (left, bottom), (right, top) = everything.min(axis=0) - margin, everything.max(axis=0) + margin
+    panels[0].set(xlim=(left, right), ylim=(bottom, top), ylabel="balanced accuracy, %")
+    panels[0].set_title("Top-1 against balanced accuracy")
+    seeds = len(comparison.seeds)
+    over = f", mean ± std over {seeds} seeds" if seeds > 1 else ""
+    majority = f"always the most frequent style: {100 * comparison.majority:.1f} %"
+    figure.supxlabel(
+        f"top-1 accuracy, %   ({comparison.n:,} {comparison.split} images{over}; {majority})", fontsize=SMALL
+    )
+    if sweep or len(pareto_frontier(comparison.rows)) > 1:
+        handles, names = panels[0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper left", ncols=2)
 
-    on_front = np.array([row.method in front for row in rows])
-    best = means[on_front][np.lexsort((-means[on_front][:, 1], means[on_front][:, 0]))]
-    # A staircase, down and then right: whatever lies below and left of it is dominated by some method.
-    steps = np.repeat(best, 2, axis=0)
-    steps = np.stack([steps[:-1, 0], steps[1:, 1]], axis=1)
+    labelled = np.unique(np.linspace(0, len(sweep) - 1, _LABELLED_TAUS).round().astype(int)) if sweep else []
+    front = pareto_frontier(comparison.rows)
+    labels = [(row.label, INK if row.method in front else GREY) for row in comparison.rows]
+    labels += [(f"τ {sweep[index].tau:g}", SECOND) for index in labelled]
+    points = np.concatenate([means, curve[labelled]]) if sweep else means
+    is_inside = np.zeros(len(points), dtype=bool)
+    if window is not None:
+        low, high = window
+        panels[1].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), title="The framed part, enlarged")
+        panels[1].spines[:].set(visible=True, color=GREY)
+        panels[0].add_patch(_frame(low, high))
+        is_inside = ((points > low) & (points < high)).all(axis=1)
+    for is_enlarged, axes in enumerate(panels):
+        shown = is_inside == bool(is_enlarged)
+        chosen = [label for label, is_shown in zip(labels, shown, strict=True) if is_shown]
+        label_points(axes, points[shown], chosen, means, _ink(means, stds, [curve, _staircase(comparison, means)]))
+    return figure
+
+
+def _draw_frontier(
+    axes: "Axes", comparison: Comparison, means: np.ndarray, stds: np.ndarray, curve: np.ndarray
+) -> None:
+    """The points of all methods with their deviations, the line of the frontier and the sweep."""
+    front = pareto_frontier(comparison.rows)
+    on_front = np.array([row.method in front for row in comparison.rows])
+    steps = _staircase(comparison, means)
     axes.plot(*steps.T, color=ACCENT, linewidth=1.4, zorder=2, label="Pareto frontier: no method is better in both")
-    if sweep:
+    if len(curve):
         style = {"linewidth": 1, "linestyle": ":", "marker": ".", "markersize": 3}
         axes.plot(*curve.T, color=SECOND, zorder=2, label=_SWEEP_LABEL, **style)
     for colour, members, order in ((PALE, ~on_front, 1), (FAINT, on_front, 1.5)):
@@ -178,24 +242,35 @@ def frontier_figure(comparison: Comparison) -> "Figure":
         axes.errorbar(*means[members].T, **bars, fmt="none", ecolor=colour, elinewidth=1, zorder=order)
     axes.scatter(*means[~on_front].T, s=16, color=GREY, zorder=3, linewidths=0)
     axes.scatter(*means[on_front].T, s=24, color=ACCENT, zorder=3, linewidths=0)
-    seeds = len(comparison.seeds)
-    over = f", mean ± std over {seeds} seeds" if seeds > 1 else ""
-    axes.set_title(f"Top-1 against balanced accuracy: {comparison.n:,} {comparison.split} images{over}")
-    majority = f"always the most frequent style: {100 * comparison.majority:.1f} %"
-    axes.set(xlabel=f"top-1 accuracy, %  ({majority})", ylabel="balanced accuracy, %")
-    everything = np.concatenate([means - stds, means + stds, curve])
-    if sweep or on_front.sum() > 1:
-        figure.legend(loc="outside lower left", ncols=2)
-    margin = 0.08 * (everything.max(axis=0) - everything.min(axis=0)) + 0.5
-    (left, bottom), (right, top) = everything.min(axis=0) - margin, everything.max(axis=0) + margin
-    axes.set(xlim=(left, right), ylim=(bottom, top))
 
-    labelled = np.unique(np.linspace(0, len(sweep) - 1, _LABELLED_TAUS).round().astype(int)) if sweep else []
-    labels = [(row.label, INK if is_on else GREY) for row, is_on in zip(rows, on_front, strict=True)]
-    labels += [(f"τ {sweep[index].tau:g}", SECOND) for index in labelled]
-    points = np.concatenate([means, curve[labelled]]) if sweep else means
-    _label_points(axes, points, labels, [curve, steps], (means, stds))
-    return figure
+
+def _staircase(comparison: Comparison, means: np.ndarray) -> np.ndarray:
+    """(P, 2): the frontier's methods, joined down and then right; what lies below and left of it is dominated."""
+    front = pareto_frontier(comparison.rows)
+    best = means[[row.method in front for row in comparison.rows]]
+    best = best[np.lexsort((-best[:, 1], best[:, 0]))]
+    steps = np.repeat(best, 2, axis=0)
+    return np.stack([steps[:-1, 0], steps[1:, 1]], axis=1)
+
+
+def _densest_window(means: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Lower and upper corner of the part that holds most methods, if they are many and too close to be told apart."""
+    span = _WINDOW * (means.max(axis=0) - means.min(axis=0))
+    corners = np.array([(x, y) for x in means[:, 0] for y in means[:, 1]])
+    inside = ((means >= corners[:, None]) & (means <= corners[:, None] + span)).all(axis=2)
+    densest = inside[int(np.argmax(inside.sum(axis=1)))]
+    if densest.sum() < max(_MIN_IN_WINDOW, len(means) / 2):
+        return None
+    low, high = means[densest].min(axis=0), means[densest].max(axis=0)
+    margin = 0.18 * (high - low) + 0.3
+    return low - margin, high + margin
+
+
+def _frame(low: np.ndarray, high: np.ndarray) -> "Rectangle":
+    from matplotlib.patches import Rectangle
+
+    width, height = high - low
+    return Rectangle((low[0], low[1]), width, height, fill=False, edgecolor=GREY, linewidth=1, zorder=1)
 
 
 def _means_and_stds(comparison: Comparison) -> tuple[np.ndarray, np.ndarray]:
@@ -212,53 +287,13 @@ def _up_to_best(sweep: Sequence[SweepPoint]) -> list[SweepPoint]:
     return ordered[: 1 + int(np.argmax([point.balanced for point in ordered]))] if ordered else []
 
 
-def _label_points(
-    axes: "Axes",
-    points: np.ndarray,
-    labels: list[tuple[str, str]],
-    lines: list[np.ndarray],
-    error_bars: tuple[np.ndarray, np.ndarray],
-) -> None:
-    """Write (text, colour) next to each of `points`, clear of other ink if possible; `error_bars` are (means, stds)."""
-    from matplotlib.patheffects import withStroke
-
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    halo = [withStroke(linewidth=1.6, foreground="white")]
-    texts = [
-        axes.text(0, 0, label, color=colour, fontsize=SMALL, in_layout=False, zorder=4, path_effects=halo)
-        for label, colour in labels
-    ]
-    figure.draw_without_rendering()  # fixes the layout, so that positions in pixels are final
-    figure.set_layout_engine("none")
-    sizes = np.array([text.get_window_extent().size for text in texts])
-    to_pixels, to_data = axes.transData.transform, axes.transData.inverted().transform
-    means, stds = error_bars
+def _ink(means: np.ndarray, stds: np.ndarray, lines: Sequence[np.ndarray]) -> np.ndarray:
+    """(M, 2): points on the error bars and along the lines, which labels should not cover."""
     along = np.linspace(-1, 1, 9)[None, :, None]
     arms = [(means[:, None] + along * stds[:, None] * arm).reshape(-1, 2) for arm in ((1, 0), (0, 1))]
-    discs = [to_pixels(means) + offset for offset in ((4, 0), (-4, 0), (0, 4), (0, -4))]
-    curves = [_dense(to_pixels(line)) for line in lines if len(line)]
-    ink = np.concatenate([to_pixels(arm) for arm in arms] + discs + curves)
-    frame = axes.get_window_extent().padded(-4).extents
-    corners = place_labels(to_pixels(points), sizes, ink, tuple(frame))
-    for text, point, corner, size in zip(texts, to_pixels(points), corners, sizes, strict=True):
-        # The box of a text starts below its baseline.
-        text.set_verticalalignment("bottom")
-        x, y = to_data(corner)
-        text.set_position((float(x), float(y)))
-        end = nearest_edge(point, corner, size)
-        if np.linalg.norm(end - point) > 12:
-            ends = to_data(np.array([point, end]))
-            axes.plot(*ends.T, color=text.get_color(), linewidth=0.6, zorder=2.5, in_layout=False)
-
-
-def _dense(line: np.ndarray, spacing: float = 6.0) -> np.ndarray:
-    """A polyline (P, 2) as points at most `spacing` pixels apart."""
-    parts = [line[:1]]
-    for start, end in itertools.pairwise(line):
-        number = max(1, int(np.linalg.norm(end - start) / spacing))
-        parts.append(start + np.linspace(0, 1, number + 1)[1:, None] * (end - start))
-    return np.concatenate(parts)
+    between = np.linspace(0, 1, 40)[:, None]
+    parts = [start + between * (end - start) for line in lines for start, end in itertools.pairwise(line)]
+    return np.concatenate([*arms, *parts])
 
 
 def _short(style: str, longest: int = 28) -> str:

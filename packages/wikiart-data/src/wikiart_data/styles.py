@@ -36,6 +36,37 @@ STYLES: tuple[str, ...] = (
     "Ukiyo_e",
 )
 
+_BY_PERIOD = (
+    "Early_Renaissance",
+    "Northern_Renaissance",
+    "High_Renaissance",
+    "Mannerism_Late_Renaissance",
+    "Baroque",
+    "Ukiyo_e",
+    "Rococo",
+    "Romanticism",
+    "Realism",
+    "Impressionism",
+    "Symbolism",
+    "Pointillism",
+    "Post_Impressionism",
+    "Art_Nouveau_Modern",
+    "Naive_Art_Primitivism",
+    "Fauvism",
+    "Expressionism",
+    "Cubism",
+    "Analytical_Cubism",
+    "Synthetic_Cubism",
+    "Abstract_Expressionism",
+    "Action_painting",
+    "Color_Field_Painting",
+    "Pop_Art",
+    "Minimalism",
+    "New_Realism",
+    "Contemporary_Realism",
+)
+"""By when each began, roughly."""
+
 ALIASES: dict[str, str] = {
     "art_nouveau": "Art_Nouveau_Modern",
     "mannerism": "Mannerism_Late_Renaissance",
@@ -87,6 +118,12 @@ def style_index(name: str, styles: Sequence[str], *, field: str = "style") -> in
 def display_name(style: str) -> str:
     """The name of a style for people, such as `Ukiyo-e`: one printable line."""
     return _DISPLAY_NAMES.get(style) or printable(style.replace("_", " "))
+
+
+def period_order(styles: Sequence[str]) -> list[int]:
+    """Indices of `styles` by the period in which each began; styles that WikiArt lacks come last, in their order."""
+    rank = {style: index for index, style in enumerate(_BY_PERIOD)}
+    return sorted(range(len(styles)), key=lambda index: rank.get(styles[index], len(rank)))
 
 
 # Eight hues that colour-blind readers can distinguish (Okabe & Ito 2008, with grey instead of black and violet instead

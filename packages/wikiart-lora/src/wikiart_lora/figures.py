@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from wikiart_data.results.figures import ACCENT, INK, LINES, PALE, SECOND, TINY, WIDTH, canvas, styled
+from wikiart_data.results.figures import ACCENT, INK, LINES, PALE, SECOND, TINY, WIDTH, canvas, count_axis, styled
 from wikiart_data.styles import display_name
 from wikiart_lora.score import Score
 
@@ -25,6 +25,8 @@ def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
     right.plot(steps, [line["valid_swapped"] for line in metrics], marker=".", label="with another style", **LINES[1])
     right.set(title="Validation loss by caption", xlabel="step")
     right.legend()
+    for axes in (left, right):
+        count_axis(axes, steps)
     return figure
 
 
@@ -61,7 +63,7 @@ PAIR_COLUMNS = 6
 
 @styled
 def pairs_figure(before: Tensor, after: Tensor, names: Sequence[str]) -> "Figure":
-    """Two images per style, the base's on the left, in a figure that fits a page.
+    """Two images per style, the base's on the left, in a figure that fits a page; the first row has column heads.
 
     Args:
         before: (N, 3, H, W) float in [0, 1], by the base.
@@ -71,14 +73,23 @@ def pairs_figure(before: Tensor, after: Tensor, names: Sequence[str]) -> "Figure
     columns = min(PAIR_COLUMNS, len(names))
     rows = -(-len(names) // columns)
     aspect = before.shape[-2] / before.shape[-1] / 2
-    figure, grid = canvas(rows * (WIDTH / columns * aspect + 0.16) + 0.1, rows=rows, columns=columns)
+    figure, grid = canvas(rows * (WIDTH / columns * aspect + 0.16) + 0.25, rows=rows, columns=columns)
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.02, h_pad=0.01, wspace=0.0, hspace=0.0)
     for axes in grid.flat:
         axes.set_axis_off()
-    for axes, left, right, name in zip(grid.flat, before, after, names, strict=False):
-        axes.imshow(torch.cat([left, right], dim=2).permute(1, 2, 0).numpy(), interpolation="nearest")
-        axes.set_title(name, fontsize=TINY, fontweight="normal", loc="center", pad=2)
+    height, width = before.shape[-2:]
+    gap = torch.ones(3, height, max(1, width // 32))
+    for index, (axes, left, right, name) in enumerate(zip(grid.flat, before, after, names, strict=False)):
+        axes.imshow(torch.cat([left, gap, right], dim=2).permute(1, 2, 0).numpy(), interpolation="nearest")
+        is_first_row = index < columns
+        title = f"\n{name}" if is_first_row else name
+        axes.set_title(title, fontsize=TINY, fontweight="normal", loc="center", pad=2)
+        for place, head in ((0.25, "base"), (0.75, "adapted")) if is_first_row else ():
+            where: Any = {"textcoords": "offset points", "ha": "center", "annotation_clip": False}
+            axes.annotate(
+                head, (place, 1), (0, 11), "axes fraction", fontsize=TINY, fontweight="bold", **where
+            ).set_in_layout(False)
     return figure
 
 

@@ -4,18 +4,21 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor
 
-from wikiart_data.results.figures import ACCENT, INK, PALE, SECOND, TINY, WIDTH, canvas, styled
+from wikiart_data.results.figures import ACCENT, INK, PALE, SECOND, TINY, WIDTH, canvas, count_axis, markers, styled
+from wikiart_data.results.label_placement import label_points
 from wikiart_data.styles import colour_and_marker, display_name
 
 if TYPE_CHECKING:
-    import numpy as np
     from matplotlib.figure import Figure
     from PIL import Image
 
     from wikiart_stylegen.results import EvaluationResult
 
+SIMILARITY_RANGE = 0.5
+"""Cosine similarities beyond ± this have the colours of the ends."""
 _COLUMNS = 14
 """Styles per row of the grid; further styles go to further rows."""
 
@@ -32,8 +35,9 @@ def learning_curve(metrics: list[dict[str, Any]], losses: Sequence[str]) -> "Fig
     epochs = [line["epoch"] + 1 for line in metrics]
     for axes, key in zip(rows.flat, ("psnr", *losses), strict=False):
         colour, title = (ACCENT, "PSNR, dB (valid)") if key == "psnr" else (INK, f"{key} loss")
-        axes.plot(epochs, [line[key] for line in metrics], color=colour)
+        axes.plot(epochs, [line[key] for line in metrics], color=colour, **markers(len(epochs)))
         axes.set(title=title)
+        count_axis(axes, epochs)
     for axes in rows.flat[len(losses) + 1 :]:
         axes.axis("off")
     for axes in rows[-1]:
@@ -146,7 +150,7 @@ def strip_figure(images: Sequence["Image.Image"], titles: Sequence[str]) -> "Fig
 
 
 @styled
-def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Sequence[str]) -> "Figure":
+def embeddings_figure(similarity: np.ndarray, points: np.ndarray, styles: Sequence[str]) -> "Figure":
     """Pairwise similarities of the learned styles, in the order of a hierarchical clustering, and a 2-D map of them.
 
     Args:
@@ -159,15 +163,18 @@ def embeddings_figure(similarity: "np.ndarray", points: "np.ndarray", styles: Se
     order: list[int] = leaves_list(linkage(similarity, "average")).tolist()
     figure, ((left, right),) = canvas(4.2, columns=2)
     names = [display_name(styles[label]) for label in order]
-    matrix = left.imshow(similarity[order][:, order], cmap="RdBu_r", vmin=-1, vmax=1)
+    # Each style is equal to itself; without the diagonal the colours can span what the others reach.
+    others = np.ma.masked_array(similarity[order][:, order], np.eye(len(order), dtype=bool))
+    matrix = left.imshow(others, cmap="RdBu_r", vmin=-SIMILARITY_RANGE, vmax=SIMILARITY_RANGE)
     left.set_xticks(range(len(names)), names, rotation=90, fontsize=TINY)
     left.set_yticks(range(len(names)), names, fontsize=TINY)
     left.set_title("Cosine similarity of styles")
-    figure.colorbar(matrix, ax=left, shrink=0.6)
+    figure.colorbar(matrix, ax=left, shrink=0.6, extend="both")
     names_in_order = tuple(styles)
-    for style, (x, y) in zip(names_in_order, points.tolist(), strict=True):
-        colour, marker = colour_and_marker(style, names_in_order)
+    looks = [colour_and_marker(style, names_in_order) for style in names_in_order]
+    for (x, y), (colour, marker) in zip(points.tolist(), looks, strict=True):
         right.plot(x, y, marker, color=colour, markersize=5, markeredgewidth=0)
-        right.annotate(display_name(style), (x, y), xytext=(3, 2), textcoords="offset points", fontsize=TINY)
     right.set(title="Map of styles (PCA)", xticks=[], yticks=[])
+    right.margins(0.08)
+    label_points(right, points, [(display_name(style), INK) for style in names_in_order], points, size=TINY)
     return figure

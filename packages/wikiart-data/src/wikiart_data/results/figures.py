@@ -3,12 +3,13 @@
 import functools
 import inspect
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Drawing = TypeVar("Drawing", bound=Callable[..., Any])
@@ -84,6 +85,24 @@ def canvas(height: float, rows: int = 1, columns: int = 1) -> "tuple[Figure, np.
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+MAX_MARKERS = 30
+"""Curves of at most this many points have a marker at each."""
+
+
+def markers(number: int) -> dict[str, Any]:
+    """Options of `plot` that mark the points of a curve with few; of a single one there would be nothing to see."""
+    return {"marker": "o", "markersize": 3} if number <= MAX_MARKERS else {}
+
+
+def count_axis(axes: "Axes", counts: Sequence[int]) -> None:
+    """Let an x-axis of epochs or steps have ticks at whole numbers only, and room around a single one."""
+    from matplotlib.ticker import MaxNLocator
+
+    margin = max(0.5, 0.02 * (counts[-1] - counts[0]))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlim(counts[0] - margin, counts[-1] + margin)
 
 
 def png(figure: "Figure") -> bytes:

@@ -1,11 +1,69 @@
 """Positions of labels in a crowded scatter plot."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+from wikiart_data.results.figures import SMALL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _STEPS = (7, 12, 20, 32, 48, 68, 92, 120)
 _DIRECTIONS = np.array([(np.cos(angle), np.sin(angle)) for angle in np.linspace(0, 2 * np.pi, 24, endpoint=False)])
 _SWEEPS = 6
 _PADDING = 2.0
+
+
+def label_points(
+    axes: "Axes",
+    points: np.ndarray,
+    labels: Sequence[tuple[str, str]],
+    markers: np.ndarray,
+    ink: np.ndarray | None = None,
+    size: float = SMALL,
+) -> None:
+    """Write a label near each point, with a line to it where it had to move away. Fixes the figure's layout.
+
+    Args:
+        axes: with final limits.
+        points: (L, 2) float, what is labelled.
+        labels: text and colour of each.
+        markers: (K, 2) float, the centres of all markers, which labels should not cover.
+        ink: (M, 2) float, points on whatever else they should not cover.
+        size: of the type, in points.
+    """
+    from matplotlib.patheffects import withStroke
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    if not len(labels):
+        return
+    halo = [withStroke(linewidth=1.6, foreground="white")]
+    texts = [
+        axes.text(0, 0, label, color=colour, fontsize=size, in_layout=False, zorder=4, path_effects=halo)
+        for label, colour in labels
+    ]
+    for _ in range(2):  # the second pass moves axes whose aspect is fixed
+        figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # so that positions in pixels are final
+    sizes = np.array([text.get_window_extent().size for text in texts])
+    to_pixels, to_data = axes.transData.transform, axes.transData.inverted().transform
+    covered = [to_pixels(markers) + offset for offset in ((4, 0), (-4, 0), (0, 4), (0, -4))]
+    if ink is not None and len(ink):
+        covered.append(to_pixels(ink))
+    frame = axes.get_window_extent().padded(-4).extents
+    corners = place_labels(to_pixels(points), sizes, np.concatenate(covered), tuple(frame))
+    for text, point, corner, extent in zip(texts, to_pixels(points), corners, sizes, strict=True):
+        # The box of a text starts below its baseline.
+        text.set_verticalalignment("bottom")
+        x, y = to_data(corner)
+        text.set_position((float(x), float(y)))
+        end = nearest_edge(point, corner, extent)
+        if np.linalg.norm(end - point) > 12:
+            ends = to_data(np.array([point, end]))
+            axes.plot(*ends.T, color=text.get_color(), linewidth=0.6, zorder=2.5, in_layout=False)
 
 
 def place_labels(points: np.ndarray, sizes: np.ndarray, ink: np.ndarray, frame: tuple[float, ...]) -> np.ndarray:
