@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from wikiart_data.errors import InputError
+from wikiart_data.training.training_run import TrainingRun
 from wikiart_lora.adapter import add_adapter
 from wikiart_lora.base_models.families import decode_latents, encode_captions, encode_images, predict
 from wikiart_lora.base_models.fingerprints import fingerprints, same_weights
@@ -237,14 +239,8 @@ def test_the_shift_of_flux2_grows_with_the_image(side, mean):
         (["--quantize", "nf4"], "--quantize"),
     ],
 )
-def test_options_that_a_base_has_no_use_for_are_refused(options, capsys, more, field):
-    if "nf4" in more:
-        try:
-            import bitsandbytes  # noqa: F401  # pyright: ignore[reportMissingImports]
-        except ImportError:
-            pass
-        else:
-            pytest.skip("bitsandbytes is installed")
+def test_options_that_a_base_has_no_use_for_are_refused(options, capsys, monkeypatch, more, field):
+    monkeypatch.setitem(sys.modules, "bitsandbytes", None)  # as where the extra is not installed
     assert main([*options, *more]) == 2
     assert field in capsys.readouterr().err
     assert not Path("runs").exists()
@@ -255,12 +251,13 @@ def test_text_encoders_that_stay_in_main_memory_give_the_same_embeddings(flux2):
     assert torch.equal(plain["embeds"], offloaded["embeds"])
 
 
-def test_a_base_in_8_bits_trains_and_samples(flux2):
-    pytest.importorskip("torchao")
+@pytest.mark.parametrize("kind", ["fp8", "nf4"])
+def test_a_quantised_base_trains_and_samples(flux2, kind):
+    pytest.importorskip({"fp8": "torchao", "nf4": "bitsandbytes"}[kind], reason="the extra 'quantize'")
     plain = load_base(str(flux2), dtype=torch.bfloat16)
-    base, again = (load_base(str(flux2), dtype=torch.bfloat16, quantize="fp8") for _ in range(2))
+    base, again = (load_base(str(flux2), dtype=torch.bfloat16, quantize=kind) for _ in range(2))
     assert fingerprints(base) == fingerprints(again)
-    assert fingerprints(base)["transformer"].startswith("fp8-")
+    assert fingerprints(base)["transformer"].startswith(f"{kind}-")
     assert same_weights(fingerprints(base), fingerprints(plain))  # of other types, which cannot be compared
     adapter = add_adapter(base, TrainConfig(rank=2, alpha=2.0, targets="attention", text_encoder="none"))
     noisy, text = torch.randn(1, 16, 4, 4), encode_captions(base, ["a lake"])
@@ -272,6 +269,19 @@ def test_a_base_in_8_bits_trains_and_samples(flux2):
     assert all(weight.grad is not None for weight in adapter.parameters())
     assert sum(weight.grad.abs().sum() for weight in adapter.parameters()) > 0
     assert sample_images(base, ["a lake"], [0], 16, num_inference_steps=1).isfinite().all()
+
+
+def test_a_run_on_a_base_in_4_bits_is_resumed_and_sampled(options, monkeypatch):
+    pytest.importorskip("bitsandbytes", reason="the extra 'quantize'")
+    with monkeypatch.context() as stopping:
+        stopping.setattr(TrainingRun, "_should_stop", lambda *_: True)
+        arguments = ["--quantize", "nf4", "--sample-every", "0", "--score", "0", "--steps", "2"]
+        assert main([*options, *arguments]) == 143
+    assert main(["--resume", "runs/lora/001"]) == 0
+    weights = load_file("runs/lora/001/model.safetensors")
+    assert all(value.any() for key, value in weights.items() if "lora_B" in key)
+    generate = ["generate", "runs/lora/001", "--style", "Cubism", "--device", "cpu", "--num-inference-steps", "1"]
+    assert main(generate) == 0
 
 
 def test_prodigy_finds_its_learning_rate_and_takes_one_only(sd):

@@ -133,8 +133,7 @@ class TrainOptions(DataOptions):
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: much less memory, about a third slower."""
     quantize: Literal["none", "nf4", "fp8"] = "none"
-    """Keep the linear layers of the base's denoiser in 4 bits (nf4, an NVIDIA GPU) or in 8 (fp8); needs the extra
-    `quantize`."""
+    """Keep the linear layers of the base's denoiser in 4 bits (nf4) or in 8 (fp8); needs the extra `quantize`."""
     offload: bool = False
     """Keep the text encoders in main memory and move one layer at a time to the GPU: slower encoding, for text encoders
     that do not fit."""

@@ -4,6 +4,7 @@ import io
 import math
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -44,14 +45,14 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
         fused = groups[0]["params"][0].is_cuda or None  # None: as torch chooses
         return torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=fused)
     try:
-        import bitsandbytes  # pyright: ignore[reportMissingImports]  (an extra)
+        optim: Any = import_module("bitsandbytes.optim")
     except ImportError as error:
         raise InputError(
             "--optimizer adamw8bit needs bitsandbytes: install it with `pip install 'wikiart-lora[eightbit]'`, or "
             "choose another optimizer.",
             field="--optimizer",
         ) from error
-    return bitsandbytes.optim.AdamW8bit(groups, weight_decay=config.weight_decay)
+    return optim.AdamW8bit(groups, weight_decay=config.weight_decay)
 
 
 def _prodigy(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.Optimizer:

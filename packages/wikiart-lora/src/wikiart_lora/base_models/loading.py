@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from wikiart_data.errors import InputError
-from wikiart_lora.base_models.precision import quantization_config, weights_dtype
+from wikiart_lora.base_models.precision import fp8_config, quantize_nf4, weights_dtype
 from wikiart_lora.base_models.sources import DEFAULT_FILES, BaseFiles, Source, read_shapes, reading
 from wikiart_lora.config import TrainConfig, TrainOptions
 
@@ -140,6 +140,8 @@ def load_base(
         kind = _pipeline_class(name, source)
         family = FAMILIES[kind]
         pipeline = _load_pipeline(name, source, kind, family, dtype, quantize)
+        if quantize == "nf4":
+            quantize_nf4(pipeline.transformer if family == "flux2" else pipeline.unet, dtype)
     if files.vae is not None:
         pipeline.register_modules(vae=_load_vae(files.vae, family, source))
     if (autoencoder := type(pipeline.vae).__name__) != AUTOENCODERS[family]:
@@ -208,9 +210,8 @@ def _load_pipeline(name: str, source: Source, kind: str, family: str, dtype: tor
     if family == "sd":
         options |= {"safety_checker": None, "requires_safety_checker": False}
     if not source.is_single_file:
-        if quantize != "none":
-            network = "transformer" if family == "flux2" else "unet"
-            options["quantization_config"] = quantization_config(quantize, network, dtype)
+        if quantize == "fp8":
+            options["quantization_config"] = fp8_config("transformer" if family == "flux2" else "unet")
         return pipeline_class.from_pretrained(source.location, use_safetensors=True, **options)
     if family == "flux2":
         raise InputError(
@@ -218,9 +219,9 @@ def _load_pipeline(name: str, source: Source, kind: str, family: str, dtype: tor
             "or its hub name.",
             field="--base",
         )
-    if quantize != "none":
+    if quantize == "fp8":
         raise InputError(
-            f"--quantize needs a base in the layout of diffusers, and {name} is a single file: load it once with "
+            f"--quantize fp8 needs a base in the layout of diffusers, and {name} is a single file: load it once with "
             "diffusers, save it with save_pretrained(DIR), and pass --base DIR.",
             field="--quantize",
         )

@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 
 from wikiart_data.errors import InputError
 from wikiart_data.training.device import use_bf16
@@ -42,30 +43,56 @@ def autocast_for(device: torch.device, precision: str) -> Autocast:
     return lambda: torch.autocast(device.type, dtype)
 
 
-def quantization_config(kind: str, network: str, dtype: torch.dtype) -> Any:
-    """Diffusers' configuration for loading one network of a pipeline with quantised linear layers.
-
-    Args:
-        kind: nf4 (QLoRA, Dettmers et al. 2023; bitsandbytes) or fp8 (e4m3 weights; torchao).
-        network: unet or transformer.
-        dtype: of the computation.
+def import_quantizer(kind: str) -> Any:
+    """The library that quantises to nf4 (bitsandbytes) or fp8 (torchao).
 
     Raises:
-        InputError: the library is not installed.
+        InputError: it is not installed.
     """
-    diffusers: Any = import_module("diffusers")
-    library = "bitsandbytes" if kind == "nf4" else "torchao"
+    library = {"nf4": "bitsandbytes", "fp8": "torchao"}[kind]
     try:
-        import_module(library)
+        return import_module(library)
     except ImportError as error:
         raise InputError(
             f"--quantize {kind} needs {library}: install it with `pip install 'wikiart-lora[quantize]'`.",
             field="--quantize",
         ) from error
-    if kind == "nf4":
-        config = diffusers.BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-        )
-    else:
-        config = diffusers.TorchAoConfig(import_module("torchao.quantization").Float8WeightOnlyConfig())
+
+
+def fp8_config(network: str) -> Any:
+    """Diffusers' configuration for loading one network of a pipeline, `unet` or `transformer`, with e4m3 weights.
+
+    Raises:
+        InputError: torchao is not installed.
+    """
+    import_quantizer("fp8")
+    diffusers: Any = import_module("diffusers")
+    config = diffusers.TorchAoConfig(import_module("torchao.quantization").Float8WeightOnlyConfig())
     return diffusers.PipelineQuantizationConfig(quant_mapping={network: config})
+
+
+def quantize_nf4(network: nn.Module, dtype: torch.dtype) -> None:
+    """Replace the linear layers of a network in main memory by 4-bit ones (QLoRA, Dettmers et al. 2023).
+
+    diffusers' own loading to nf4 refuses machines without a GPU, moves the network there at once, and reads no single
+    files. Weights are quantised on the CPU, so that they are the same wherever they compute.
+
+    Args:
+        network: its other layers stay as they are.
+        dtype: of the computation.
+
+    Raises:
+        InputError: bitsandbytes is not installed.
+    """
+    layers = import_quantizer("nf4").nn
+    settings = {"compress_statistics": True, "quant_type": "nf4"}  # the scales of blocks are quantised as well
+    for parent in list(network.modules()):
+        for name, linear in list(parent.named_children()):
+            if type(linear) is nn.Linear:
+                quantised = layers.Linear4bit(
+                    linear.in_features, linear.out_features, linear.bias is not None, dtype, device="meta", **settings
+                )
+                weight = layers.Params4bit(linear.weight.data, requires_grad=False, module=quantised, **settings)
+                quantised.weight, quantised.bias = weight.to("cpu"), linear.bias  # moving it quantises it
+                setattr(parent, name, quantised)
+    cast(Any, network).is_loaded_in_4bit = True  # peft and diffusers ask for it
