@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import pack
+from wikiart_stylegen import StyleTransfer
 from wikiart_stylegen.cli import main
 from wikiart_stylegen.command_options import SynthesiseOptions
 from wikiart_stylegen.synthesise import choose_inputs, synthesise
@@ -24,6 +26,19 @@ def test_the_folder_has_the_counts_of_train_and_the_real_test_images(trained, pa
     for split in ("valid", "test"):
         assert [made.files[row] for row in made.rows(split)] == [real.files[row] for row in real.rows(split)]
     assert {made.artists[row] for row in made.rows("train")} == {""}
+
+
+def test_paintings_are_the_training_images_at_the_size_of_the_network(trained, paintings):
+    options = SynthesiseOptions(model=trained, to=Path("real"), kind="paintings", device="cpu")
+    synthesise(options)
+    packed = pack(scan(paintings), StyleTransfer.load(trained).config.size)
+    rows, labels = choose_inputs(packed, options)
+    assert sorted(rows) == packed.rows("train").tolist()
+    assert (packed.catalog.labels[rows] == labels).all()
+    for number in (0, 40, 95):
+        file = Path(f"real/train/{STYLES[labels[number]]}/paintings-{number:06d}.jpg")
+        difference = np.asarray(Image.open(file)).astype(float) - packed.images[rows[number]]
+        assert np.abs(difference).mean() < 6  # as far as JPEG changes it
 
 
 def test_a_judge_keeps_what_it_recognises(trained, judge):

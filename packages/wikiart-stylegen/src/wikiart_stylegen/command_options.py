@@ -107,15 +107,17 @@ class SynthesiseOptions(DataRepaintOptions):
 
     DIR/train/<Style>/ gets as many images of every style as there are training images, repainted from images of other
     styles; DIR/valid and DIR/test are those of the data. wikiart-classify compare data --other DIR measures the
-    classification accuracy score, wikiart-classify --extra DIR trains on them as additional images.
+    classification accuracy score, wikiart-classify --extra DIR trains on them as additional images. If the network was
+    trained on half of the artists, only their images are used.
 
     Example: wikiart-stylegen synthesise runs/stylegen/001 --to repaints
     """
 
     to: Path = Path("repaints")
     """Folder to write; it must not exist yet."""
-    kind: Literal["repaints", "colour-transfer"] = "repaints"
-    """What to write: repaints, or the inputs with the colour statistics of the style, as a baseline."""
+    kind: Literal["repaints", "colour-transfer", "paintings"] = "repaints"
+    """What to write: repaints; the inputs with the colour statistics of the style, as a baseline; or the paintings of
+    the style themselves, at the network's size, to compare with."""
     per_style: MaybeNumber = None
     """Images of every style (default: as many as its training images)."""
     max_train_images: MaybeNumber = None

@@ -49,8 +49,10 @@ def synthesise(options: SynthesiseOptions) -> dict[str, int]:
             inputs = next(device_images.in_order(rows[batch], BATCH_SIZE, packed.size))
             if options.kind == "repaints":
                 images = transfer.repaint_batch(inputs, torch.from_numpy(targets[batch]), options.strength)
-            else:
+            elif options.kind == "colour-transfer":
                 images = transfer_to_styles(packed, inputs, targets[batch])
+            else:
+                images = inputs
             kept = np.ones(len(images), dtype=bool)
             if judge is not None:
                 kept = judge.predict_batches(images, BATCH_SIZE)[0].argmax(dim=1).numpy() == targets[batch]
@@ -73,7 +75,7 @@ def synthesise(options: SynthesiseOptions) -> dict[str, int]:
 
 
 def choose_inputs(packed: PackedImages, options: SynthesiseOptions) -> tuple[np.ndarray, np.ndarray]:
-    """Training images and the styles in which they are repainted, each another than its own.
+    """Training images and the styles in which they are repainted, each another than its own; paintings in their own.
 
     Returns:
         Rows (N,) and target labels (N,), sorted by target.
@@ -87,11 +89,11 @@ def choose_inputs(packed: PackedImages, options: SynthesiseOptions) -> tuple[np.
     for label, count in enumerate(counts.tolist()):
         if options.max_train_images is not None and count > options.max_train_images:
             continue
-        others = train[labels != label]
+        inputs = train[(labels == label) == (options.kind == "paintings")]
         number = count if options.per_style is None else options.per_style
-        passes = max(1, -(-number // max(1, len(others))))
+        passes = max(1, -(-number // max(1, len(inputs))))
         # No input twice until every one was taken.
-        chosen = np.concatenate([random.permutation(others) for _ in range(passes)])[:number]
+        chosen = np.concatenate([random.permutation(inputs) for _ in range(passes)])[:number]
         rows.append(chosen)
         targets.append(np.full(len(chosen), label))
     if not rows:
