@@ -14,6 +14,7 @@ import wikiart_stylegen
 from wikiart_data.errors import InputError
 from wikiart_stylegen import StyleTransfer
 from wikiart_stylegen.cli import main
+from wikiart_stylegen.full_size import SHIFTS, average_over_shifts
 
 from .conftest import STYLES
 
@@ -89,13 +90,14 @@ def test_a_blend_is_symmetric(transfer):
     assert not np.array_equal(one_way, transfer.repaint(image, "Ukiyo_e"))
 
 
-def test_a_batch_is_repainted_as_its_images_are(transfer):
+def test_a_repaint_is_the_mean_of_shifted_batches(transfer):
     size = transfer.config.size
     image = make_image(size, size)
     tensor = torch.from_numpy(np.asarray(image).copy()).permute(2, 0, 1).float() / 255
-    batch = transfer.repaint_batch(tensor.expand(2, -1, -1, -1), torch.tensor([1, 3]))
-    for repaint, style in zip(batch, (STYLES[1], STYLES[3]), strict=True):
-        expected = torch.from_numpy(np.asarray(transfer.repaint(image, style)).copy()).permute(2, 0, 1) / 255
+    for label in (1, 3):
+        labels = torch.full((len(SHIFTS),), label)
+        expected = average_over_shifts(lambda batch, labels=labels: transfer.repaint_batch(batch, labels), tensor)
+        repaint = torch.from_numpy(np.asarray(transfer.repaint(image, STYLES[label])).copy()).permute(2, 0, 1) / 255
         assert (repaint - expected).abs().max() < 0.01
 
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CODE_CELL = 8
+"""Side in pixels of what one position of the content code paints."""
 GALLERY_SIZE = 100
 """Images among which `retrieval` looks for the input."""
 
@@ -26,6 +28,33 @@ def edge_descriptor(images: Tensor, side: int = 32) -> Tensor:
 def edge_correlation(repaints: Tensor, images: Tensor) -> np.ndarray:
     """(N,) in −1..1: Pearson correlation of the two images' edge descriptors."""
     return (edge_descriptor(repaints) * edge_descriptor(images)).sum(dim=1).numpy()
+
+
+def lattice_amplitude(repaints: Tensor, images: Tensor, flat_share: float = 0.1) -> np.ndarray:
+    """How strongly the code's grid shows on flat areas: (N, 3, H, W) in [0, 1] → (N,) in grey levels of 0..255.
+
+    The root mean square of what repeats every 8 pixels in the grey repaint, in the squares of 32 pixels in which the
+    image varies least. A picture without a grid is not at 0: a part of any texture repeats by chance.
+
+    Args:
+        repaints: at the size at which the network painted them.
+        images: their inputs, of the same size, at least 32 pixels.
+        flat_share: share of the squares that count as flat.
+    """
+    side = 4 * CODE_CELL
+    grey, inputs = ((255 * batch.float().mean(dim=1, keepdim=True)) for batch in (repaints, images))
+    # The mean over a cell has no component that repeats with it: what is left holds all of these, and no slope.
+    detail = grey - F.avg_pool2d(F.pad(grey, [4, 3, 4, 3], mode="reflect"), CODE_CELL, stride=1)
+    tiles, flatness = (
+        F.unfold(batch, side, stride=CODE_CELL).mT.unflatten(2, (side, side)) for batch in (detail, inputs)
+    )
+    number = max(1, round(flat_share * tiles.shape[1]))
+    flattest = flatness.var(dim=(2, 3)).argsort(dim=1)[:, :number]
+    window = torch.hann_window(side, device=grey.device)
+    window = window[:, None] * window / window.sum().square()
+    power = torch.fft.fft2(tiles.gather(1, flattest[:, :, None, None].expand(-1, -1, side, side)) * window)
+    periodic = power.abs().square()[:, :, :: side // CODE_CELL, :: side // CODE_CELL]
+    return periodic.sum(dim=(2, 3)).mean(dim=1).sqrt().cpu().numpy()
 
 
 def retrieval(repaints: Tensor, images: Tensor, gallery_size: int = GALLERY_SIZE, seed: int = 0) -> np.ndarray:

@@ -23,8 +23,8 @@ from wikiart_data.training.run import find_model
 from wikiart_stylegen.command_options import check_side, check_strength
 from wikiart_stylegen.config import TrainConfig, TrainOptions
 from wikiart_stylegen.figures import style_grid
+from wikiart_stylegen.full_size import average_over_shifts, guided_upsampling
 from wikiart_stylegen.network import StyleAutoencoder
-from wikiart_stylegen.upsampling import guided_upsampling
 
 Picture = str | Path | Image.Image
 BATCH_SIZE = 64
@@ -203,7 +203,9 @@ class StyleTransfer:
 
     @torch.no_grad()
     def repaint_batch(self, images: Tensor, styles: Tensor, strength: float = 1.0) -> Tensor:
-        """Repaint a batch of images at their own size, without the handling of large images that `repaint` has.
+        """Repaint a batch of images at their own size in one pass of the network.
+
+        `repaint` takes the mean of several passes and handles large images.
 
         Args:
             images: (N, 3, H, W) float in [0, 1], H and W multiples of 8.
@@ -241,13 +243,12 @@ class StyleTransfer:
         image = image.to(self.device)
         height, width = image.shape[1:]
         scale = min(1.0, 2 * self.config.size / max(height, width))
-        inner_size = [max(16, 8 * round(scale * side / 8)) for side in (height, width)]
-        small = F.interpolate(image[None], inner_size, mode="bicubic", antialias=True).clamp(0, 1)
-        repaint = self._forward(small, vector[None])
+        inner_size = [max(16, round(scale * side)) for side in (height, width)]
+        small = F.interpolate(image[None], inner_size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        repaint = average_over_shifts(lambda batch: self._forward(batch, vector.expand(len(batch), -1)), small)[None]
         if scale < 1:
-            return guided_upsampling(repaint, small, image[None])[0].clamp(0, 1).cpu()
-        repaint = F.interpolate(repaint, (height, width), mode="bicubic", antialias=True)
-        return repaint[0].clamp(0, 1).cpu()
+            return guided_upsampling(repaint, image[None])[0].clamp(0, 1).cpu()
+        return F.interpolate(repaint, (height, width), mode="bicubic", antialias=True)[0].clamp(0, 1).cpu()
 
     def _label(self, picture: Picture) -> int:
         """The label of an image file by its folder's name, or −1."""
