@@ -1,5 +1,6 @@
-"""The drawings of the pipeline and the networks are those of the packages as they are."""
+"""Drawings of the pipeline and the networks show the packages as they are; works that are shown are credited."""
 
+import csv
 import importlib
 import sys
 from pathlib import Path
@@ -7,11 +8,13 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 drawings = importlib.import_module("drawings")
+contact_sheet = importlib.import_module("contact_sheet")
 sys.path.pop(0)
 
 
@@ -63,3 +66,27 @@ def test_nothing_is_drawn_outside_the_page(name: str):
         else:
             continue
         assert all(0 <= x <= width and 0 <= y <= height for x, y in corners), element.attrib
+
+
+def test_a_contact_sheet_shows_styles_by_period_with_captions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for style in ("Cubism", "Baroque"):
+        (tmp_path / "works" / style).mkdir(parents=True)
+        Image.new("RGB", (40, 30)).save(tmp_path / "works" / style / f"{style}.png")
+    captions = tmp_path / "captions.csv"
+    captions.write_text("file,artist,title,year\nCubism.png,A,Guitar,1912\nBaroque.png,B,Candle,1640\n")
+    figures = []
+    monkeypatch.setattr(contact_sheet, "png", lambda figure: figures.append(figure) or b"")
+    assert contact_sheet.main([str(tmp_path / "works"), str(captions), str(tmp_path / "sheet.png")]) == 0
+    first, second = figures[0].axes
+    assert [axes.get_title() for axes in (first, second)] == ["Baroque", "Cubism"]
+    assert first.texts[0].get_text() == "B, Candle (1640)"
+
+
+def test_every_work_that_is_shown_is_credited_and_in_the_public_domain():
+    with (ROOT / "report" / "works.csv").open(encoding="utf-8", newline="") as file:
+        works = list(csv.DictReader(file))
+    credits = (ROOT / "docs" / "CREDITS.md").read_text(encoding="utf-8")
+    assert 0 < len(works) <= 24
+    for work in works:
+        assert int(work["died"]) < 1930
+        assert f"| {work['artist']} | {work['died']} | {work['title']} | {work['year']} |" in credits

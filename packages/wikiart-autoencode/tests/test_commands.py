@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from wikiart_autoencode.cli import main
 from wikiart_autoencode.config import TrainConfig, TrainOptions
+from wikiart_autoencode.figures import reconstruction_grid
 from wikiart_autoencode.training import resolve_config
 from wikiart_data.training.training_run import TrainingRun
 
@@ -115,6 +116,18 @@ def test_reconstructions_are_drawn(trained, paintings, capsys):
     assert main(["reconstruct", str(picture), "--model", str(trained), "--to", "grid.png"]) == 0
     assert width_of("grid.png") == 1080
     assert "dB, SSIM" in capsys.readouterr().out
+
+
+def test_reconstructions_have_captions(trained, paintings, capsys):
+    picture = next(paintings.rglob("*.jpg"))
+    arguments = ["reconstruct", str(picture), "--model", str(trained), "--to", "grid.png", "--captions", "captions.csv"]
+    Path("captions.csv").write_text(f"file,artist,title,year\n{picture.name},A. Painter,Stripes,1899\n")
+    assert main(arguments) == 0
+    Path("captions.csv").write_text("file,artist,title,year\n")
+    assert main(arguments) == 2
+    assert picture.name in capsys.readouterr().err
+    (column,) = reconstruction_grid(torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8), ["Stripes"]).axes[:1]
+    assert column.get_title() == "Stripes"
 
 
 def test_interpolation_is_drawn(trained, paintings):

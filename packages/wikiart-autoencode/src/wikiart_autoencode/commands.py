@@ -9,7 +9,7 @@ from wikiart_autoencode.figures import interpolation_strip, reconstruction_grid
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import find_data, scan
-from wikiart_data.images.load import load_images
+from wikiart_data.images.load import load_images, read_captions
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure
 from wikiart_data.results.page import renew_page
@@ -46,18 +46,20 @@ def reconstruct(options: ReconstructOptions) -> None:
     """Draw original, reconstruction and error of each picture.
 
     Raises:
-        InputError: there is no model, a picture cannot be read, or the file cannot be written.
+        InputError: there is no model, a picture cannot be read or has no caption, or the file cannot be written.
     """
     model = Autoencoder.load(options.model, runs=options.runs, device=options.device)
     files = pictures_in(options.pictures)
     if len(files) > GRID_COLUMNS:
         echo(f"The first {GRID_COLUMNS} of {len(files):,} pictures are drawn.")
-    images = load_images(files[:GRID_COLUMNS], model.config.size)
+    files = files[:GRID_COLUMNS]
+    captions = None if options.captions is None else read_captions(options.captions, files)
+    images = load_images(files, model.config.size)
     reconstructions = model.reconstruct(images)
     decibels, similarity = psnr(reconstructions, images).tolist(), ssim(reconstructions, images).tolist()
-    for file, db, structure in zip(files, decibels, similarity, strict=False):
+    for file, db, structure in zip(files, decibels, similarity, strict=True):
         echo(f"{printable(str(file))}: {db:.2f} dB, SSIM {structure:.3f}")
-    write_figure(options.to, reconstruction_grid(images, reconstructions))
+    write_figure(options.to, reconstruction_grid(images, reconstructions, captions))
     echo(f"Grid written to {options.to}.")
 
 
@@ -65,7 +67,7 @@ def interpolate(options: InterpolateOptions) -> None:
     """Draw a strip: images decoded from codes on the line between two pictures' codes, and a pixel blend below.
 
     Raises:
-        InputError: there is no model, a picture cannot be read, or the file cannot be written.
+        InputError: there is no model, a picture cannot be read or has no caption, or the file cannot be written.
     """
     model = Autoencoder.load(options.model, runs=options.runs, device=options.device)
     ends = load_images([options.first, options.last], model.config.size)

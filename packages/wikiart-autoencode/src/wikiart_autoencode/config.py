@@ -191,6 +191,8 @@ class ReconstructOptions:
     """Picture files, and folders searched with their subfolders; the first 16 pictures are drawn."""
     model: MaybeFile = None
     """Run folder or model.safetensors (default: the newest run in RUNS/autoencode)."""
+    captions: MaybeFile = None
+    """CSV file with the columns file (name without folder), artist, title and year, for a caption above each column."""
     to: Path = Path("reconstructions.png")
     """PNG file to write."""
     runs: Path = Path("runs")

@@ -1,5 +1,6 @@
 """Figures: learning curves, grids of reconstructions, interpolation strips, quality against bytes, AMI of codes."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from wikiart_data.results.figures import (
     SECOND,
     SMALL,
     THIRD,
+    TINY,
     WIDTH,
     canvas,
     count_axis,
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from wikiart_autoencode.clustering.comparison import CodeComparison
     from wikiart_autoencode.evaluation.evaluate import RateComparison
 
+CAPTION_LETTERS = 130
+"""Letters of the smallest type that fit across a figure."""
 ERROR_GAIN = 4.0
 """Factor by which errors are enlarged to be visible."""
 
@@ -53,15 +57,20 @@ def learning_curve(metrics: Sequence[Mapping[str, Any]]) -> "Figure":
 
 
 @styled
-def reconstruction_grid(images: Tensor, reconstructions: Tensor) -> "Figure":
+def reconstruction_grid(images: Tensor, reconstructions: Tensor, captions: Sequence[str] | None = None) -> "Figure":
     """Three rows: originals, reconstructions with their PSNR, and the absolute error, enlarged.
 
     Args:
         images: (N, 3, S, S) float in [0, 1].
         reconstructions: the same shape.
+        captions: a text for every image, written above its column.
     """
     columns = len(images)
-    figure, grid = canvas(WIDTH / columns * 3 + 0.5, rows=3, columns=columns)
+    wrapped = [textwrap.fill(caption, max(8, CAPTION_LETTERS // columns)) for caption in captions or ()]
+    lines = max((caption.count("\n") + 1 for caption in wrapped), default=0)
+    figure, grid = canvas(WIDTH / columns * 3 + 0.5 + 0.1 * lines, rows=3, columns=columns)
+    for axes, caption in zip(grid[0], wrapped, strict=False):
+        axes.set_title(caption, fontsize=TINY, fontweight="normal", loc="center")
     error = (ERROR_GAIN * (reconstructions - images).abs()).clamp(0, 1)
     rows = {"original": images, "reconstruction": reconstructions, f"error × {ERROR_GAIN:g}": error}
     for row, (name, pictures) in zip(grid, rows.items(), strict=True):

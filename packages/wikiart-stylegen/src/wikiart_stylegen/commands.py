@@ -2,7 +2,6 @@
 
 import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
+from wikiart_data.images.load import read_captions
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure
 from wikiart_data.styles import display_name
@@ -73,24 +73,6 @@ def grid(options: GridOptions) -> None:
     captions = None if options.captions is None else read_captions(options.captions, pictures)
     _write_png(options.to, transfer.grid(pictures, options.styles or None, captions))
     echo(f"Grid written to {options.to}.")
-
-
-def read_captions(path: Path, pictures: Sequence[Path]) -> list[str]:
-    """A caption `Artist, Title (year)` for each picture, from a CSV file.
-
-    Raises:
-        InputError: the file cannot be read, lacks a column, or has no row for a picture.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = {row["file"]: f"{row['artist']}, {row['title']} ({row['year']})" for row in csv.DictReader(file)}
-    except (OSError, ValueError) as error:
-        raise InputError(f"--captions {path} cannot be read: {error}.", field="--captions") from error
-    except KeyError as error:
-        raise InputError(f"--captions {path} has no column {error}.", field="--captions") from error
-    if missing := [picture.name for picture in pictures if picture.name not in rows]:
-        raise InputError(f"--captions {path} has no row for {printable(missing[0])}.", field="--captions")
-    return [rows[picture.name] for picture in pictures]
 
 
 def embeddings(options: EmbeddingsOptions) -> None:

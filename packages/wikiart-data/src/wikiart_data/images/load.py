@@ -1,5 +1,6 @@
-"""Picture files, PIL images or a tensor as one batch of square images."""
+"""Picture files, PIL images or a tensor as one batch of square images; captions of picture files."""
 
+import csv
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +57,28 @@ def load_images(
         pixels = torch.from_numpy(stacked).to(device)
     resized = resize(pixels, size)
     return resized if pixels.is_floating_point() else resized.div_(255.0)
+
+
+def read_captions(path: Path, pictures: Sequence[Path]) -> list[str]:
+    """A caption `Artist, Title (year)` for each picture, from a CSV file.
+
+    Args:
+        path: with the columns file (name without folder), artist, title and year.
+        pictures: the files.
+
+    Raises:
+        InputError: the file cannot be read, lacks a column, or has no row for a picture.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = {row["file"]: f"{row['artist']}, {row['title']} ({row['year']})" for row in csv.DictReader(file)}
+    except (OSError, ValueError) as error:
+        raise InputError(f"--captions {path} cannot be read: {error}.", field="--captions") from error
+    except KeyError as error:
+        raise InputError(f"--captions {path} has no column {error}.", field="--captions") from error
+    if missing := [picture.name for picture in pictures if picture.name not in rows]:
+        raise InputError(f"--captions {path} has no row for {printable(missing[0])}.", field="--captions")
+    return [rows[picture.name] for picture in pictures]
 
 
 def _square(picture: Picture, side: int) -> np.ndarray:
