@@ -26,6 +26,8 @@ _LINK = re.compile(
     r"(?P<image>!?)\[(?P<text>(?:[^\[\]]|!?\[[^\[\]]*\]\([^()]*\))*)\]"  # the text may hold an image
     r"\((?P<target>[^()\s#]*)(?P<anchor>#[^()\s]*)?\)"
 )
+_SOURCE = re.compile(r'(?P<attribute>\b(?:src|srcset))="(?P<target>[^":]+)"')
+"""A picture in HTML, which may have one file for light pages and one for dark ones."""
 _CODE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -44,7 +46,8 @@ def pages() -> dict[str, str]:
 
 def images_of(source: str, markdown: str) -> set[str]:
     """Paths of a page's images that lie outside docs/, from the repository's root."""
-    targets = {_resolve(source, link["target"]) for link in _LINK.finditer(markdown) if link["target"]}
+    matches = [*_LINK.finditer(markdown), *_SOURCE.finditer(markdown)]
+    targets = {_resolve(source, link["target"]) for link in matches if link["target"]}
     pictures = {target for target in targets if target.endswith((".png", ".jpg", ".svg"))}
     return {target for target in pictures if (ROOT / target).is_file() and not target.startswith("docs/")}
 
@@ -73,11 +76,18 @@ def rewrite_links(source: str, markdown: str) -> str:
             return text
         return f"{match['image']}[{text}]({Path(os.path.relpath(place, folder)).as_posix()}{anchor})"
 
+    def picture(match: re.Match[str]) -> str:
+        place = _resolve(source, match["target"]).removeprefix("docs/")
+        return f'{match["attribute"]}="{Path(os.path.relpath(place, folder)).as_posix()}"'
+
+    def rewrite(text: str) -> str:
+        return _SOURCE.sub(picture, _LINK.sub(link, text))
+
     parts, end = [], 0
     for code in _CODE.finditer(markdown):
-        parts += [_LINK.sub(link, markdown[end : code.start()]), code[0]]
+        parts += [rewrite(markdown[end : code.start()]), code[0]]
         end = code.end()
-    return "".join([*parts, _LINK.sub(link, markdown[end:])])
+    return "".join([*parts, rewrite(markdown[end:])])
 
 
 def _resolve(source: str, target: str) -> str:

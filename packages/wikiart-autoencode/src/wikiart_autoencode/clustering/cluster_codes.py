@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wikiart_autoencode.clustering.config import ClusterOptions, Method
+from wikiart_autoencode.clustering.config import REDUCTION_NAMES, ClusterOptions, Method
 from wikiart_autoencode.clustering.density import Parameters
 from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
 from wikiart_autoencode.clustering.methods import MUCH_NOISE, Clustering, cluster
@@ -86,9 +86,9 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
         kmeans = cluster(selected, "kmeans", options.clusters, options.seed)
         print_summary(kmeans, comparison=True)
 
-    echo(f"The map, by {options.reduce} …")
+    echo(f"The map, by {REDUCTION_NAMES[options.reduce]} …")
     points = reduce_dimensions(selected.codes, options.reduce, 2, options.seed, options.cache_dir)
-    title = f"{number:,} paintings by {options.reduce}"
+    title = f"{number:,} paintings by {REDUCTION_NAMES[options.reduce]}"
     styles, labels, clusters = codes.styles.tolist(), selected.labels, clustering.labels
     write_figures(
         run.folder / "figures",

@@ -9,6 +9,7 @@ from wikiart_data.errors import InputError
 
 Method = Literal["kmeans", "minibatch", "agglomerative", "gmm", "birch", "spectral", "dbscan", "optics", "hdbscan"]
 Reduction = Literal["tsne", "umap", "pca", "svd"]
+REDUCTION_NAMES: dict[Reduction, str] = {"tsne": "t-SNE", "umap": "UMAP", "pca": "PCA", "svd": "SVD"}
 
 
 @dataclass(frozen=True)
