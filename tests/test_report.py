@@ -13,7 +13,7 @@ from wikiart_data.results import Number, Table, json_text
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
-report = importlib.import_module("report")
+report, documents = importlib.import_module("report"), importlib.import_module("documents")
 sys.path.pop(0)
 
 KEPT = sorted((ROOT / "report").glob("*.json"))
@@ -56,6 +56,25 @@ def test_several_seeds_are_shown_as_mean_and_standard_deviation(repository: Path
     assert "| time | 99 |" in lines  # cost is the first run's, which had the machine to itself
     assert "3 seeds (0, 1, 2)" in lines[0]
     assert not any("Cubism" in line for line in lines)
+
+
+def test_evaluations_of_several_seeds_are_averaged_table_by_table(repository: Path):
+    folders = []
+    for seed, top1 in ((0, 0.4), (3, 0.5)):
+        folder = repository / f"score-{seed}"
+        folder.mkdir()
+        aims = Table("Aims", ("", "reached"), (("top-1", "yes" if seed else "no"),))
+        content = {"seed": 0, "training": {"seed": seed}, "tables": [metrics(top1), metrics(top1 / 2), aims]}
+        (folder / "result.json").write_text(json_text(content))
+        folders.append(folder)
+    report.keep("x", folders)
+    first, second, aims = documents.all_tables(repository / "report" / "x.json")
+    assert (first.rows[0][1].value, first.rows[0][1].std) == (pytest.approx(0.45), pytest.approx(0.0707, abs=1e-4))
+    assert second.rows[0][1].value == pytest.approx(0.225)
+    assert "seeds (0, 3)" in first.title
+    assert aims.rows == (("top-1", "no"),)
+    assert "seed 0" in aims.title
+    assert report.table(repository / "report" / "x.json").count("**Metrics") == 2
 
 
 def test_a_number_that_one_seed_lacks_has_no_mean(repository: Path):

@@ -38,11 +38,18 @@ def table(path: Path) -> str:
     kept = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(kept, list):
         return "\n".join(map(markdown_table, _shown_tables(kept)))
+    if _are_evaluations(kept):
+        return "\n".join(markdown_table(table) for table in all_tables(path) if not table.folded)
     runs = [_shown_tables(run) for run in kept]
     seeds = [run["seed"] for run in kept]
     origin = f"seed {seeds[0]}, {kept[0]['device']}"
     cost = replace(runs[0][-1], title=f"{runs[0][-1].title} ({origin})")
     return "\n".join(map(markdown_table, [over_seeds([tables[0] for tables in runs], seeds), cost]))
+
+
+def _are_evaluations(kept: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether these are evaluations of several runs' models, which say of each run what it was."""
+    return all("training" in result for result in kept)
 
 
 def _shown_tables(result: Mapping[str, Any]) -> list[Table]:
@@ -179,15 +186,27 @@ def expressions(folder: Path) -> "SandboxedEnvironment":
 
 
 def all_tables(path: Path) -> list[Table]:
-    """Every table of a kept JSON, folded ones too; the first table is the mean over seeds where there are several."""
+    """Every table of a kept JSON, folded ones too.
+
+    Of several seeds, the first table is the mean, and of evaluations every table of numbers is. All others are those of
+    the first seed: a run's most frequent confusions, its cost.
+    """
     content = json.loads(path.read_text(encoding="utf-8"))
     runs = [
         [Table.from_json(table) for table in run["tables"]]
         for run in (content if isinstance(content, list) else [content])
     ]
-    if isinstance(content, list):
-        runs[0][0] = over_seeds([tables[0] for tables in runs], [run["seed"] for run in content])
-    return runs[0]
+    if not isinstance(content, list):
+        return runs[0]
+    if not _are_evaluations(content):
+        return [over_seeds([tables[0] for tables in runs], [run["seed"] for run in content]), *runs[0][1:]]
+    seeds = [result["training"]["seed"] for result in content]
+    return [
+        replace(tables[0], title=f"{tables[0].title}, seed {seeds[0]}")
+        if any(isinstance(cell, str) for row in tables[0].rows for cell in row[1:])
+        else over_seeds(tables, seeds)
+        for tables in zip(*runs, strict=True)
+    ]
 
 
 def render(text: str, folder: Path) -> str:

@@ -47,22 +47,27 @@ _RUN_FACTS = ("seed", "git_commit", "versions", "device", "processes")
 
 
 def keep(name: str, folders: Sequence[Path], target: Path | None = None) -> None:
-    """Write NAME.json from the results of runs, or of one comparison or evaluation, and copy the figures.
+    """Write NAME.json from the results of runs, of evaluations of runs, or of one comparison, and copy the figures.
 
     No path of this machine is kept.
 
     Args:
         name: of the table.
-        folders: of runs, one per seed, the one to show first; or one other folder of results.
+        folders: of runs, or of evaluations of runs, one per seed, the one to show first; or of one other result.
         target: the folder to write (default: `report/` of this repository).
 
     Raises:
-        SystemExit: several folders are given and one is not a run.
+        SystemExit: several folders are given and one is neither a run nor an evaluation of one.
     """
-    is_run = [(folder / "run.json").exists() for folder in folders]
-    if len(folders) > 1 and not all(is_run):
-        raise SystemExit("Several folders are runs of several seeds; a comparison is kept alone.")
-    kept = [_kept_run(folder) for folder in folders] if is_run[0] else _without_paths(_read(folders[0] / "result.json"))
+    if all((folder / "run.json").exists() for folder in folders):
+        kept = [_kept_run(folder) for folder in folders]
+    else:
+        kept = [_without_paths(_read(folder / "result.json")) for folder in folders]
+        if len(folders) > 1 and not all("training" in result for result in kept):
+            raise SystemExit(
+                "Several folders are runs, or evaluations of runs, of several seeds; others are kept alone."
+            )
+        kept = kept if len(folders) > 1 else kept[0]
     target = target or ROOT / "report"
     (target / "figures").mkdir(parents=True, exist_ok=True)
     (target / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

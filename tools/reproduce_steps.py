@@ -165,6 +165,16 @@ STEPS = (
         "lora/plain/score/result.json",
         quick="--steps 40 --score 1 --num-inference-steps 8",
     ),
+    *(
+        Step(
+            "B",
+            "wikiart-lora --name plain --judge judge-sample-64",
+            f"lora/plain-{seed}/score/result.json",
+            f"--name plain-{seed} --seed {seed}",
+            None,
+        )
+        for seed in (1, 2)
+    ),
     Step(
         "B",
         "wikiart-lora --base sd15 --data DIR --rank 4 --steps 4000 --batch-size 4 --gradient-checkpointing "
@@ -198,7 +208,7 @@ KEPT = {
     "stylegen": ("stylegen/film/evaluation",),
     "stylegen-artists": ("stylegen/half/evaluation",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
-    "lora-sample": ("lora/plain/score",),
+    "lora-sample": ("lora/plain/score", "lora/plain-1/score", "lora/plain-2/score"),
 }
 """The report's tables, and the folders of results that each is made from, one per seed. Those whose name ends in
 `-sample` are of the sample set, whatever the data."""
