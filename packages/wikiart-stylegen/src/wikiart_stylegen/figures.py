@@ -68,12 +68,12 @@ def style_grid(
     columns = 1 + min(_COLUMNS, len(styles))
     number = len(images)
     row_height = WIDTH / columns + (0.2 if captions else 0.0)
-    height = row_height * number * len(blocks) + 0.75 * len(blocks)
+    upright = columns > 8  # few styles have room for their names
+    height = row_height * number * len(blocks) + (0.75 if upright else 0.25) * len(blocks)
     figure, grid = canvas(height, rows=number * len(blocks), columns=columns)
     layout = figure.get_layout_engine()
     assert isinstance(layout, ConstrainedLayoutEngine)  # what `canvas` sets
     layout.set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
-    upright = columns > 8  # few styles have room for their names
     for block, block_labels in enumerate(blocks):
         for row in range(number):
             line = grid[block * number + row]
