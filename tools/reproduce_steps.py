@@ -83,6 +83,7 @@ STEPS = (
         "2",
         "wikiart-cluster compare runs/autoencode/vector runs/autoencode/spatial runs/autoencode/style --judge judge",
         "compare-codes/result.json",
+        quick="--seeds 1",
     ),
     Step(
         "2",
