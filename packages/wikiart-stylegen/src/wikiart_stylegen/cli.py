@@ -1,4 +1,4 @@
-"""`wikiart-stylegen`: train, evaluate, repaint, grid, walk, synthesise, embeddings, study, study-results, demo."""
+"""`wikiart-stylegen`: its commands, from training to a page in the browser."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from wikiart_stylegen.command_options import (
     EvaluateOptions,
     GridOptions,
     RepaintOptions,
+    SizesOptions,
     StudyOptions,
     StudyResultsOptions,
     SynthesiseOptions,
@@ -23,6 +24,7 @@ COMMANDS = (
     Command("train", TrainOptions, "wikiart_stylegen.training:train", "train, and draw a grid of images × styles"),
     Command("evaluate", EvaluateOptions, "wikiart_stylegen.evaluate:evaluate", "measure style and content of repaints"),
     Command("repaint", RepaintOptions, "wikiart_stylegen.commands:repaint", "repaint an image of any size in a style"),
+    Command("sizes", SizesOptions, "wikiart_stylegen.sizes:sizes", "compare repaints of one picture at several sizes"),
     Command("grid", GridOptions, "wikiart_stylegen.commands:grid", "repaint several images in every style"),
     Command("walk", WalkOptions, "wikiart_stylegen.commands:walk", "animate the way from one style to another"),
     Command(

@@ -35,7 +35,7 @@ def repaint(options: RepaintOptions) -> None:
     """
     transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
     image = transfer.repaint(options.picture, options.style, options.strength, options.blend, options.side)
-    _write_png(options.to, image)
+    write_png(options.to, image)
     names = " and ".join(display_name(style) for style in (options.style, options.blend) if style)
     echo(f"{printable(str(options.picture))} in the style {names}: {options.to}, {image.width} × {image.height}.")
 
@@ -71,7 +71,7 @@ def grid(options: GridOptions) -> None:
     transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
     pictures = pictures_in(options.pictures)[:MAX_GRID_ROWS]
     captions = None if options.captions is None else read_captions(options.captions, pictures)
-    _write_png(options.to, transfer.grid(pictures, options.styles or None, captions))
+    write_png(options.to, transfer.grid(pictures, options.styles or None, captions))
     echo(f"Grid written to {options.to}.")
 
 
@@ -100,7 +100,12 @@ def embeddings(options: EmbeddingsOptions) -> None:
     echo(f"\nWritten to {options.to} and {csv_file}.")
 
 
-def _write_png(path: Path, image: Image.Image) -> None:
+def write_png(path: Path, image: Image.Image) -> None:
+    """Write the file that --to names.
+
+    Raises:
+        InputError: its name does not end in .png, or it cannot be written.
+    """
     if path.suffix.lower() != ".png":
         raise InputError(f"--to {path}: the file's name must end in .png.", field="--to")
     content = io.BytesIO()

@@ -25,9 +25,9 @@ def edge_descriptor(images: Tensor, side: int = 32) -> Tensor:
     return F.normalize(pooled - pooled.mean(dim=1, keepdim=True), dim=1)
 
 
-def edge_correlation(repaints: Tensor, images: Tensor) -> np.ndarray:
-    """(N,) in −1..1: Pearson correlation of the two images' edge descriptors."""
-    return (edge_descriptor(repaints) * edge_descriptor(images)).sum(dim=1).numpy()
+def edge_correlation(repaints: Tensor, images: Tensor, side: int = 32) -> np.ndarray:
+    """(N,) in −1..1: Pearson correlation of the two images' edge descriptors of `side` by `side` cells."""
+    return (edge_descriptor(repaints, side) * edge_descriptor(images, side)).sum(dim=1).numpy()
 
 
 def lattice_amplitude(repaints: Tensor, images: Tensor, flat_share: float = 0.1) -> np.ndarray:

@@ -122,7 +122,7 @@ class StyleTransfer:
         vector = self.style_vector(style, strength)
         if blend is not None:
             vector = torch.stack([vector, self.style_vector(blend, strength)]).mean(dim=0)
-        return _to_pil(self._repaint(_read(picture, side), vector))
+        return to_pil(self._repaint(read_image(picture, side), vector))
 
     def walk(
         self, picture: Picture, styles: Sequence[str], frames: int = 24, side: int | None = 256
@@ -147,12 +147,12 @@ class StyleTransfer:
         if frames < 2:
             raise InputError(f"A walk needs two frames or more, not {frames}.", field="frames")
         vectors = torch.stack([self.style_vector(style) for style in styles])
-        image = _read(picture, side)
+        image = read_image(picture, side)
         images = []
         for position in torch.linspace(0, len(styles) - 1, frames).tolist():
             start = min(int(position), len(styles) - 2)
             vector = vectors[start].lerp(vectors[start + 1], position - start)
-            images.append(_to_pil(self._repaint(image, vector)))
+            images.append(to_pil(self._repaint(image, vector)))
         return images
 
     def grid(
@@ -234,19 +234,26 @@ class StyleTransfer:
             code = self.network.encoder(images.contiguous(memory_format=torch.channels_last))
             return self.network.decode(code, vectors).float().clamp(0, 1)
 
+    def painted_size(self, height: int, width: int) -> tuple[int, int]:
+        """The height and width in pixels at which the network paints an image.
+
+        It is fully convolutional, but its brush marks have the scale of the images that it was trained on: the longer
+        side is at most twice the trained size.
+        """
+        scale = min(1.0, 2 * self.config.size / max(height, width))
+        return max(16, round(scale * height)), max(16, round(scale * width))
+
     def _repaint(self, image: Tensor, vector: Tensor) -> Tensor:
         """(3, H, W) in [0, 1] in the style of a vector (D,) → (3, H, W) float32 in [0, 1] on the CPU.
 
-        The network is fully convolutional, but its brush marks have the scale of the images it was trained on. A larger
-        image is repainted at no more than twice the trained size, and enlarged along the edges of the image itself.
+        What is larger than the size that the network paints is enlarged along the edges of the image itself.
         """
         image = image.to(self.device)
         height, width = image.shape[1:]
-        scale = min(1.0, 2 * self.config.size / max(height, width))
-        inner_size = [max(16, round(scale * side)) for side in (height, width)]
-        small = F.interpolate(image[None], inner_size, mode="bicubic", antialias=True)[0].clamp(0, 1)
+        painted_size = self.painted_size(height, width)
+        small = F.interpolate(image[None], painted_size, mode="bicubic", antialias=True)[0].clamp(0, 1)
         repaint = average_over_shifts(lambda batch: self._forward(batch, vector.expand(len(batch), -1)), small)[None]
-        if scale < 1:
+        if max(painted_size) < max(height, width):
             return guided_upsampling(repaint, image[None])[0].clamp(0, 1).cpu()
         return F.interpolate(repaint, (height, width), mode="bicubic", antialias=True)[0].clamp(0, 1).cpu()
 
@@ -277,19 +284,19 @@ def make_network(num_styles: int, options: TrainOptions) -> StyleAutoencoder:
     )
 
 
-def _read(picture: Picture, side: int | None) -> Tensor:
+def read_image(picture: Picture, side: int | None) -> Tensor:
     """An image as it is, or resized to a longer side: (3, H, W) float32 in [0, 1]."""
     image = _decode(picture)
     if side is not None:
         scale = side / max(image.size)
         width, height = (max(1, round(scale * length)) for length in image.size)
         image = image.resize((width, height), Image.Resampling.LANCZOS)
-    return _to_tensor(np.asarray(image))
+    return to_tensor(np.asarray(image))
 
 
 def _read_square(picture: Picture, size: int) -> Tensor:
     """An image squashed to a square: (3, size, size) float32 in [0, 1]."""
-    return _to_tensor(square(_decode(picture, at_least=size), size))
+    return to_tensor(square(_decode(picture, at_least=size), size))
 
 
 def _decode(picture: Picture, at_least: int | None = None) -> Image.Image:
@@ -301,11 +308,11 @@ def _decode(picture: Picture, at_least: int | None = None) -> Image.Image:
         raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
 
 
-def _to_tensor(pixels: np.ndarray) -> Tensor:
-    """(H, W, 3) uint8 → (3, H, W) float32 in [0, 1]."""
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Pixels (H, W, 3) uint8 → (3, H, W) float32 in [0, 1]."""
     return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
 
 
-def _to_pil(image: Tensor) -> Image.Image:
-    """(3, H, W) float in [0, 1] → an RGB image."""
+def to_pil(image: Tensor) -> Image.Image:
+    """A tensor (3, H, W) float in [0, 1] → an RGB image."""
     return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())
