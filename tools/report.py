@@ -121,6 +121,7 @@ KINDS = {
     "imbalance": Kind(*_COMPARISON, {"frontier": "wikiart_classify.figures:frontier_figure"}),
     "recipes": Kind(*_COMPARISON),
     "data": Kind(*_COMPARISON),
+    "cas": Kind(*_COMPARISON),
     "models": Kind(*_COMPARISON),
     "artists": Kind(*_COMPARISON),
     "stylegen": Kind(
