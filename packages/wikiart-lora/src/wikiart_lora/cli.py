@@ -13,6 +13,7 @@ from wikiart_lora.tiny_base.config import (
     DecoderOptions,
     DenoiserOptions,
     EvaluateAutoencoderOptions,
+    EvaluateBaseOptions,
     NarrowOptions,
 )
 
@@ -38,6 +39,7 @@ COMMANDS = (
         f"{_TINY}.autoencoder_quality:evaluate_autoencoder",
         "what an autoencoder of tiny keeps of real images",
     ),
+    Command("evaluate-base", EvaluateBaseOptions, f"{_TINY}.base_quality:evaluate_base", "does a base follow captions"),
 )
 
 

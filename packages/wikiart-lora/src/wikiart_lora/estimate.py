@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from wikiart_data.console import echo
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.styles import style_index
 from wikiart_lora.adapter import Adapter
-from wikiart_lora.base_models.families import decode_latents, encode_captions, encode_images, predict
+from wikiart_lora.base_models.families import TextEmbeddings, decode_latents, encode_captions, encode_images, predict
 from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.base_models.precision import Autocast
 from wikiart_lora.cache import BATCH, image_parts
@@ -50,6 +52,45 @@ def weight_memory(base: BaseModel, adapter: Adapter) -> dict[str, int]:
     return {"base": frozen, "adapter": 5 * 4 * sum(weight.numel() for weight in adapter.parameters())}
 
 
+class Stages:
+    """The stages of a run after captions are encoded, each as a function that does it once, on noise.
+
+    Args:
+        base: with an adapter; the network of the stage is on its device, and at first its autoencoder.
+        side: of the images, in pixels.
+        text: the embeddings of one caption, as returned by `encode_captions`.
+        autocast: the context of the computation.
+    """
+
+    def __init__(self, base: BaseModel, side: int, text: TextEmbeddings, autocast: Autocast):
+        self.base, self.side, self.text, self.autocast = base, side, text, autocast
+        self.latents = self.encode(1)
+
+    def encode(self, images: int) -> Tensor:
+        """Encode images: (images, C, h, w)."""
+        return encode_images(self.base, torch.zeros(images, 3, self.side, self.side))
+
+    def step(self, images: int) -> None:
+        """Predict noise, and compute the gradients of the adapter."""
+        self._predict(images).square().mean().backward()
+
+    @torch.no_grad()
+    def denoise(self, images: int) -> None:
+        """Predict noise with guidance: for each image with and without its prompt."""
+        self._predict(2 * images)
+
+    def decode(self) -> None:
+        """Decode an image."""
+        decode_latents(self.base, self.latents)
+
+    def _predict(self, images: int) -> Tensor:
+        text = {name: values.expand(images, *values.shape[1:]) for name, values in self.text.items()}
+        timesteps = torch.full((images,), 500.0, device=self.base.device)
+        with self.autocast():
+            noisy = torch.randn(images, *self.latents.shape[1:], device=self.base.device)
+            return predict(self.base, self.base.denoiser, noisy, timesteps, text)
+
+
 @dataclass(frozen=True)
 class Measurement:
     """What one stage of a run takes."""
@@ -71,29 +112,10 @@ def dry_run(base: BaseModel, adapter: Adapter, catalog: Catalog, config: TrainCo
     number, side = max(1, config.batch_size // config.gradient_accumulation_steps), config.size
     encoded = image_parts(side, side).size
     sampled = Parts.by_pixels(SAMPLE_PIXELS, side, side, "", most=16).size
-    device = base.device
     base.use("text")
     text = {name: values.detach() for name, values in encode_captions(base, ["a painting"]).items()}
     base.use("autoencoder")
-    latents = encode_images(base, torch.zeros(1, 3, side, side))
-
-    def predict_noise(images: int) -> torch.Tensor:
-        conditioning = {name: values.expand(images, *values.shape[1:]) for name, values in text.items()}
-        timesteps = torch.full((images,), 500.0, device=device)
-        with autocast():
-            noisy = torch.randn(images, *latents.shape[1:], device=device)
-            return predict(base, base.denoiser, noisy, timesteps, conditioning)
-
-    def step() -> None:
-        predict_noise(number).square().mean().backward()
-
-    @torch.no_grad()
-    def denoise() -> None:
-        predict_noise(2 * sampled)  # with guidance, each image is predicted with and without its prompt
-
-    @torch.no_grad()
-    def encode() -> None:
-        encode_images(base, torch.zeros(encoded, 3, side, side))
+    stages = Stages(base, side, text, autocast)
 
     @torch.no_grad()
     def captions() -> None:
@@ -101,10 +123,10 @@ def dry_run(base: BaseModel, adapter: Adapter, catalog: Catalog, config: TrainCo
 
     measurements = [
         measure(base, f"encoding {BATCH} captions", "text", captions),
-        measure(base, f"encoding {encoded} images", "autoencoder", encode),
-        measure(base, f"a training step with {number} images at once", "denoiser", step),
-        measure(base, f"a denoising step of {sampled} images", "denoiser", denoise),
-        measure(base, "decoding an image", "autoencoder", lambda: decode_latents(base, latents)),
+        measure(base, f"encoding {encoded} images", "autoencoder", partial(stages.encode, encoded)),
+        measure(base, f"a training step with {number} images at once", "denoiser", partial(stages.step, number)),
+        measure(base, f"a denoising step of {sampled} images", "denoiser", partial(stages.denoise, sampled)),
+        measure(base, "decoding an image", "autoencoder", stages.decode),
     ]
     for weight in adapter.parameters():
         weight.grad = None

@@ -1,4 +1,4 @@
-"""The options of the three commands that pretrain `tiny`, and of those for its autoencoder alone."""
+"""The options of the three commands that pretrain `tiny`, and of those that measure what was pretrained."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from wikiart_data.cli.option_types import MaybeData, MaybeFolder, MaybeNumber, MaybeText
+from wikiart_data.cli.option_types import MaybeData, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
 from wikiart_lora.config import check_ranges
 
 Widths = Annotated[tuple[int, int, int], tyro.conf.arg(metavar="N N N")]
@@ -159,6 +159,41 @@ class NarrowOptions:
     def __post_init__(self) -> None:
         """Refuse values out of range."""
         check_ranges(self, (("deviation", 1e-4, 10),))
+
+
+@dataclass(frozen=True)
+class EvaluateBaseOptions:
+    """Measure whether a base made by `pretrain-denoiser` paints what a caption says: kind of scene, colour of a coat.
+
+    Example: wikiart-lora evaluate-base --base runs/pretrain-denoiser/tiny/base
+    """
+
+    base: str = "tiny"
+    """The base: tiny, or the folder base of a run of pretrain-denoiser."""
+    num_scenes: int = 216
+    """Scenes painted, of six kinds in turn, for the scene probe."""
+    num_coats: int = 60
+    """Portraits painted with a red, green or blue coat in turn."""
+    num_inference_steps: MaybeNumber = None
+    """Denoising steps (default: what suits the base)."""
+    guidance_scale: MaybeReal = None
+    """Strength of classifier-free guidance (default: what suits the base)."""
+    to: Path = Path("scenes.png")
+    """PNG file to write: images of every kind of scene, and of every colour."""
+    seed: int = 0
+    """Seed of the first image's noise; each further one has the next."""
+    device: str = "auto"
+    """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
+
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        check_ranges(
+            self,
+            (
+                ("num_scenes", 6, 100_000), ("num_coats", 3, 100_000), ("num_inference_steps", 1, 1000),
+                ("guidance_scale", 0, 100), ("seed", 0, 2**32),
+            ),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
