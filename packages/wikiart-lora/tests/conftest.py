@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from wikiart_lora.tiny_base.networks import make_scheduler
@@ -37,6 +38,19 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", refused)
     monkeypatch.setattr(socket, "getaddrinfo", refused)
+
+
+@pytest.fixture(autouse=True)
+def _without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes longer than the steps between two figures: only tests with `figures` do it."""
+    if "figures" not in request.fixturenames:
+        for function in ("before_and_after", "learning_curve"):
+            monkeypatch.setattr(f"wikiart_lora.training.{function}", lambda *_: Figure(figsize=(1, 1)))
+
+
+@pytest.fixture
+def figures() -> None:
+    """Draw the figures of training in this test."""
 
 
 @pytest.fixture(autouse=True, scope="session")

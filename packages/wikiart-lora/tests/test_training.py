@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
 from safetensors.torch import load_file, save_file
 
 import wikiart_lora
@@ -42,16 +41,13 @@ def shared_cache(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _fast(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
-    """Validation on three images, one cache, and no figures: they take longer than the steps between them."""
+def _fast(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
+    """Validation on three images, and one cache."""
     monkeypatch.setattr("wikiart_lora.validation.MAX_IMAGES", 3)
     monkeypatch.setenv("WIKIART_CACHE", str(shared_cache))
-    drawn = ("test_a_run_is_complete", "test_a_resumed_run_ends_with_the_same_weights", "test_a_device_with_room")
-    if not request.node.name.startswith(drawn):
-        monkeypatch.setattr("wikiart_lora.training.before_and_after", lambda *_: Figure(figsize=(1, 1)))
-        monkeypatch.setattr("wikiart_lora.training.learning_curve", lambda *_: Figure(figsize=(1, 1)))
 
 
+@pytest.mark.usefixtures("figures")
 def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
     more = [*options, "--steps", "6", "--save-every", "2", "--flip", "--aspect", "--noise-offset", "0.1"]
     assert main([*more, "--name", "whole"]) == 0
@@ -66,6 +62,7 @@ def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
     assert [line["step"] for line in lines] == [2, 4, 6]
 
 
+@pytest.mark.usefixtures("figures")
 def test_a_run_is_complete(options, capsys):
     assert (
         main([*options, "--steps", "10", "--save-every", "10", "--targets", "all", "--rank", "8", "--name", "one"]) == 0
@@ -116,6 +113,7 @@ def test_out_of_memory_with_one_image_is_an_error(options, monkeypatch, capsys):
     assert "--gradient-checkpointing" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("figures")
 @pytest.mark.parametrize(
     ("family", "most", "tasks"),
     [
