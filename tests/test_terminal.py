@@ -45,6 +45,10 @@ def style_transfer_tables(result: Any) -> tuple[Any]:
     return (EvaluationResult.from_json(result).tables(),)
 
 
+def first_seed(results: list[dict]) -> tuple:
+    return (results[0],)
+
+
 PRINTED = [
     ("wikiart_classify.tables:print_scores", "classify-realart", scores_on_test),
     ("wikiart_classify.tables:print_comparison", "imbalance-realart", method_comparison),
@@ -52,18 +56,18 @@ PRINTED = [
     ("wikiart_classify.tables:print_comparison", "artists-realart", method_comparison),
     ("wikiart_autoencode.clustering.comparison:print_tables", "codes-realart", code_comparison),
     ("wikiart_stylegen.results:print_tables", "stylegen-sample", style_transfer_tables),
-    ("wikiart_lora.score:print_score", "lora-sample", None),
+    ("wikiart_lora.score:print_score", "lora-sample", first_seed),
 ]
 
 
 @pytest.mark.parametrize(("printer", "name", "arguments"), PRINTED, ids=[name for _, name, _ in PRINTED])
-def test_tables_fit_80_columns_without_cut_cells(printer: str, name: str, arguments: Callable | None, monkeypatch):
+def test_tables_fit_80_columns_without_cut_cells(printer: str, name: str, arguments: Callable, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(console, "_width", None)
     module, _, function = printer.partition(":")
     result = read_report(name)
     with console.capture() as output:
-        getattr(importlib.import_module(module), function)(*(arguments(result) if arguments else (result,)))
+        getattr(importlib.import_module(module), function)(*arguments(result))
     lines = output.get().splitlines()
     assert len(lines) > 5
     assert max(map(len, lines)) <= 80

@@ -89,7 +89,8 @@ def _mean_cell(cells: Sequence[str | Number | None]) -> str | Number | None:
         values = [cell.value for cell in cells if isinstance(cell, Number) and cell.value is not None]
         if len(values) < len(cells):
             return replace(first, value=None)
-        spread = None if len(set(values)) == 1 and isinstance(values[0], int) else statistics.stdev(values)
+        spread = statistics.stdev(values)
+        spread = spread if spread > 1e-6 else None  # the same in every seed
         return replace(first, value=statistics.mean(values), std=spread)
     if any(cell != first for cell in cells):
         raise SystemExit(f"{first!r} differs between seeds.")
