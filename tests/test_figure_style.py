@@ -86,13 +86,26 @@ def test_colours_differ_for_every_reader(kind: str | None):
 
 
 @pytest.mark.parametrize(
-    "name", ["classify-realart", "imbalance-realart", "rates-realart", "stylegen-sample", "lora-sample"]
+    "name",
+    ["classify-realart", "post-hoc-realart", "imbalance-realart", "rates-realart", "stylegen-sample", "lora-sample"],
 )
 def test_all_text_is_inside_the_figures(name: str):
     drawn = dict(report.figures(ROOT / "report" / f"{name}.json"))
     assert drawn
     for figure in drawn.values():
         check_text(figure)
+
+
+def test_recalls_before_and_after_are_means_over_seeds():
+    figure = dict(report.figures(ROOT / "report" / "post-hoc-realart.json"))["recalls"]
+    axes = figure.axes[0]
+    _, before, after = (collection.get_offsets() for collection in axes.collections)
+    for name, marks in (("classify", before), ("post-hoc", after)):
+        runs = report.load(ROOT / "report" / f"{name}-realart.json")
+        recalls = [{row.style: row.recall for row in run.test.per_style}["Impressionism"] for run in runs]
+        assert len(runs) == 3
+        assert marks[0][0] == pytest.approx(100 * np.mean(recalls))
+    assert axes.get_yticklabels()[0].get_text().startswith("Impressionism (1,528")
 
 
 def check_text(figure: Any) -> None:

@@ -185,6 +185,9 @@ def figures(path: Path) -> "Iterator[tuple[str, Figure]]":
         result = getattr(result, kind.figures_of) if kind.figures_of else result
         for name, function in kind.figures.items():
             yield name, _import(function)(result)
+    unbalanced = path.with_name(path.name.replace("post-hoc", "classify", 1))
+    if unbalanced != path and unbalanced.is_file():
+        yield "recalls", _import("wikiart_classify.figures:rebalancing_figure")(load(unbalanced), load(path))
 
 
 def draw(folder: Path) -> None:

@@ -1,13 +1,15 @@
 """Figures of a run (learning curve, confusions, recall per style) and of a comparison (top-1 against balanced)."""
 
 import itertools
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wikiart_classify.comparison import Comparison, Metric, SweepPoint, mean_and_std, pareto_frontier
-from wikiart_classify.scores import Scores, StyleScores, most_frequent_confusions
+from wikiart_classify.comparison import Comparison, Metric, StyleRecalls, SweepPoint, mean_and_std, pareto_frontier
+from wikiart_classify.imbalance.methods import METHODS
+from wikiart_classify.scores import Scores, StyleScores, TrainResult, most_frequent_confusions
 from wikiart_data.results.figures import (
     ACCENT,
     FAINT,
@@ -146,15 +148,47 @@ DUMBBELL = {"none": GREY, "sampler-half": ACCENT, "post-hoc": SECOND}
 @styled
 def dumbbell_figure(comparison: Comparison) -> "Figure":
     """Recall of every style without balancing, with the half-balanced sampler and with post-hoc logit adjustment."""
-    rows = comparison.per_style[:MAX_STYLES]
     labels = {row.method: row.label for row in comparison.rows}
-    shown = [name for name in DUMBBELL if name in labels]
+    return _dumbbells(comparison.per_style, {name: labels[name] for name in DUMBBELL if name in labels})
+
+
+@styled
+def rebalancing_figure(before: Sequence[TrainResult], after: Sequence[TrainResult]) -> "Figure":
+    """Recall of every style before and after post-hoc logit adjustment, as means over runs.
+
+    Args:
+        before: results of runs without balancing.
+        after: results of the same runs after `rebalance`, on the same images.
+    """
+    runs = {"none": before, "post-hoc": after}
+    scored = [style for style in before[0].final[1].per_style if style.recall is not None]
+    rows = [
+        StyleRecalls(
+            style.style,
+            style.train,
+            style.n,
+            {name: _mean_recall(results, style.style) for name, results in runs.items()},
+        )
+        for style in sorted(scored, key=lambda style: -style.train)
+    ]
+    return _dumbbells(rows, {name: METHODS[name].label for name in runs})
+
+
+def _mean_recall(results: Sequence[TrainResult], style: str) -> float:
+    return statistics.mean(
+        row.recall or 0.0 for result in results for row in result.final[1].per_style if row.style == style
+    )
+
+
+def _dumbbells(rows: Sequence[StyleRecalls], labels: Mapping[str, str]) -> "Figure":
+    """One line per style, with a mark for the recall of each method in `labels`."""
+    rows = rows[:MAX_STYLES]
     figure, ((axes,),) = canvas(1.1 + 0.2 * len(rows))
     y = np.arange(len(rows))
-    recalls = {name: np.array([100 * row.recalls[name] for row in rows]) for name in shown}
+    recalls = {name: np.array([100 * row.recalls[name] for row in rows]) for name in labels}
     ends = np.array(list(recalls.values()))
     axes.hlines(y, ends.min(axis=0), ends.max(axis=0), color=PALE, linewidth=2, zorder=1)
-    for name, marker in zip(shown, "osD", strict=False):
+    for name, marker in zip(labels, "osD", strict=False):
         # Equal values lie on top of one another: the first method is the largest marker.
         size = {"o": 52, "s": 30, "D": 14}[marker]
         axes.scatter(recalls[name], y, s=size, marker=marker, color=DUMBBELL[name], label=labels[name], zorder=2)
