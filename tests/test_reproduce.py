@@ -107,13 +107,13 @@ def test_interrupted_runs_are_resumed(tmp_path: Path):
         next(step for step in reproduce.STEPS if step.output == output)
         for output in (
             "autoencode/vector/result.json",
-            "cluster/style-map/result.json",
+            "cluster/map/result.json",
             "judge/judge.json",
             "classify/post-hoc-0/result.json",
         )
     )
     assert reproduce.pending_command(train, options) == reproduce.command_line(train, options)
-    runs = ("autoencode/vector", "cluster/style-map", "classify/judge")
+    runs = ("autoencode/vector", "cluster/map", "classify/judge")
     folders = [tmp_path / "runs/quick" / run for run in runs]
     for folder in [*folders, tmp_path / "runs/quick/classify/post-hoc-0"]:
         folder.mkdir(parents=True)

@@ -87,8 +87,8 @@ STEPS = (
     ),
     Step(
         "2",
-        "wikiart-cluster --method kmeans --codes runs/autoencode/style/codes.npz --name style-map",
-        "cluster/style-map/result.json",
+        "wikiart-cluster --method kmeans --codes runs/autoencode/spatial/codes.npz --name map",
+        "cluster/map/result.json",
     ),
     Step(
         "3",
@@ -205,7 +205,7 @@ KEPT = {
     "artists": ("compare-artists",),
     "rates": ("rates",),
     "codes": ("compare-codes",),
-    "style-map": ("cluster/style-map",),
+    "map": ("cluster/map",),
     "stylegen": ("stylegen/film/evaluation",),
     "stylegen-artists": ("stylegen/half/evaluation",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
