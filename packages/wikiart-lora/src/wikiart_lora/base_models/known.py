@@ -83,7 +83,7 @@ def table() -> str:
             "Or any text-to-image pipeline of these families in the layout of diffusers: a hub name, or a folder.",
             "training: GPU memory at batch size 1 with --gradient-checkpointing; small: also with --quantize nf4 and "
             "--offload; sampling: one image at a time.",
-            "These are counted from the published sizes of the networks; driver and allocator take about 1 GB more. "
+            "These are counted from the published sizes of the networks; what driver and allocator take comes on top. "
             "--dry-run measures.",
         ]
     )
