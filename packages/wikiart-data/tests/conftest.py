@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,6 +96,28 @@ def snapshot() -> Callable[[Path], dict[str, tuple[int, int]]]:
         return {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in [root, *root.rglob("*")]}
 
     return snapshot
+
+
+# -- catalogs; the tests import what is no fixture -------------------------------------------------------------------
+
+
+def labels_of(catalog: Catalog) -> dict[str, tuple[str, str]]:
+    """File → its style and split."""
+    return {
+        file: (catalog.styles[label], split)
+        for file, label, split in zip(catalog.files, catalog.labels, catalog.splits.tolist(), strict=True)
+    }
+
+
+def touch(root: Path, files: Iterable[str]) -> Path:
+    for number, file in enumerate(files, 1):
+        (root / file).parent.mkdir(parents=True, exist_ok=True)
+        (root / file).write_bytes(b"x" * number)
+    return root
+
+
+def printed(catalog: Catalog) -> str:
+    return "\n".join(catalog.notes)
 
 
 # -- packs ---------------------------------------------------------------------------------------------------------
