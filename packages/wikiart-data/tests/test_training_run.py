@@ -22,9 +22,10 @@ from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training import trackers as trackers_module
 from wikiart_data.training.checkpoints import Snapshot, load_checkpoint, read_model
+from wikiart_data.training.opening import options_for_resume
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import update_ema, warmup_cosine
-from wikiart_data.training.training_run import LOG_INTERVAL, TrainingRun, options_for_resume
+from wikiart_data.training.training_run import LOG_INTERVAL, TrainingRun
 
 from .conftest import equal, net
 

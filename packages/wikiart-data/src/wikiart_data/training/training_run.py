@@ -19,25 +19,34 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
 from filelock import BaseFileLock, FileLock, Timeout
 from torch import Tensor, nn
 
-from wikiart_data.cli.commands import options_from
-from wikiart_data.cli.options import LabelOptions
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import Catalog, find_data
-from wikiart_data.images.layout import DataSource
+from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.metrics_log import drop_metrics
 from wikiart_data.training.checkpoints import finish_writing, load_checkpoint, save_checkpoint
 from wikiart_data.training.device import create_accelerator, use_bf16
-from wikiart_data.training.run import Part, Run, config_to_json
+from wikiart_data.training.opening import (
+    AUTO,
+    ConfigT,
+    HasCatalog,
+    OptionsT,
+    check_training_data,
+    check_unchanged,
+    limit_batch_size,
+    options_for_resume,
+    resolve_data,
+    unfinished_run,
+)
+from wikiart_data.training.run import Part, Run
 from wikiart_data.training.run_folder import broadcast_from_main
 from wikiart_data.training.trackers import check_tracker, numbers, start_tracker
 
@@ -50,58 +59,6 @@ LOG_INTERVAL = 16
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
 """SIGUSR1 is what Slurm sends before the time limit (`--signal=B:USR1@60`)."""
 
-AUTO = "auto"
-"""The value of --resume that finds the unfinished run by itself."""
-
-CHANGEABLE_ON_RESUME = frozenset({"resume", "config", "data", "labels", "cache_dir", "device", "export", "report_to"})
-"""Options that may differ from the run's own when it is resumed."""
-
-
-class Options(Protocol):
-    """What `TrainingRun.open` reads of a part's TrainOptions, a frozen dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def data(self) -> str | None: ...  # noqa: D102
-    @property
-    def runs(self) -> Path: ...  # noqa: D102
-    @property
-    def name(self) -> str | None: ...  # noqa: D102
-    @property
-    def resume(self) -> Path | None: ...  # noqa: D102
-    @property
-    def device(self) -> str: ...  # noqa: D102
-    @property
-    def cache_dir(self) -> Path | None: ...  # noqa: D102
-
-
-class Config(Protocol):
-    """What `TrainingRun.open` reads of a part's TrainConfig, a frozen dataclass."""
-
-    __dataclass_fields__: ClassVar[dict[str, Any]]
-
-    @property
-    def runs(self) -> Path: ...  # noqa: D102
-    @property
-    def name(self) -> str | None: ...  # noqa: D102
-    @property
-    def overwrite(self) -> bool: ...  # noqa: D102
-    @property
-    def seed(self) -> int: ...  # noqa: D102
-    @property
-    def batch_size(self) -> int: ...  # noqa: D102
-
-
-class HasCatalog(Protocol):
-    """Loaded data that knows its catalog, such as `PackedImages`."""
-
-    @property
-    def catalog(self) -> Catalog: ...  # noqa: D102
-
-
-OptionsT = TypeVar("OptionsT", bound=Options)
-ConfigT = TypeVar("ConfigT", bound=Config)
 DataT = TypeVar("DataT", bound=Catalog | HasCatalog)
 Batch = TypeVar("Batch")
 
@@ -152,22 +109,22 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         resume, auto = options.resume, str(options.resume) == AUTO
         if auto:
             folder = Path(options.runs) / part.name
-            resume = broadcast_from_main(lambda: _unfinished_run(folder, options.name), accelerator)
+            resume = broadcast_from_main(lambda: unfinished_run(folder, options.name), accelerator)
             options = replace(options, resume=resume)
         record = None
         if resume is not None:
             record = Run.reopen(resume, part).record
             options = options_for_resume(options, record, same_options_allowed=auto)
-        root, options = _find_data(options)
+        root, options = resolve_data(options)
         config = resolve(options, root)
         data = load(config)
         catalog = data if isinstance(data, Catalog) else data.catalog
         more = dict(facts(data)) if facts else {}
         if record is not None:
-            _check_unchanged(resume, record, catalog, more)
+            check_unchanged(resume, record, catalog, more)
         if isinstance(data, PackedImages):
             if given_batch_size is None and record is None:
-                config = _limit_batch_size(config, data, accelerator.num_processes)
+                config = limit_batch_size(config, data, accelerator.num_processes)
             check_training_data(data, config.batch_size, accelerator.num_processes)
         if resume is None:
             run = cls.start(part, config, catalog, accelerator=accelerator, **more)
@@ -458,95 +415,6 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
         only_usr1 = bool(self._stop_signals) and self._stop_signals == {getattr(signal, "SIGUSR1", None)}
         return SystemExit(128 + (signal.SIGUSR1 if only_usr1 else signal.SIGTERM))
-
-
-def _find_data(options: OptionsT) -> tuple[Path, OptionsT]:
-    """The data to use, as `scan` takes it, and the options with it: run.json must find it again on its own."""
-    if not isinstance(options, LabelOptions):
-        root = find_data(options.data, options.cache_dir)
-        return root, replace(options, data=str(root))
-    root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
-    source = DataSource.parse(root)
-    return root, replace(options, data=str(root), labels=source.labels, label_column=source.column)
-
-
-def _unfinished_run(folder: Path, name: str | None) -> Path | None:
-    """The run of that name, or without a name the newest run, that has no result.json yet; None if there is none."""
-    records = [folder / name / "run.json"] if name else sorted(folder.glob("*/run.json"), key=_modified, reverse=True)
-    unfinished = (path.parent for path in records if path.exists() and not (path.parent / "result.json").exists())
-    return next(unfinished, None)
-
-
-def _modified(path: Path) -> float:
-    return path.stat().st_mtime
-
-
-def options_for_resume(options: OptionsT, record: Mapping[str, Any], *, same_options_allowed: bool = False) -> OptionsT:
-    """The options that a run was started with; only where things are and the device may differ now.
-
-    Args:
-        options: as the user gave them, with `resume` set.
-        record: the run's run.json.
-        same_options_allowed: whether options may be repeated as they were when the run was started.
-
-    Raises:
-        InputError: other options were given, which would be ignored; `field` is the first.
-    """
-    kind = type(options)
-    values = {field.name: getattr(options, field.name) for field in fields(options)}
-    given = {name: value for name, value in values.items() if value != getattr(kind, name)}
-    others = sorted(given.keys() - CHANGEABLE_ON_RESUME)
-    if same_options_allowed:
-        repeated = config_to_json(options)
-        others = [name for name in others if repeated[name] != record["config"].get(name)]
-    if others:
-        flags = ["--" + name.replace("_", "-") for name in others]
-        raise InputError(
-            f"--resume continues with the options that the run was started with: leave out {', '.join(flags)}.",
-            field=flags[0],
-        )
-    return options_from(kind, {**record["config"], **given})
-
-
-def _check_unchanged(
-    folder: Path | None, record: Mapping[str, Any], catalog: Catalog, facts: Mapping[str, object]
-) -> None:
-    """Refuse to resume on other data, or where another fact of run.json has changed."""
-    if record["data"]["fingerprint"] != catalog.fingerprint:
-        raise InputError(f"{catalog.root} has changed since {folder} was started; start a new run.", field="--data")
-    for name, value in facts.items():
-        if record.get(name) != value:
-            raise InputError(f"The {name} has changed since {folder} was started; start a new run.", field=name)
-
-
-def check_training_data(packed: PackedImages, batch_size: int, processes: int) -> None:
-    """Check that the data can be trained on.
-
-    Raises:
-        InputError: the batch is larger than the training split or not a multiple of `processes`, or the validation
-            split is empty.
-    """
-    number = len(packed.rows("train"))
-    if batch_size > number:
-        raise InputError(f"--batch-size {batch_size} is more than the {number} training images.", field="--batch-size")
-    if batch_size % processes:
-        raise InputError(
-            f"--batch-size {batch_size} is not a multiple of the {processes} processes.", field="--batch-size"
-        )
-    if not len(packed.rows("valid")):
-        raise InputError(
-            f"{packed.catalog.root} has no readable image in its validation split, on which progress is measured: add "
-            "some (a style needs four artworks before one of them is taken out of train).",
-            field=packed.catalog.root,
-        )
-
-
-def _limit_batch_size(config: ConfigT, packed: PackedImages, processes: int) -> ConfigT:
-    """A default batch size that is no larger than the training split, and a multiple of the processes."""
-    number = len(packed.rows("train"))
-    if config.batch_size <= number:
-        return config
-    return replace(config, batch_size=number - number % processes)
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
