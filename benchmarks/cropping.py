@@ -115,7 +115,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def load(data: Path | None, side: int) -> Tensor:
     """(BATCH, side, side, 3) uint8: the first packed training pictures."""
-    from wikiart_data.images.catalog import find_data, scan
+    from wikiart_data.images.catalog import scan
+    from wikiart_data.images.data_folder import find_data
     from wikiart_data.images.packed import pack
 
     packed = pack(scan(find_data(data)), side)

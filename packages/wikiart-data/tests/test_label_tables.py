@@ -7,7 +7,8 @@ import pytest
 
 from wikiart_data.cli.main import main
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.layout import DataSource
 
 from .conftest import labels_of, printed, touch

@@ -8,7 +8,8 @@ from wikiart_autoencode.evaluation.image_metrics import psnr, ssim
 from wikiart_autoencode.figures import interpolation_strip, reconstruction_grid
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.load import load_images, read_captions
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure

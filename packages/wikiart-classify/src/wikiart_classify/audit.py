@@ -17,7 +17,8 @@ from wikiart_classify.options import TrainOptions
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.results.figures import TINY, canvas, styled
 from wikiart_data.results.folder import write_results

@@ -20,7 +20,8 @@ from wikiart_classify.training import fit
 from wikiart_classify.variants import Variant, variants_of
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.results.folder import write_results
 from wikiart_data.training.run import read_run_record
 

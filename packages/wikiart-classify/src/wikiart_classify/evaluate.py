@@ -6,7 +6,7 @@ from wikiart_classify.grad_cam import require_style_net, write_style_sheet
 from wikiart_classify.scores import Scores
 from wikiart_classify.tables import print_scores
 from wikiart_data.console import echo, printable
-from wikiart_data.images.catalog import find_data
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.results.page import renew_page
 from wikiart_data.results.serialization import json_text, to_plain
 from wikiart_data.styles import style_index

@@ -50,6 +50,11 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in decodable)
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: `1 picture`, `2,500 pictures`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def track(items: Iterable[Item], total: int, label: str, unit: str = "") -> Iterator[Item]:
     """Yield `items` and show progress with the time left: a bar on a terminal, else a line every 15 seconds.
 

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results

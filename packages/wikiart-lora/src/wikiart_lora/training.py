@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import step_seed
-from wikiart_data.images.catalog import find_data
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.results.tables import Number, Table
 from wikiart_data.training.checkpoints import finish_writing, write_model
 from wikiart_data.training.run import Part

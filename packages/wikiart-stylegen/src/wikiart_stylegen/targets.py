@@ -7,7 +7,8 @@ import numpy as np
 
 from wikiart_data.errors import InputError
 from wikiart_data.images.artists import keep_half_of_artists
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.judge import Judge
 from wikiart_data.sample import is_sample_set

@@ -18,7 +18,8 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.artists import keep_half_of_artists
 from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed, to_device
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training.muon import Muon, muon_groups
 from wikiart_data.training.processes import synchronize_batch_norm

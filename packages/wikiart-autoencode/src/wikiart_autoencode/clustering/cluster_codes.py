@@ -23,7 +23,8 @@ from wikiart_autoencode.training import fit
 from wikiart_data.console import echo, echo_wrapped
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import pack
 from wikiart_data.results.tables import Table, print_table
 from wikiart_data.training.run import Part, Run, read_run_record

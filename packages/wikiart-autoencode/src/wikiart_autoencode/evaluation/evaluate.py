@@ -20,7 +20,8 @@ from wikiart_autoencode.figures import rate_figure
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.serialization import from_plain

@@ -12,7 +12,8 @@ from wikiart_data.acquire.target import UniqueNames, making, safe_name
 from wikiart_data.cli.options import OrganiseOptions
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.names import artist_of
 

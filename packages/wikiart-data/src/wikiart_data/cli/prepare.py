@@ -5,7 +5,8 @@ import time
 from wikiart_data.cli.options import PackOptions, SampleOptions
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import pack
 
 

@@ -7,7 +7,8 @@ from PIL import Image, ImageDraw, ImageFont
 from wikiart_data.cli.options import ShowOptions
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.names import style_key

@@ -11,7 +11,8 @@ from rich.text import Text
 from wikiart_data.cli.options import StatsOptions
 from wikiart_data.console import console, echo
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import Catalog, find_data, scan
+from wikiart_data.images.catalog import Catalog, scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.sampler import BalancedSampler
 from wikiart_data.results.figures import ACCENT, PALE, SECOND, canvas, styled

@@ -89,7 +89,8 @@ def _inspect(options: DoctorOptions) -> Report:
     from wikiart_data.doctor.system_checks import check_system
     from wikiart_data.errors import InputError
     from wikiart_data.files import cache_root
-    from wikiart_data.images.catalog import find_data, scan
+    from wikiart_data.images.catalog import scan
+    from wikiart_data.images.data_folder import find_data
     from wikiart_data.images.decode import available_cores
     from wikiart_data.images.layout import DataSource
     from wikiart_data.sample import is_sample_set

@@ -3,13 +3,14 @@
 import difflib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from wikiart_data.console import counted
 from wikiart_data.doctor.duplicates import LEVELS, artwork_key, groups, same_key, similar_pairs
 from wikiart_data.doctor.inspect_file import InspectedFile
 from wikiart_data.images.catalog import Catalog
@@ -130,19 +131,19 @@ class UnlistedFiles:
             parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
             install = any(kind in PLUGINS for kind in kinds)
             do = f"HEIC and JPEG XL: {FORMATS_EXTRA}." if install else "Save them as JPEG or PNG."
-            what = f"{_count(self.unread, 'picture')} that cannot be read: {parts}"
+            what = f"{counted(len(self.unread), 'picture')} that cannot be read: {parts}"
             yield Finding("unread", "warn", what, do, _each([*self.unread], [*self.unread.values()]))
         if self.unlisted and not (catalog and catalog.table):
-            what = f"{_count(self.unlisted, 'picture')} not directly in a style folder: ignored"
+            what = f"{counted(len(self.unlisted), 'picture')} not directly in a style folder: ignored"
             yield Finding("nested", "warn", what, "Move them to <split>/<Style>/.", _each(self.unlisted))
         elif self.unlisted:
-            what = f"{_count(self.unlisted, 'picture')} that the table does not use: ignored"
+            what = f"{counted(len(self.unlisted), 'picture')} that the table does not use: ignored"
             yield Finding("not_in_table", "note", what, "Nothing, if you mean it.", _each(self.unlisted))
         if self.others:
-            what = f"{_count(self.others, 'file')} that are no pictures: ignored"
+            what = f"{counted(len(self.others), 'file')} that are no pictures: ignored"
             yield Finding("other_files", "note", what, "Nothing.", _each(self.others))
         if self.hidden:
-            what = f"{_count(self.hidden, 'hidden file')}: ignored"
+            what = f"{counted(len(self.hidden), 'hidden file')}: ignored"
             yield Finding("hidden", "note", what, "Nothing.", _each(self.hidden))
         if not self.complete:
             what = f"only the first {len(self.rows):,} pictures were looked at"
@@ -171,17 +172,17 @@ def folder_findings(files: Iterable[str]) -> Iterator[Finding]:
             else:
                 foreign.append(path)
     if misspelled:
-        what = f"{_count(misspelled, 'folder')} whose name looks misspelled"
+        what = f"{counted(len(misspelled), 'folder')} whose name looks misspelled"
         examples = _each([*misspelled], [*misspelled.values()])
         yield Finding("spelling", "warn", what, "Rename: it counts as another style.", examples)
     if broken:
-        what = f"{_count(broken, 'folder')} with a mis-encoded name"
+        what = f"{counted(len(broken), 'folder')} with a mis-encoded name"
         yield Finding("broken_name", "warn", what, "Rename.", _each([*broken], [*broken.values()]))
     if foreign:
-        what = f"{_count(foreign, 'folder')} with a name of none of the 27 styles"
+        what = f"{counted(len(foreign), 'folder')} with a name of none of the 27 styles"
         yield Finding("foreign_style", "note", what, "Nothing, if you mean it.", _each(foreign))
     if double := [Example(paths) for paths in spellings.values() if len(paths) > 1]:
-        what = f"{_count(double, 'style')} in two spellings, counted as one"
+        what = f"{counted(len(double), 'style')} in two spellings, counted as one"
         yield Finding("two_spellings", "note", what, "Merge the folders.", double)
 
 
@@ -191,23 +192,24 @@ def file_findings(pictures: Sequence[InspectedFile]) -> Iterator[Finding]:
     sound = [picture for picture in pictures if not picture.reason]
     if bad:
         fraction = len(bad) / len(pictures)
-        what = f"{_count(bad, 'file')} cannot be read: {fraction:.1%}, and a run stops above {MAX_BAD_FRACTION:.0%}"
+        files = counted(len(bad), "file")
+        what = f"{files} cannot be read: {fraction:.1%}, and a run stops above {MAX_BAD_FRACTION:.0%}"
         known = " (known to be damaged in WikiArt itself)"
         why = [picture.reason + known * _known_bad(picture) for picture in bad]
         level = "stop" if fraction > MAX_BAD_FRACTION else "warn"
         yield Finding("unreadable", level, what, "Delete or fetch them again.", _each(_names(bad), why))
     if suspects := [picture for picture in sound if _known_bad(picture)]:
-        what = f"{_count(suspects, 'file')} known to be damaged in WikiArt itself; here it decodes"
+        what = f"{counted(len(suspects), 'file')} known to be damaged in WikiArt itself; here it decodes"
         yield Finding("known_bad", "note", what, "Look at it.", _each(_names(suspects)))
     if tiny := [picture for picture in sound if min(picture.width, picture.height) < TINY]:
-        what = f"{_count(tiny, 'picture')} with a side below {TINY} pixels"
+        what = f"{counted(len(tiny), 'picture')} with a side below {TINY} pixels"
         yield Finding("tiny", "warn", what, "Replace or remove.", _each(_names(tiny), _sizes(tiny)))
     if strips := [p for p in sound if max(p.width, p.height) > STRIP * min(p.width, p.height)]:
-        what = f"{_count(strips, 'picture')} shaped like a strip, beyond {STRIP} : 1"
+        what = f"{counted(len(strips), 'picture')} shaped like a strip, beyond {STRIP} : 1"
         yield Finding("strip", "warn", what, "Crop them.", _each(_names(strips), _sizes(strips)))
     if odd := [picture for picture in sound if picture.oddities]:
         kinds = Counter(kind for picture in odd for kind in picture.oddities).most_common()
-        what = f"{_count(odd, 'file')} of unusual kind: {', '.join(f'{n:,} {kind}' for kind, n in kinds)}"
+        what = f"{counted(len(odd), 'file')} of unusual kind: {', '.join(f'{n:,} {kind}' for kind, n in kinds)}"
         why = [", ".join(picture.oddities) for picture in odd]
         yield Finding("odd", "note", what, "Nothing: decoded to upright sRGB.", _each(_names(odd), why))
 
@@ -288,14 +290,14 @@ def _same_folders(pictures: Sequence[InspectedFile]) -> Iterator[Finding]:
         # The folder to keep comes first: the one whose name is sound.
         examples.append(Example(sorted((one, other), key=lambda folder: folder.rpartition("/")[2] in broken), why))
     if examples:
-        what = f"{_count(examples, 'pair')} of folders with the same pictures"
+        what = f"{counted(len(examples), 'pair')} of folders with the same pictures"
         yield Finding("same_folder", "warn", what, "Keep one of the two.", examples)
 
 
 def _copies(copies: Sequence[tuple[str, list[int]]], where: str) -> str:
     counts = Counter(level for level, _ in copies)
     levels = ", ".join(f"{counts[level]:,} {level}" for level in LEVELS if counts[level])
-    return f"{_count(copies, 'artwork')} {where}: {levels}"
+    return f"{counted(len(copies), 'artwork')} {where}: {levels}"
 
 
 def _strongest(
@@ -328,7 +330,7 @@ def class_findings(catalog: Catalog) -> Iterator[Finding]:
         yield Finding("no_test", "note", "no test split", "Add one to measure with.")
     elif missing := [style for style, n in zip(catalog.styles, catalog.counts("test"), strict=True) if not n]:
         names = ", ".join(missing[:10]) + (f" and {len(missing) - 10:,} more" if len(missing) > 10 else "")
-        what = f"{_count(missing, 'style')} without test pictures: {names}"
+        what = f"{counted(len(missing), 'style')} without test pictures: {names}"
         yield Finding("not_in_test", "note", what, "Nothing: figures say what they average.")
 
 
@@ -346,10 +348,6 @@ def _names(pictures: Sequence[InspectedFile]) -> list[str]:
 
 def _sizes(pictures: Sequence[InspectedFile]) -> list[str]:
     return [f"{picture.width} × {picture.height}" for picture in pictures]
-
-
-def _count(things: Sized, noun: str) -> str:
-    return f"{len(things):,} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def split_counts(rows: Iterable[tuple[str, str, str]]) -> dict[str, dict[str, int]]:

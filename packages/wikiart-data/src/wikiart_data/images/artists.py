@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from wikiart_data.console import printable
+from wikiart_data.console import counted, printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.manifest import SPLITS
@@ -67,9 +67,9 @@ def split_by_artist(catalog: Catalog, seed: int = 0) -> Catalog:
     counts = np.zeros((len(names), len(catalog.styles)), dtype=np.int64)  # pictures of each artist in each style
     np.add.at(counts, (artists, catalog.labels[rows]), 1)
     if len(names) < 3:
-        known = f"{len(names)} known artist{'' if len(names) == 1 else 's'}"
         raise InputError(
-            f"{folder} has {known}, and a split by artist needs at least three: {_WHERE_ARTISTS_ARE_NAMED}.",
+            f"{folder} has {counted(len(names), 'known artist')}, and a split by artist needs at least three: "
+            f"{_WHERE_ARTISTS_ARE_NAMED}.",
             field=catalog.root,
         )
 

@@ -1,6 +1,5 @@
 """What is in a data folder: `scan(root) -> Catalog`. The listing is cached, so that a second start need not walk."""
 
-import csv
 import difflib
 import hashlib
 import os
@@ -13,21 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from wikiart_data.console import echo, printable
+from wikiart_data.console import counted, echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS
-from wikiart_data.images.label_tables import LabelColumn, LabelTable, match_table
+from wikiart_data.images.label_tables import LabelColumn
+from wikiart_data.images.labels import NAMES_SHOWN, find_artists, label_files
 from wikiart_data.images.layout import DataSource, Layout, find_layout
 from wikiart_data.images.manifest import SPLITS, SUBFOLDER, Listing, read_manifest, walk_folder
-from wikiart_data.images.names import artist_of, artwork_of, clean_name, style_key
+from wikiart_data.images.names import artwork_of, clean_name, style_key
 from wikiart_data.styles import STYLES
 
 HELD_OUT_FRACTION = 0.1
 """Fraction of each style's artworks that valid, and test, get where the data folder has no such split."""
 
-_FEWEST_MATCHES = 0.5
-"""A label table is refused if fewer of its rows have a picture in the folder."""
-_NAMES_SHOWN = 3
 _printed: set[tuple[str, tuple[str, ...]]] = set()
 
 
@@ -109,11 +106,7 @@ class Catalog:
 
         From `artists.csv` in the folder (columns file, artist), else the label table, else `<artist>_<title>.jpg`.
         """
-        listed = _read_artists(self.root / "artists.csv")
-        by_table = self.table_artists or ("",) * len(self)
-        return tuple(
-            listed.get(file) or artist or artist_of(file) for file, artist in zip(self.files, by_table, strict=True)
-        )
+        return find_artists(self.root, self.files, self.table_artists)
 
 
 def scan(
@@ -186,23 +179,8 @@ def _print_notes(catalog: Catalog) -> None:
             echo(note)
 
 
-@dataclass
-class _Labelled:
-    """Pictures of a listing with their class; parallel sequences."""
-
-    rows: Sequence[int]
-    """Indices into the listing's files."""
-    names: Sequence[str]
-    """Class of each as written; spellings are not yet joined."""
-    splits: Sequence[str]
-    """'train', 'valid', 'test', or '' where splits are still to be cut."""
-    artists: Sequence[str] = ()
-    """By the label table; empty without one."""
-    notes: tuple[str, ...] = ()
-
-
 def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> Catalog:
-    labelled = _label_files(source, layout, listing)
+    labelled = label_files(source, layout, listing)
     spelling = _spellings(labelled.names, labelled.splits)
     keys = [style_key(name) for name in labelled.names]
     in_train = {key for key, split in zip(keys, labelled.splits, strict=True) if split in ("train", "")}
@@ -230,7 +208,7 @@ def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> C
     )
     notes = list(labelled.notes)
     if len(order) < len(keys):
-        left_out = _counted(len(keys) - len(order), "picture")
+        left_out = counted(len(keys) - len(order), "picture")
         notes.append(f"Left out, since train has no such class: {left_out}.")
     if not any(splits):
         catalog = _cut(catalog, seed, ("valid", "test"))
@@ -251,62 +229,6 @@ def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> C
     if inner := [f"{folder}/" for folder, kind in kinds if kind == SUBFOLDER]:
         notes.append(f"Folders inside style folders are not read: {_shown(inner)}.")
     return replace(catalog, notes=tuple(notes))
-
-
-def _label_files(source: DataSource, layout: Layout, listing: Listing) -> _Labelled:
-    folder_of = {folder.path: folder for folder in layout.folders}
-    folders = [folder_of[file.rpartition("/")[0]] for file in listing.files]
-    if layout.table is not None:
-        return _label_by_table(source, layout.table, listing, [folder.style for folder in folders])
-    splits = [folder.split for folder in folders]
-    if source.column == "style":
-        return _Labelled(range(len(folders)), [folder.style for folder in folders], splits)
-    if source.column == "genre":
-        raise InputError(
-            f"{printable(str(source.root))} has no CSV file with a column 'genre'; name one with --labels FILE.",
-            field="--label-column",
-        )
-    listed = _read_artists(source.root / "artists.csv")
-    artists = [listed.get(file) or artist_of(file) for file in listing.files]
-    rows = [row for row, artist in enumerate(artists) if artist]
-    if not rows:
-        raise InputError(
-            f"{printable(str(source.root))} names no artist: neither in file names like <artist>_<title>.jpg nor in a "
-            "file artists.csv with the columns file, artist.",
-            field="--label-column",
-        )
-    unknown = len(artists) - len(rows)
-    notes = (f"Left out, since their artist is not known: {_counted(unknown, 'picture')}.",) if unknown else ()
-    return _Labelled(rows, [artists[row] for row in rows], [splits[row] for row in rows], notes=notes)
-
-
-def _label_by_table(source: DataSource, table: LabelTable, listing: Listing, folders: Sequence[str]) -> _Labelled:
-    match = match_table(table, listing.files, dict(zip(listing.files, folders, strict=True)))
-    first = printable(match.missing[0]) if match.missing else ""
-    if len(match.missing) > (1 - _FEWEST_MATCHES) * len(table.rows):
-        raise InputError(
-            f"{table.names} names {len(table.rows):,} pictures, and {len(match.missing):,} of them are not in "
-            f"{printable(str(source.root))} (first: {first}): point --data to the folder of the pictures, "
-            "or --labels to their table.",
-            field=table.paths[0],
-        )
-    rows = [row for row, file in enumerate(listing.files) if file in match.files]
-    entries = [match.files[listing.files[row]] for row in rows]
-    splits = [entry.split for entry in entries]
-    if not any(split in ("train", "") for split in splits):
-        raise InputError(f"{table.names} has no pictures for training.", field=table.paths[0])
-    counts = Counter(splits)
-    parts = ", ".join(f"{split} {counts[split]:,}" for split in SPLITS if counts[split])
-    what = "Labels and splits" if table.has_splits and table.has_labels else "Splits" if table.has_splits else "Labels"
-    notes = [f"{what} ({table.column}) are from {table.names}{f': {parts}' if table.has_splits else ''}."]
-    if match.missing:
-        notes.append(f"{_counted(len(match.missing), 'row')} without a picture in the folder (first: {first}).")
-    left_out = [(match.unlabelled, f"with no {table.column} in it, or several"), (match.unlisted, "not in it")]
-    left_out += [(n, f"of its subset '{printable(name)}'") for name, n in match.other_splits.most_common(_NAMES_SHOWN)]
-    if reasons := [f"{_counted(count, 'picture')} {reason}" for count, reason in left_out if count]:
-        notes.append(f"Left out: {', '.join(reasons)}.")
-    names, artists = [entry.label for entry in entries], [entry.artist for entry in entries]
-    return _Labelled(rows, names, splits, artists, tuple(notes))
 
 
 def _spellings(names: Sequence[str], splits: Sequence[str]) -> dict[str, str]:
@@ -363,12 +285,8 @@ def _unread_note(listing: Listing) -> str:
     return (f"{_pictures(len(unread))} not read: {parts} ({_shown([*unread])}). {_remedy(plugin)}").rstrip()
 
 
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def _pictures(count: int) -> str:
-    return f"{_counted(count, 'picture')} {'is' if count == 1 else 'are'}"
+    return f"{counted(count, 'picture')} {'is' if count == 1 else 'are'}"
 
 
 def _remedy(kind: str | None) -> str:
@@ -376,8 +294,8 @@ def _remedy(kind: str | None) -> str:
 
 
 def _shown(names: Sequence[str]) -> str:
-    more = f", and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(printable(name) for name in names[:_NAMES_SHOWN]) + more
+    more = f", and {len(names) - NAMES_SHOWN:,} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(printable(name) for name in names[:NAMES_SHOWN]) + more
 
 
 def _cut(catalog: Catalog, seed: int, into: Sequence[str]) -> Catalog:
@@ -399,54 +317,3 @@ def _cut(catalog: Catalog, seed: int, into: Sequence[str]) -> Catalog:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-
-
-def _read_artists(path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-            return {row["file"]: row["artist"] for row in csv.DictReader(file) if row["artist"]}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
-        return {}
-
-
-def find_data(
-    data: str | Path | None = None,
-    cache_dir: Path | None = None,
-    *,
-    labels: Path | None = None,
-    label_column: LabelColumn | None = None,
-) -> Path:
-    """The data folder to use, printed as the first line of a command.
-
-    Args:
-        data: what `--data` says; without it `$WIKIART_DATA`, without that the sample set, which is built at its first
-            use (a minute).
-        cache_dir: where the sample set is kept (default: `cache_root()`).
-        labels: what `--labels` says: a CSV file of labels for the folder.
-        label_column: what `--label-column` says: style, artist or genre.
-
-    Returns:
-        What `scan` takes: the folder, with labels and column appended if they were chosen.
-
-    Raises:
-        InputError: the folder's name is empty, or labels are named for the sample set.
-    """
-    origin = ""
-    if data is None and (variable := os.environ.get("WIKIART_DATA")):
-        data, origin = variable, " (from WIKIART_DATA)"
-    if data is None:
-        if labels is not None or label_column not in (None, "style"):
-            option = "--labels" if labels is not None else "--label-column"
-            raise InputError(f"{option} needs a data folder of your own: name it with --data.", field=option)
-        from wikiart_data.sample import sample_root
-
-        root = sample_root(cache_dir, echo=echo)
-        echo("Data: the built-in sample set, painted by this toolkit (use --data DIR for your own paintings).")
-        return root
-    source = DataSource.parse(data)
-    echo(f"Data: {data}{origin}")
-    column = source.column if label_column in (None, "style") else label_column  # "style" is the option's default
-    if labels is None and column == source.column:
-        return Path(data).expanduser()
-    labels = source.labels if labels is None else labels.expanduser().absolute()
-    return Path(str(DataSource(source.root, labels, column)))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wikiart_data.console import counted
 from wikiart_data.errors import InputError
 from wikiart_data.results.curves import HEIGHT, WIDTH, curves
 from wikiart_data.results.gallery import FigureFile, Gallery, link
@@ -157,11 +158,7 @@ def _progress(metrics: Sequence[Mapping[str, Any]]) -> str:
     if not metrics:
         return ""
     step = metrics[-1].get("step")
-    return _plural(len(metrics), "epoch") if step is None else _plural(step, "step")
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return counted(len(metrics), "epoch") if step is None else counted(step, "step")
 
 
 def _log_table(metrics: Sequence[Mapping[str, Any]]) -> Table:

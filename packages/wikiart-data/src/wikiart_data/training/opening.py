@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from wikiart_data.cli.commands import options_from
 from wikiart_data.cli.options import LabelOptions
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import Catalog, find_data
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.layout import DataSource
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.run import config_to_json

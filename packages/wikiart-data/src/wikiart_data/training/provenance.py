@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from wikiart_data.console import counted
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
@@ -63,5 +65,4 @@ def _device_in_words(accelerator: "Accelerator | None") -> str:
     device = torch.device("cpu") if accelerator is None else accelerator.device
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    threads = torch.get_num_threads()
-    return f"{device} ({threads} thread{'' if threads == 1 else 's'})"
+    return f"{device} ({counted(torch.get_num_threads(), 'thread')})"

@@ -7,7 +7,8 @@ from torch import Tensor
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
-from wikiart_data.images.catalog import find_data, scan
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.data_folder import find_data
 from wikiart_data.judge import Judge
 from wikiart_data.results.figures import png
 from wikiart_data.results.statistics import in_top_k, proportion
