@@ -49,7 +49,7 @@ def table(path: Path) -> str:
 
 def _are_evaluations(kept: Sequence[Mapping[str, Any]]) -> bool:
     """Whether these are evaluations of several runs' models, which say of each run what it was."""
-    return all("training" in result for result in kept)
+    return all(result.get("training") for result in kept)
 
 
 def _shown_tables(result: Mapping[str, Any]) -> list[Table]:

@@ -63,7 +63,7 @@ def keep(name: str, folders: Sequence[Path], target: Path | None = None) -> None
         kept = [_kept_run(folder) for folder in folders]
     else:
         kept = [_without_paths(_read(folder / "result.json")) for folder in folders]
-        if len(folders) > 1 and not all("training" in result for result in kept):
+        if len(folders) > 1 and not all(result.get("training") for result in kept):
             raise SystemExit(
                 "Several folders are runs, or evaluations of runs, of several seeds; others are kept alone."
             )

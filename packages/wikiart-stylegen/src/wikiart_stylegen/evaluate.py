@@ -1,5 +1,9 @@
 """`wikiart-stylegen evaluate`: whether repaints are in the target style and still show the input, with baselines."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -19,6 +23,7 @@ from wikiart_data.training.device import use_bf16
 from wikiart_data.training.run import read_run_record
 from wikiart_stylegen.colour_transfer import transfer_to_styles
 from wikiart_stylegen.command_options import EvaluateOptions
+from wikiart_stylegen.config import TrainConfig
 from wikiart_stylegen.distances import find_nearest_training, style_distances
 from wikiart_stylegen.figures import evaluation_figure
 from wikiart_stylegen.judging import JudgedImages, compare_at_same_mix, score_styles, score_variant
@@ -29,6 +34,7 @@ from wikiart_stylegen.results import (
     SecondJudge,
     Sensitivity,
     StrengthScore,
+    TrainingFacts,
     VariantScore,
     print_tables,
 )
@@ -52,8 +58,9 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     paths = [path for path in (options.judge, options.second_judge) if path is not None]
     file, transfer, packed, judges = load_with_data(options, paths)
     baseline = None if options.baseline is None else StyleTransfer.load(options.baseline, device=options.device)
-    commit = read_run_record(file.parent)["git_commit"]
-    result, nearest = measure(transfer, judges[0], packed, options, baseline, commit, *judges[1:])
+    result, nearest = measure(transfer, judges[0], packed, options, baseline, *judges[1:])
+    training, git_commit = _training_facts(file.parent, transfer.config)
+    result = replace(result, training=training, git_commit=git_commit)
     folder = file.parent / "evaluation"
     tables = result.tables()
     write_results(folder, result, tables, {"evaluation": evaluation_figure(result)})
@@ -69,7 +76,6 @@ def measure(
     packed: PackedImages,
     options: EvaluateOptions,
     baseline: StyleTransfer | None = None,
-    git_commit: str | None = None,
     second_judge: Judge | None = None,
 ) -> tuple[EvaluationResult, str]:
     """Repaint the images of a split and measure style and content.
@@ -80,11 +86,11 @@ def measure(
         packed: the data, at the network's size.
         options: split, strength, number of images, target styles and seed.
         baseline: a second network, trained with `concat`, for a row of its own.
-        git_commit: of the run, for the result.
         second_judge: another classifier of the same styles, whose accuracies stand beside the first one's.
 
     Returns:
-        The result, and a CSV text with the nearest training image of each repaint.
+        The result, which does not say how the network was trained, and a CSV text with the nearest training image of
+        each repaint.
 
     Raises:
         InputError: the split has no images, or there are fewer than two target styles.
@@ -147,7 +153,6 @@ def measure(
         size=packed.size,
         strength=strength,
         data_fingerprint=catalog.fingerprint,
-        git_commit=git_commit,
         variants=scores,
         per_style=tuple(score_styles(packed, allowed, mismatched, colour, real)),
         kid=tuple(style_distances(packed, allowed, mismatched, colour, real.features, train_features)),
@@ -169,6 +174,21 @@ def measure(
         truth=truth,
     )
     return result, nearest
+
+
+def _training_facts(run: Path, config: TrainConfig) -> tuple[TrainingFacts | None, str | None]:
+    """How the network of a run was trained, None while it is not finished; and the commit that it was trained at."""
+    record = read_run_record(run)
+    git_commit = record["git_commit"]
+    try:
+        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    except OSError:
+        return None, git_commit
+    options = {name: getattr(config, name) for name in ("seed", "conditioning", "artist_half", "batch_size", "width")}
+    costs = {name: result[name] for name in ("epochs", "train_seconds", "parameters")}
+    return TrainingFacts(**options, **costs, device=record["device"], processes=record["processes"]), record[
+        "git_commit"
+    ]
 
 
 def _second_opinion(

@@ -145,6 +145,23 @@ class SecondJudge:
 
 
 @dataclass(frozen=True)
+class TrainingFacts:
+    """How the evaluated network was trained."""
+
+    seed: int
+    conditioning: str
+    artist_half: str
+    """The half of the artists whose images it was trained on, or all."""
+    epochs: int
+    batch_size: int
+    width: float
+    train_seconds: float
+    parameters: int
+    device: str
+    processes: int
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """What `wikiart-stylegen evaluate` measured. Fields that are None were not measured."""
 
@@ -158,7 +175,6 @@ class EvaluationResult:
     """Side of the images in pixels."""
     strength: float
     data_fingerprint: str
-    git_commit: str | None
     variants: dict[str, VariantScore]
     """mismatched, matched, shuffled, null, unchanged, colour_transfer, concat, real."""
     per_style: tuple[StyleScore, ...]
@@ -176,6 +192,10 @@ class EvaluationResult:
     nearest_training: NearestTraining | None = None
     truth: GroundTruth | None = None
     second_judge: SecondJudge | None = None
+    training: TrainingFacts | None = None
+    """None for a network whose training was not finished."""
+    git_commit: str | None = None
+    """That the network was trained at."""
     title: str = "Style and content of repaints"
     command: str = "wikiart-stylegen evaluate"
 
@@ -269,12 +289,12 @@ class EvaluationResult:
             ("change of a pixel between two target styles", sensitivity.style_change.number("%")),
             ("change of a pixel in the image's own style", sensitivity.reconstruction_change.number("%")),
             ("target styles in which KID is smaller than the inputs'",
-             f"{sum(row.repaints.value < row.inputs.value for row in self.kid)} of {len(self.kid)}"),
+             Number(sum(row.repaints.value < row.inputs.value for row in self.kid), f"of {len(self.kid)}")),
         ]  # fmt: skip
         transferred = [row for row in self.kid if row.colour_transfer is not None]
         if transferred:
             smaller = sum(row.colour_transfer.value < row.inputs.value for row in transferred if row.colour_transfer)
-            rows.append(("the same for colour transfer", f"{smaller} of {len(transferred)}"))
+            rows.append(("the same for colour transfer", Number(smaller, f"of {len(transferred)}")))
         if (nearest := self.nearest_training) is not None:
             below = Number(nearest.below.value, "%", interval=nearest.below.interval, baseline=0.05)
             rows.append(("repaints nearer to a training image than 95 % of held-out images", below))
