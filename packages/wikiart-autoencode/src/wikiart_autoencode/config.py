@@ -146,7 +146,7 @@ class EncodeOptions:
     data: MaybeData = None
     """Folder of paintings (default: the one that the run was trained on)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked up."""
+    """Parent folder of all runs, searched for the newest one."""
     device: str = "auto"
     """Device to encode on: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
@@ -171,7 +171,7 @@ class EvaluateOptions:
     data: MaybeData = None
     """Folder of paintings (default: the one that the first run was trained on)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked up."""
+    """Parent folder of all runs, searched for the newest one."""
     device: str = "auto"
     """Device to evaluate on: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
@@ -196,7 +196,7 @@ class ReconstructOptions:
     to: Path = Path("reconstructions.png")
     """PNG file to write."""
     runs: Path = Path("runs")
-    """Where the newest run is looked up."""
+    """Parent folder of all runs, searched for the newest one."""
     device: str = "auto"
     """Device to compute on: auto, cpu, cuda, cuda:1 or mps."""
 
@@ -219,7 +219,7 @@ class InterpolateOptions:
     to: Path = Path("interpolation.png")
     """PNG file to write."""
     runs: Path = Path("runs")
-    """Where the newest run is looked up."""
+    """Parent folder of all runs, searched for the newest one."""
     device: str = "auto"
     """Device to compute on: auto, cpu, cuda, cuda:1 or mps."""
 

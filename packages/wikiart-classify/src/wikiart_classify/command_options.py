@@ -82,7 +82,7 @@ class PredictOptions:
 
 @dataclass(frozen=True)
 class CompareOptions(DataOptions):
-    """Train many networks on one budget and print one table; interrupt and restart it at any time.
+    """Train many networks and compare them in one table. It can be interrupted and restarted at any time.
 
     models: the course's network and the best public one, with their own training settings, and ours.
     imbalance: no balancing and 18 methods against class imbalance; what each gains and costs.
@@ -141,7 +141,7 @@ class CompareOptions(DataOptions):
 
 @dataclass(frozen=True)
 class RebalanceOptions:
-    """Balance the last layer of a network that was trained without balancing: minutes, no second training.
+    """Balance the last layer of a network that was trained without balancing, in minutes instead of a second training.
 
     Example: wikiart-classify rebalance runs/classify/first --balance post-hoc --name first-balanced
     """
@@ -186,7 +186,7 @@ class ExportOptions:
 
 @dataclass(frozen=True)
 class AuditOptions(DataOptions):
-    """Find likely mislabels and the most confident mistakes, in answers to images that a network was not trained on.
+    """Find likely mislabels and the most confident mistakes, in predictions on images that were not trained on.
 
     The images of all splits are divided into folds; for each fold a network is trained on the others. It can be
     interrupted and restarted at any time.

@@ -1,4 +1,4 @@
-"""`wikiart-classify compare`: train many networks on one budget: networks, methods, splits, recipes or training images.
+"""`wikiart-classify compare`: train and tabulate many networks: models, methods, splits, recipes or training images.
 
 Each run has a folder of its own below RUNS/compare-<what>/classify/. Finished runs are not repeated and interrupted
 ones are resumed, so the command can be stopped and started again at any time.

@@ -128,11 +128,11 @@ class TrainOptions(DataOptions):
     teacher: MaybeFolder = None
     """Run folder of a trained network of the same styles, the teacher of --distillation."""
     msam: float = 0.0
-    """Radius of momentum-SAM (Becker et al. 2024): gradients are taken where the momentum leads; 0 takes them at the
-    weights."""
+    """Radius of momentum-SAM (Becker et al. 2024), which computes gradients at weights moved along the momentum; 0 is
+    off."""
     warmup_pictures: int = 0
-    """Train on this many pictures of the sample set's painters first, which need no download; only the last layer
-    starts anew."""
+    """Number of pictures to train on first, which the programs of the sample set paint; only the last layer is then
+    initialised anew."""
     calibrate: bool = False
     """Divide the logits by a temperature chosen on valid after training (Guo et al. 2017)."""
     seed: int = 0

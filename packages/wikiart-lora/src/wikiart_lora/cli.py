@@ -26,20 +26,30 @@ COMMANDS = (
     Command("generate", GenerateOptions, "wikiart_lora.generate:generate", "generate images with an adapter"),
     Command("grid", GridOptions, "wikiart_lora.generate:grid", "styles × strengths at one seed, and the base alone"),
     Command("evaluate", EvaluateOptions, "wikiart_lora.evaluate:evaluate", "evaluate a base with and without adapter"),
-    Command("export", ExportOptions, "wikiart_lora.export:export", "an adapter for other programs, and for the hub"),
+    Command("export", ExportOptions, "wikiart_lora.export:export", "write an adapter for other programs or the hub"),
     Command(
-        "pretrain-autoencoder", AutoencoderOptions, f"{_TINY}.autoencoder:pretrain_autoencoder", "first stage of tiny"
+        "pretrain-autoencoder",
+        AutoencoderOptions,
+        f"{_TINY}.autoencoder:pretrain_autoencoder",
+        "pretrain tiny, 1: autoencoder",
     ),
-    Command("pretrain-decoder", DecoderOptions, f"{_TINY}.autoencoder:pretrain_decoder", "second stage: marks"),
-    Command("pretrain-denoiser", DenoiserOptions, f"{_TINY}.denoiser:pretrain_denoiser", "third stage: the whole base"),
-    Command("narrow-posterior", NarrowOptions, f"{_TINY}.autoencoder:narrow", "an autoencoder to draw latents from"),
+    Command("pretrain-decoder", DecoderOptions, f"{_TINY}.autoencoder:pretrain_decoder", "pretrain tiny, 2: decoder"),
+    Command(
+        "pretrain-denoiser", DenoiserOptions, f"{_TINY}.denoiser:pretrain_denoiser", "pretrain tiny, 3: the whole base"
+    ),
+    Command("narrow-posterior", NarrowOptions, f"{_TINY}.autoencoder:narrow", "narrow an autoencoder's posterior"),
     Command(
         "evaluate-autoencoder",
         EvaluateAutoencoderOptions,
         f"{_TINY}.autoencoder_quality:evaluate_autoencoder",
-        "what an autoencoder of tiny keeps of real images",
+        "measure what an autoencoder preserves",
     ),
-    Command("evaluate-base", EvaluateBaseOptions, f"{_TINY}.base_quality:evaluate_base", "does a base follow captions"),
+    Command(
+        "evaluate-base",
+        EvaluateBaseOptions,
+        f"{_TINY}.base_quality:evaluate_base",
+        "measure whether a base follows captions",
+    ),
 )
 
 

@@ -84,7 +84,7 @@ class EvaluateOptions(SplitRepaintOptions):
     judge: Path = Path("judge")
     """Folder of a judge from wikiart-classify export, which must not have taken part in training."""
     second_judge: MaybeFolder = None
-    """Folder of a second judge, best of another architecture; its accuracies stand beside the first one's."""
+    """Folder of a second judge, preferably of another architecture, whose accuracies are added to the tables."""
     baseline: MaybeFile = None
     """A run with --conditioning concat, to be added to the table."""
     max_images: int = 600
@@ -103,7 +103,7 @@ class EvaluateOptions(SplitRepaintOptions):
 
 @dataclass(frozen=True)
 class SynthesiseOptions(DataRepaintOptions):
-    """Write a data folder whose training images are repaints: to train a classifier on them, or on them as well.
+    """Write a data folder whose training images are repaints, to train a classifier on them alone or in addition.
 
     DIR/train/<Style>/ gets as many images of every style as there are training images, repainted from images of other
     styles; DIR/valid and DIR/test are those of the data. wikiart-classify compare data --other DIR measures the

@@ -6,7 +6,7 @@ from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions
 from wikiart_data.cli.commands import Command
 from wikiart_data.cli.commands import main as run_command
 
-ABOUT = "Do styles cluster? Cluster the codes of paintings, measure how far clusters are styles, draw the map."
+ABOUT = "Do styles cluster? Cluster the codes of paintings, measure how well clusters agree with styles, draw the map."
 
 COMMANDS = (
     Command(

@@ -29,8 +29,8 @@ class ClusterOptions:
     clusters: int = 27
     """Number of clusters, for the methods that need it."""
     reduce: Reduction = "tsne"
-    """Dimensionality reduction of the map; umap is an extra. Clusters are found and measured in code space, never on
-    the map."""
+    """Dimensionality reduction of the map; umap needs the extra `umap`. Clusters are found and measured in code space,
+    never on the map."""
     split: Literal["train", "valid", "test", "all"] = "train"
     """Split to cluster and draw."""
     data: MaybeData = None
@@ -39,7 +39,7 @@ class ClusterOptions:
     """CSV file with a column file and any others, such as year or museum: the map is coloured by them and searches
     them. title, artist and year replace what file names say."""
     folder: bool = False
-    """Write the map's pictures into a folder beside map.html, which loads those in sight: for more than 20,000."""
+    """Write the map's pictures to a folder next to map.html, which loads those in view; for over 20,000 pictures."""
     runs: Path = Path("runs")
     """Where the run folder is created: RUNS/cluster/NAME."""
     name: MaybeText = None
@@ -66,7 +66,7 @@ class ClusterOptions:
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """Compare how much of style codes hold with pixels, colours, an untrained encoder and permuted labels.
+    """Measure how well codes agree with styles: compared with pixels, colours, an untrained encoder, permuted labels.
 
     Example: wikiart-cluster compare runs/autoencode/plain/codes.npz runs/autoencode/texture/codes.npz --judge judge
     """
@@ -82,7 +82,7 @@ class CompareOptions:
     data: MaybeData = None
     """Folder of paintings (default: the one that the first codes come from)."""
     runs: Path = Path("runs")
-    """Where the newest run is looked up, and RUNS/compare-codes is written."""
+    """Parent folder of all runs, searched for the newest one; everything is written to RUNS/compare-codes."""
     seed: int = 0
     """First random seed, for the methods, the permuted labels and the untrained encoder."""
     seeds: int = 3

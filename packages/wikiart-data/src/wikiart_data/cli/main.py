@@ -9,7 +9,7 @@ from wikiart_data.cli.commands import main as run_command
 from wikiart_data.cli.options import OrganiseOptions, PackOptions, SampleOptions, ShowOptions, StatsOptions
 from wikiart_data.doctor.doctor import DoctorOptions
 
-ABOUT = "Folders of paintings: count, show, check, pack, put in order, paint a sample, download, import."
+ABOUT = "Folders of paintings: count, show, check, pack, organise, paint a sample set, download, import."
 
 COMMANDS = (
     Command("stats", StatsOptions, "wikiart_data.cli.stats:stats", "pictures per style and split, draws per style"),

@@ -20,7 +20,7 @@ class LabelOptions:
     """CSV file with the label of each picture, and its split if it has such a column (default: one
     that comes with the pictures)."""
     label_column: Literal["style", "artist", "genre"] = "style"
-    """What to take for the classes: the style, or the artist or genre that a CSV file names."""
+    """What the classes are: styles, or the artists or genres that a CSV file names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +82,7 @@ class PackOptions(DataOptions):
     """
 
     size: int = 147
-    """Side of the squares, in pixels (wikiart-classify at its default size uses 147)."""
+    """Side of the squares, in pixels. wikiart-classify packs 183 by default, and 147 on the sample set."""
     shards: MaybeFolder = None
     """Also write the pictures as shards to this folder, one subfolder per split, for
     wikiart_data.ShardBatches (needs the extra `shards`)."""

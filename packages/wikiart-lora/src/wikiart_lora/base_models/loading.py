@@ -238,7 +238,7 @@ def _load_pipeline(name: str, source: Source, kind: str, family: str, dtype: tor
 
 
 def _load_vae(name: str, family: str, source: Source) -> Any:
-    """Another autoencoder than the base's.
+    """An autoencoder to use instead of the base's.
 
     Args:
         name: its folder (or the folder of a pipeline that has it), hub name, or single file.

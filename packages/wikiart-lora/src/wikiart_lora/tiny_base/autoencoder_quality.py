@@ -1,4 +1,4 @@
-"""`wikiart-lora evaluate-autoencoder`: what an autoencoder keeps of real images, which bounds every adapter."""
+"""`wikiart-lora evaluate-autoencoder`: what an autoencoder preserves of real images, which limits every adapter."""
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from wikiart_lora.tiny_base.config import EvaluateAutoencoderOptions
 FIGURE_STYLES = 9
 """Rows of the figure: styles that lose most."""
 FIGURE_COLUMNS = 4
-"""Images of each, beside their reconstructions."""
+"""Images of each, next to their reconstructions."""
 
 
 def evaluate_autoencoder(options: EvaluateAutoencoderOptions) -> tuple[Fidelity, Table]:

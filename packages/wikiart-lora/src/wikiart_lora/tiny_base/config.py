@@ -96,7 +96,7 @@ class DecoderOptions(StageOptions):
     lr: float = 3e-4
     """Peak learning rate of AdamW for decoder and critic."""
     adversarial_weight: float = 0.03
-    """Weight of the critic's verdict."""
+    """Weight of the adversarial loss, the score that the critic gives."""
     feature_weight: float = 0.25
     """Weight of the distance between the critic's features of images and of reconstructions."""
     deviation: float = 0.04
@@ -198,7 +198,7 @@ class EvaluateBaseOptions:
 
 @dataclass(frozen=True)
 class EvaluateAutoencoderOptions:
-    """Measure what an autoencoder of `tiny` keeps of real images: it bounds what any adapter can show.
+    """Measure what an autoencoder of `tiny` preserves of real images, which limits what any adapter can show.
 
     Example: wikiart-lora evaluate-autoencoder --autoencoder runs/pretrain-decoder/tiny --judge judge
     """
@@ -212,7 +212,7 @@ class EvaluateAutoencoderOptions:
     size: int = 64
     """Side of the images, in pixels."""
     to: Path = Path("reconstructions.png")
-    """PNG file to write: images of every style beside their reconstructions."""
+    """PNG file to write: images of every style next to their reconstructions."""
     device: str = "auto"
     """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
     cache_dir: MaybeFolder = None
