@@ -31,7 +31,7 @@ UNKNOWN = "unknown"
 
 
 class Autoencoder:
-    """A trained autoencoder.
+    """A trained convolutional autoencoder; `code_shape` is the shape of a picture's code.
 
     >>> model = Autoencoder.load("runs/autoencode/001")
     >>> codes = model.encode(["monet.jpg", "photo.png"])

@@ -16,7 +16,9 @@ ARRAYS = ("codes", "labels", "files", "styles", "split")
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Codes:
-    """The codes of N pictures, whatever made them: an autoencoder, pixel PCA, a colour histogram, a judge.
+    """The codes of N pictures: of an autoencoder, or pixel PCA, colour histograms, a judge's features.
+
+    `codes` (N, D) float32, `labels` (N,) int64 indices into `styles` (S,), `files` (N,) and `split` (N,) text.
 
     Raises:
         ValueError: shapes do not match, a value is not finite, or a label or a split is out of range.
@@ -29,7 +31,7 @@ class Codes:
     files: np.ndarray
     """(N,) str, paths relative to the data folder. Untrusted: escape them before display."""
     styles: np.ndarray
-    """(27,) str, the class list."""
+    """(S,) str, the class list."""
     split: np.ndarray
     """(N,) str: train, valid or test."""
 

@@ -74,7 +74,10 @@ class TrainResult:
 
 
 def train(options: TrainOptions) -> TrainResult | None:
-    """Train, evaluate, write the run folder, and print the scores.
+    """Train an autoencoder, evaluate it, write the run folder and print the scores.
+
+    Args:
+        options: `TrainOptions`, or a complete `TrainConfig`.
 
     Returns:
         The result; None in processes other than the main one.

@@ -33,7 +33,7 @@ _BATCH_SIZE = 128
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Style probabilities of images."""
+    """Style probabilities of N images: `probabilities` (N, styles) float32, a row for each of `files`."""
 
     probabilities: np.ndarray
     """(N, styles) float32, rows sum to 1."""
@@ -71,6 +71,8 @@ class Predictions:
 
 class Classifier:
     """A trained classifier of painting styles.
+
+    The network has pre-activation residual blocks (He et al. 2016) with squeeze-and-excitation (Hu et al. 2018).
 
         classifier = Classifier.load("runs/classify/001")
         print(classifier.predict("photo.jpg").top(3))

@@ -66,7 +66,10 @@ CONSISTENCY_WEIGHT = 10.0
 
 
 def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
-    """Train, evaluate, write the run folder and print the metrics.
+    """Train a classifier, evaluate it, write the run folder and print the metrics.
+
+    Args:
+        options: `TrainOptions`, or a complete `TrainConfig`.
 
     Returns:
         The result; None in processes other than the main one.

@@ -74,7 +74,10 @@ class JudgeInfo:
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Judge:
-    """A classifier that took no part in training the pictures it scores."""
+    """A frozen classifier that scores the pictures of networks in whose training it took no part.
+
+    It maps images (B, 3, H, W) float in 0..1, of any size, to probabilities (B, styles) and features (B, F).
+    """
 
     info: JudgeInfo
     module: nn.Module

@@ -50,7 +50,7 @@ class LoadedRun:
 def load_pipeline(
     run_or_adapter: Path | str, *, strength: float = 1.0, device: str = "auto", base: str | None = None
 ) -> "DiffusionPipeline":
-    """The base of a trained adapter as a diffusers pipeline, with the adapter loaded.
+    """The base of a trained adapter (LoRA, Hu et al. 2022) as a diffusers pipeline, with the adapter loaded.
 
     Args:
         run_or_adapter: folder of a run, its model.safetensors, or a file written by `wikiart-lora export`.

@@ -96,7 +96,10 @@ def tables(result: TrainResult) -> list[Table]:
 
 
 def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
-    """Train an adapter, sample grids, evaluate, and write the run's folder.
+    """Train an adapter (LoRA, Hu et al. 2022), sample grids, evaluate, and write the run's folder.
+
+    Args:
+        options: `TrainOptions`, or a complete `TrainConfig`.
 
     Returns:
         The result; None after a dry run, and in processes other than the main one.

@@ -79,6 +79,9 @@ def train(options: TrainOptions) -> TrainResult:
     Args:
         options: `TrainOptions`, or a complete `TrainConfig`.
 
+    Returns:
+        Losses, PSNR, training time and the run's folder.
+
     Raises:
         InputError: the data, the options or the run folder cannot be used.
     """

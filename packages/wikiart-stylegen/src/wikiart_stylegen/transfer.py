@@ -32,7 +32,7 @@ BATCH_SIZE = 64
 
 
 class StyleTransfer:
-    """A trained style autoencoder.
+    """A trained autoencoder whose decoder is conditioned on style embeddings (FiLM, Perez et al. 2018).
 
     Args:
         network: the trained network.

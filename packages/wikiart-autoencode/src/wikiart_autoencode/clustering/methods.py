@@ -41,7 +41,10 @@ MUCH_NOISE = 0.4
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Clustering:
-    """A cluster for each code."""
+    """A cluster for each code: `labels` (n,) int64, 0 for the largest cluster, 1 for the next; −1 is noise.
+
+    `scores` compares the clusters with the styles of the codes, and with permuted ones.
+    """
 
     labels: np.ndarray
     """(n,) int64: 0 is the largest cluster, 1 the next; −1 is noise."""

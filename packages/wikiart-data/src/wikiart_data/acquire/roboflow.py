@@ -207,7 +207,7 @@ def _plan(opened: zipfile.ZipFile, shown: str) -> tuple[dict[PurePosixPath, zipf
     if not entries:
         first = printable("/".join(pictures[0][0]))
         raise InputError(
-            f"{shown} is laid out otherwise ({first}); expected train/<Style>/*.jpg: export it from Roboflow as "
+            f"{shown} has another layout ({first}); expected train/<Style>/*.jpg: export it from Roboflow as "
             "'Folder Structure', or unpack it and name the folder with --data.",
             field=shown,
         )

@@ -39,7 +39,7 @@ class Batches:
         packed: the pictures.
         rows: (n,) rows of the pack to draw from (default: all readable ones of `split`).
         batch_size: images per step over all processes; must be a multiple of `world`.
-        device: where batches are wanted.
+        device: of the batches.
         split: train, valid or test; not used if `rows` are given.
         size: side of the images, in pixels, where `epoch` is not given one (default: that of the pack).
         power: of the balanced sampler, 0 natural … 1 uniform over styles.

