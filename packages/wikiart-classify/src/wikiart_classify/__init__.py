@@ -10,6 +10,8 @@ Importing the package is instant: each name below is loaded at its first use.
 
 from typing import TYPE_CHECKING
 
+from wikiart_data.lazy import lazy_names
+
 if TYPE_CHECKING:
     from wikiart_classify.classifier import Classifier, Predictions, load
     from wikiart_classify.config import TrainConfig
@@ -28,28 +30,16 @@ __all__ = [
     "train",
 ]
 
-_MODULES = {
-    "Classifier": "classifier",
-    "Predictions": "classifier",
-    "Scores": "scores",
-    "TrainConfig": "config",
-    "TrainOptions": "options",
-    "TrainResult": "scores",
-    "load": "classifier",
-    "train": "training",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Classifier": "classifier",
+        "Predictions": "classifier",
+        "Scores": "scores",
+        "TrainConfig": "config",
+        "TrainOptions": "options",
+        "TrainResult": "scores",
+        "load": "classifier",
+        "train": "training",
+    },
+)

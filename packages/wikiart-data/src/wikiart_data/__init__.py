@@ -5,6 +5,8 @@ Importing the package is instant: each name below is loaded at its first use.
 
 from typing import TYPE_CHECKING
 
+from wikiart_data.lazy import lazy_names
+
 if TYPE_CHECKING:
     from wikiart_data.errors import InputError
     from wikiart_data.images.augment import Augment
@@ -34,34 +36,22 @@ __all__ = [
     "write_shards",
 ]
 
-_MODULES = {
-    "STYLES": "wikiart_data.styles",
-    "Augment": "wikiart_data.images.augment",
-    "BalancedSampler": "wikiart_data.images.sampler",
-    "Batches": "wikiart_data.images.batches",
-    "Catalog": "wikiart_data.images.catalog",
-    "DeviceImages": "wikiart_data.images.batches",
-    "InputError": "wikiart_data.errors",
-    "Judge": "wikiart_data.judge",
-    "PackedImages": "wikiart_data.images.packed",
-    "ShardBatches": "wikiart_data.images.shards",
-    "load_images": "wikiart_data.images.load",
-    "pack": "wikiart_data.images.packed",
-    "scan": "wikiart_data.images.catalog",
-    "write_shards": "wikiart_data.images.shards",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(_MODULES[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "STYLES": "styles",
+        "Augment": "images.augment",
+        "BalancedSampler": "images.sampler",
+        "Batches": "images.batches",
+        "Catalog": "images.catalog",
+        "DeviceImages": "images.batches",
+        "InputError": "errors",
+        "Judge": "judge",
+        "PackedImages": "images.packed",
+        "ShardBatches": "images.shards",
+        "load_images": "images.load",
+        "pack": "images.packed",
+        "scan": "images.catalog",
+        "write_shards": "images.shards",
+    },
+)

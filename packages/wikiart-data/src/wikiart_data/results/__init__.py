@@ -5,6 +5,8 @@ Importing the package is instant: each name below is loaded at its first use.
 
 from typing import TYPE_CHECKING
 
+from wikiart_data.lazy import lazy_names
+
 if TYPE_CHECKING:
     from wikiart_data.results.folder import write_figure, write_figures, write_results
     from wikiart_data.results.page import renew_page, write_page
@@ -29,34 +31,22 @@ __all__ = [
     "write_results",
 ]
 
-_MODULES = {
-    "Estimate": "statistics",
-    "Number": "tables",
-    "Table": "tables",
-    "from_plain": "serialization",
-    "html_table": "tables",
-    "json_text": "serialization",
-    "markdown_table": "tables",
-    "print_table": "tables",
-    "renew_page": "page",
-    "to_plain": "serialization",
-    "write_figure": "folder",
-    "write_figures": "folder",
-    "write_page": "page",
-    "write_results": "folder",
-}
-
-
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "Estimate": "statistics",
+        "Number": "tables",
+        "Table": "tables",
+        "from_plain": "serialization",
+        "html_table": "tables",
+        "json_text": "serialization",
+        "markdown_table": "tables",
+        "print_table": "tables",
+        "renew_page": "page",
+        "to_plain": "serialization",
+        "write_figure": "folder",
+        "write_figures": "folder",
+        "write_page": "page",
+        "write_results": "folder",
+    },
+)

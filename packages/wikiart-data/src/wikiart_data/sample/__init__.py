@@ -6,9 +6,10 @@ the same scene in any of the 27 styles, which gives style transfer a ground trut
 Importing the package is instant: each name below is loaded at its first use.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from wikiart_data.lazy import lazy_names
 
 if TYPE_CHECKING:
     from wikiart_data.sample.build import build_sample_set, sample_root, scene_of
@@ -20,21 +21,6 @@ __all__ = [
     "build_sample_set", "caption", "contact_sheet", "is_sample_set", "paint", "sample_root", "scene", "scene_of",
 ]  # fmt: skip
 
-_MODULES = {
-    "build_sample_set": "build",
-    "sample_root": "build",
-    "scene_of": "build",
-    "PHOTOGRAPH": "painters",
-    "RENDERINGS": "painters",
-    "contact_sheet": "painters",
-    "paint": "painters",
-    "SCENES": "scenes",
-    "Layers": "scenes",
-    "Scene": "scenes",
-    "caption": "scenes",
-    "scene": "scenes",
-}
-
 MARK = ".wikiart-sample"
 """An empty file in a sample set's folder, which tells it from a user's data."""
 
@@ -44,14 +30,20 @@ def is_sample_set(root: Path | str) -> bool:
     return (Path(root) / MARK).exists()
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name at its first use (PEP 562)."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "build_sample_set": "build",
+        "sample_root": "build",
+        "scene_of": "build",
+        "PHOTOGRAPH": "painters",
+        "RENDERINGS": "painters",
+        "contact_sheet": "painters",
+        "paint": "painters",
+        "SCENES": "scenes",
+        "Layers": "scenes",
+        "Scene": "scenes",
+        "caption": "scenes",
+        "scene": "scenes",
+    },
+)
