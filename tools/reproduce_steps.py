@@ -87,6 +87,14 @@ STEPS = (
     ),
     Step(
         "2",
+        "wikiart-cluster compare runs/autoencode/spatial --judge judge --methods kmeans agglomerative gmm birch "
+        "spectral dbscan optics hdbscan",
+        "methods/compare-codes/result.json",
+        "--runs runs/methods",
+        "--seeds 1",
+    ),
+    Step(
+        "2",
         "wikiart-cluster --method kmeans --codes runs/autoencode/spatial/codes.npz --name map",
         "cluster/map/result.json",
     ),
@@ -205,6 +213,7 @@ KEPT = {
     "artists": ("compare-artists",),
     "rates": ("rates",),
     "codes": ("compare-codes",),
+    "codes-methods": ("methods/compare-codes",),
     "map": ("cluster/map",),
     "stylegen": ("stylegen/film/evaluation",),
     "stylegen-artists": ("stylegen/half/evaluation",),
