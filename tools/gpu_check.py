@@ -6,8 +6,8 @@
     uv run python tools/gpu_check.py --quick            small networks, a minute; runs on a CPU too
 
 Without uv, any Python with torch, torchvision, accelerate, diffusers, transformers and peft will do: put the packages'
-`src` folders into PYTHONPATH. Printed is a table, kept are OUT/result.json and OUT/index.html; the exit status is 1 if
-a check failed. On a CPU the checks that need a GPU are skipped by name.
+`src` folders into PYTHONPATH. A table is printed and kept as OUT/result.json and OUT/index.html; the exit status is 1
+if a check failed. On a CPU the checks that need a GPU are skipped, and named.
 
 - train: every part trains in the precision of the device, is stopped by SIGTERM, is resumed, ends with the same weights
   as a run that was not stopped, and is evaluated.
