@@ -2,8 +2,9 @@
 
 import dataclasses
 import os
+import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from wikiart_data.training.run import Run
+
+    from .training_loop import TrainOptions
 
 # Uneven on purpose: Rococo has no test pictures, and four styles differ in number.
 SMALL = {
@@ -175,6 +178,24 @@ def start(folder: Callable[..., Path], git: None, tmp_path: Path) -> Callable[..
         return Run.start(part, Config(tmp_path / "runs", **options), catalog)
 
     return start
+
+
+@pytest.fixture
+def dispositions() -> Iterator[None]:
+    """What signals do is put back after the test."""
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    before = {number: signal.getsignal(number) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def options(folder: Callable[..., Path], tmp_path: Path) -> "TrainOptions":
+    """Options of the training loop in training_loop.py."""
+    from .training_loop import TrainOptions
+
+    return TrainOptions(data=str(folder()), runs=tmp_path / "runs")
 
 
 def net(seed: int = 0, width: int = 5) -> "nn.Module":

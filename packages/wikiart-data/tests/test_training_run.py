@@ -6,116 +6,26 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from wikiart_data.errors import InputError
 from wikiart_data.files import not_written
-from wikiart_data.images.catalog import scan
-from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training import trackers as trackers_module
 from wikiart_data.training.checkpoints import Snapshot, load_checkpoint, read_model
-from wikiart_data.training.opening import options_for_resume
-from wikiart_data.training.run import Part
-from wikiart_data.training.schedule import update_ema, warmup_cosine
-from wikiart_data.training.training_run import LOG_INTERVAL, TrainingRun
+from wikiart_data.training.schedule import warmup_cosine
+from wikiart_data.training.training_run import LOG_INTERVAL
 
 from .conftest import equal, net
+from .training_loop import STEPS, TrainOptions, fit, interrupt_at
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("git", "dispositions")
-PART = Part("classify", "A classifier", "wikiart-classify")
-STEPS = 2 * LOG_INTERVAL + 5
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    data: str | None = None
-    runs: Path = Path("runs")
-    name: str | None = None
-    overwrite: bool = False
-    resume: Path | None = None
-    batch_size: int | None = None
-    epochs: int | None = None
-    lr: float = 0.05
-    seed: int = 7
-    device: str = "cpu"
-    compile: bool = False
-    report_to: str = "none"
-    cache_dir: Path | None = None
-
-
-@dataclass(frozen=True)
-class TrainConfig(TrainOptions):
-    batch_size: int = 1_000
-    epochs: int = 2
-
-
-def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
-    values = {name: value for name, value in vars(options).items() if value is not None}
-    return TrainConfig(**values)
-
-
-def load_packed(config: TrainConfig) -> PackedImages:
-    assert config.data is not None
-    return pack(scan(config.data), 8)
-
-
-@pytest.fixture
-def dispositions() -> Iterator[None]:
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-    before = {number: signal.getsignal(number) for number in numbers}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture
-def options(folder: Callable[..., Path], tmp_path: Path) -> TrainOptions:
-    return TrainOptions(data=str(folder()), runs=tmp_path / "runs")
-
-
-def fit(options: TrainOptions, at_step: Callable[[int, int, nn.Module], None] | None = None) -> tuple:
-    """A small training loop; `at_step(epoch, step, model)` is called in each step."""
-    run = TrainingRun.open(PART, options, resolve_config, load_packed)
-    model, ema = net(), net()
-    optimizer = torch.optim.SGD(model.parameters(), lr=run.config.lr, momentum=0.9)
-    scheduler = LambdaLR(optimizer, warmup_cosine(run.config.epochs * STEPS))
-    run.compile(model)
-    run.attach(model=model, ema=ema, optimizer=optimizer, scheduler=scheduler)
-    for epoch in run.epochs(run.config.epochs):
-        model.train()
-        for step, seed in run.steps(range(epoch * STEPS + run.first_step, (epoch + 1) * STEPS), STEPS):
-            generator = torch.Generator().manual_seed(seed)
-            x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
-            loss = nn.functional.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            update_ema(ema, model, 0.99, epoch * STEPS + step)
-            run.record_losses(loss=loss)
-            if at_step:
-                at_step(epoch, step, model)
-        run.save_model(ema)
-        run.log(f"epoch {epoch + 1}", loss=run.losses["loss"])
-    run.close()
-    return run, model, ema
-
-
-def interrupt_at(epoch: int, step: int, number: signal.Signals = signal.SIGTERM) -> Callable[..., None]:
-    def at_step(e: int, s: int, model: nn.Module) -> None:
-        if (e, s) == (epoch, step):
-            os.kill(os.getpid(), number)
-
-    return at_step
 
 
 @pytest.mark.parametrize(
@@ -323,98 +233,3 @@ def test_a_checkpoint_that_cannot_be_written_stops_the_run(
     _, model, _ = fit(TrainOptions(resume=options.runs / "classify" / "first"))
     _, uninterrupted, _ = fit(replace(options, name="second"))
     assert equal(model, uninterrupted)
-
-
-# -- opening ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_default_batch_size_shrinks_to_the_training_split(options: TrainOptions):
-    run = TrainingRun.open(PART, options, resolve_config, load_packed)
-    assert run.config.batch_size == len(run.packed.rows("train"))
-    assert run.record["config"]["batch_size"] == run.config.batch_size
-
-
-def test_a_given_batch_size_that_is_too_large_is_refused_before_a_folder_is_made(options: TrainOptions):
-    with pytest.raises(InputError) as error:
-        TrainingRun.open(PART, replace(options, batch_size=10_000), resolve_config, load_packed)
-    assert error.value.field == "--batch-size"
-    assert not options.runs.exists()
-
-
-def test_only_places_and_the_device_may_differ_on_resume(options: TrainOptions):
-    with pytest.raises(SystemExit):
-        fit(replace(options, name="first"), interrupt_at(0, 3))
-    folder = options.runs / "classify" / "first"
-    with pytest.raises(InputError) as error:
-        fit(TrainOptions(resume=folder, lr=0.2))
-    assert error.value.field == "--lr"
-    record = json.loads((folder / "run.json").read_text())
-    resumed = options_for_resume(TrainOptions(resume=folder, device="cpu"), record)
-    assert (resumed.epochs, resumed.name, resumed.data) == (2, "first", options.data)
-
-
-def test_auto_resumes_what_is_unfinished_and_starts_where_nothing_is(options: TrainOptions):
-    auto = replace(options, name="job", resume=Path("auto"), epochs=2)
-    with pytest.raises(SystemExit):
-        fit(auto, interrupt_at(0, 3))  # nothing there yet: started
-    run, _, _ = fit(auto)  # the same command again
-    assert run.folder == options.runs / "classify" / "job"
-    assert [line["epoch"] for line in run.metrics()] == [0, 1]
-    fit(replace(options, name="whole"))
-    assert equal(net_of(run.folder), net_of(options.runs / "classify" / "whole"))
-
-
-def test_auto_without_a_name_takes_the_newest_unfinished_run(options: TrainOptions):
-    for name in ("first", "second", "third"):
-        with pytest.raises(SystemExit):
-            fit(replace(options, name=name), interrupt_at(0, 3))
-        os.utime(options.runs / "classify" / name / "run.json", (1, {"first": 1, "second": 3, "third": 2}[name]))
-    (options.runs / "classify" / "second" / "result.json").write_text("{}")
-    run = TrainingRun.open(PART, replace(options, resume=Path("auto")), resolve_config, load_packed)
-    assert run.folder.name == "third"
-
-
-def test_auto_refuses_other_options_than_the_run_was_started_with(options: TrainOptions):
-    auto = replace(options, name="job", resume=Path("auto"))
-    with pytest.raises(SystemExit):
-        fit(auto, interrupt_at(0, 3))
-    with pytest.raises(InputError) as error:
-        fit(replace(auto, lr=0.2))
-    assert error.value.field == "--lr"
-
-
-def net_of(folder: Path) -> nn.Module:
-    model = net()
-    model.load_state_dict(read_model(folder / "model.safetensors")[0])
-    return model
-
-
-def test_facts_that_changed_since_are_refused(options: TrainOptions):
-    def opened(options: TrainOptions, base: str) -> TrainingRun:
-        return TrainingRun.open(PART, options, resolve_config, load_packed, facts=lambda packed: {"base": base})
-
-    folder = opened(options, "one").folder
-    with pytest.raises(InputError) as error:
-        opened(TrainOptions(resume=folder), "another")
-    assert error.value.field == "base"
-    assert opened(TrainOptions(resume=folder), "one").folder == folder
-
-
-def test_data_that_changed_since_is_refused(options: TrainOptions):
-    with pytest.raises(SystemExit):
-        fit(replace(options, name="first"), interrupt_at(0, 3))
-    assert options.data is not None
-    next(Path(options.data).glob("train/*/*")).unlink()
-    with pytest.raises(InputError) as error:
-        fit(TrainOptions(resume=options.runs / "classify" / "first"))
-    assert error.value.field == "--data"
-
-
-def test_a_run_that_another_process_works_on_is_left_alone(options: TrainOptions):
-    with pytest.raises(SystemExit):
-        fit(replace(options, name="first"), interrupt_at(0, 3))
-    folder = options.runs / "classify" / "first"
-    with FileLock(folder / ".lock"):  # a file descriptor of its own: to the system it is another process
-        with pytest.raises(InputError) as error:
-            fit(TrainOptions(resume=folder))
-        assert error.value.field == "--resume"
