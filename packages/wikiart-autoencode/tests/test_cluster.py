@@ -126,6 +126,7 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
         "spatial code",
         "pixel-PCA (128)",
         "colour histogram (64 bins)",
+        "colour histogram, square roots",
         "texture statistics",
         "untrained encoder",
         "judge (trained with labels)",

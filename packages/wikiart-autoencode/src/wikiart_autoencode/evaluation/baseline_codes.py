@@ -82,7 +82,8 @@ def colour_histogram(images: Tensor) -> Tensor:
 def baseline_codes(
     packed: PackedImages, code_size: int, device: torch.device, seed: int
 ) -> Iterator[tuple[str, Codes]]:
-    """Yield (name, codes) of pixel PCA, colour histograms, texture statistics and an untrained encoder.
+    """Yield (name, codes) of pixel PCA, colour histograms, their square roots, texture statistics and an untrained
+    encoder.
 
     Args:
         packed: the pictures.
@@ -95,8 +96,10 @@ def baseline_codes(
     pca = fit_pca(packed, COMPONENTS, SIDE, seed)
     components = [pca.encode(batch) for batch in images.in_order(rows, 256, SIDE)]
     yield PIXELS, codes_of_rows(packed, rows, torch.cat(components).numpy())
-    histograms = [colour_histogram(batch) for batch in images.in_order(rows, 256, SIDE)]
-    yield "colour histogram (64 bins)", codes_of_rows(packed, rows, torch.cat(histograms).numpy())
+    histograms = torch.cat([colour_histogram(batch) for batch in images.in_order(rows, 256, SIDE)])
+    yield "colour histogram (64 bins)", codes_of_rows(packed, rows, histograms.numpy())
+    # Euclidean distance of square roots is Hellinger distance: large bins no longer outweigh all others.
+    yield "colour histogram, square roots", codes_of_rows(packed, rows, histograms.sqrt().numpy())
     textures = [texture_statistics(batch).cpu() for batch in images.in_order(rows, 256, SIDE)]
     yield "texture statistics", codes_of_rows(packed, rows, standardized(torch.cat(textures), rows, packed))
     torch.manual_seed(seed)

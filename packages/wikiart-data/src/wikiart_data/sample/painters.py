@@ -1,5 +1,6 @@
 """Painting a scene: the operations in the row of a style, one after another."""
 
+import textwrap
 import zlib
 from functools import partial
 
@@ -90,7 +91,7 @@ def contact_sheet(size: int = 128, seed: int = 3, styles: tuple[str, ...] = STYL
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(size / 8.5)
     for i, style in enumerate(styles):
         left, top = i // rows * wide + gap, i % rows * tall + gap
-        name = display_name(style).replace(" ", "\n") if len(style) > 9 else display_name(style)
+        name = textwrap.fill(display_name(style), 13)
         draw.text((left + gap, top + size / 2), name, "#2b2620", font, anchor="lm", spacing=size // 24)
         for k, kind in enumerate(SCENES):
             sheet.paste(Image.fromarray(paint(Scene(kind, seed), style, size)), (left + label + k * (size + gap), top))
