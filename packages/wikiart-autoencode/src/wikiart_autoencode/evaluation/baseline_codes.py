@@ -82,8 +82,7 @@ def colour_histogram(images: Tensor) -> Tensor:
 def baseline_codes(
     packed: PackedImages, code_size: int, device: torch.device, seed: int
 ) -> Iterator[tuple[str, Codes]]:
-    """Yield (name, codes) of pixel PCA, colour histograms, their square roots, texture statistics and an untrained
-    encoder.
+    """Yield (name, codes) of pixel PCA, colour histograms and their roots, texture statistics, an untrained encoder.
 
     Args:
         packed: the pictures.
