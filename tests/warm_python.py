@@ -1,12 +1,14 @@
 """`python -m package …` and `python script.py …` for tests, without importing torch anew each time.
 
-One process, started with `serve SOCKET`, imports what training programs import, and forks a program for each request.
+One process, started with `serve SOCKET PID`, imports what training programs import, and forks a program for each
+request, as long as the process PID lives.
 A request is made by this file too, run with WARM_PYTHON=SOCKET: it passes on its arguments, environment, folder,
 standard streams and signals, and ends with the status of the program, as `python` itself would.
 """
 
 import json
 import os  # rather than pathlib, which takes longer to import than a client runs
+import shutil
 import signal
 import socket
 import sys
@@ -27,7 +29,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 def client(path: str) -> int:
     """Run a program and return its exit status, negative if a signal ended it."""
     environment = {name: value for name, value in os.environ.items() if name != "WARM_PYTHON"}
-    request = {"arguments": sys.argv[1:], "environment": environment, "folder": os.getcwd()}  # noqa: PTH109
+    arguments = sys.argv[2:] if sys.argv[1] == "-u" else sys.argv[1:]  # torchrun wants no buffers; here no difference
+    request = {"arguments": arguments, "environment": environment, "folder": os.getcwd()}  # noqa: PTH109
     early: list[int] = []
     for number in _PASSED_ON:
         signal.signal(number, lambda number, _: early.append(number))
@@ -42,19 +45,31 @@ def client(path: str) -> int:
         return int(server.recv(_MESSAGE))
 
 
-def serve(path: str) -> None:
-    """Fork a program for each request; returns in the program, with its arguments in `sys.argv`."""
+def serve(path: str, owner: int) -> None:
+    """Fork a program for each request; returns in the program, with its arguments in `sys.argv`.
+
+    The process that is started ends as soon as programs can be requested; a child of it answers the requests.
+    """
     import importlib
 
     for module in IMPORTS:
         importlib.import_module(module)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
-        listening.bind(f"{path}.new")
+        listening.bind(path)
         listening.listen()
-        os.rename(f"{path}.new", path)  # noqa: PTH104  (whoever finds it can connect)
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        listening.settimeout(1)
         while True:
-            connection, _ = listening.accept()
+            try:
+                connection, _ = listening.accept()
+            except TimeoutError:
+                if not _lives(owner):
+                    shutil.rmtree(os.path.dirname(path), ignore_errors=True)  # noqa: PTH120
+                    os._exit(0)
+                continue
             message, descriptors, _, _ = socket.recv_fds(connection, _MESSAGE, 3)
             request = json.loads(message)
             for name, value in zip(("-m", *request["arguments"]), request["arguments"], strict=False):
@@ -69,6 +84,14 @@ def serve(path: str) -> None:
             connection.close()
             for descriptor in descriptors:
                 os.close(descriptor)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _is_program(connection: socket.socket) -> bool:
@@ -87,6 +110,10 @@ def _become(request: dict, descriptors: list[int]) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    # What the server opened may be of another kind: a file can seek, a pipe cannot.
+    sys.stdin = sys.__stdin__ = open(0, closefd=False)  # noqa: SIM115
+    sys.stdout = sys.__stdout__ = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     os.chdir(request["folder"])
     os.environ.clear()
     os.environ.update(request["environment"])
@@ -97,10 +124,11 @@ def main() -> None:
     if path := os.environ.get("WARM_PYTHON"):
         status = client(path)
         if status < 0:  # end as the program did
-            signal.signal(-status, signal.SIG_DFL)
+            if -status != signal.SIGKILL:
+                signal.signal(-status, signal.SIG_DFL)
             os.kill(os.getpid(), -status)
         os._exit(status)
-    serve(sys.argv[2])
+    serve(sys.argv[2], int(sys.argv[3]))
 
     import runpy
 
