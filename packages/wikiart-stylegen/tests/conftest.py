@@ -2,6 +2,7 @@
 
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,10 +30,18 @@ def _one_thread() -> None:
     torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for one another
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _narrow(narrow_auxiliary_networks: dict[str, dict[str, object]]) -> None:
+    """The networks that supervise the generator would take most of the time."""
+
+
 @pytest.fixture(scope="session")
-def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paintings(made_once: Callable[..., Path]) -> Path:
     """Images of four styles, each with its own colour and width of stripes; their content is a bright square."""
-    root = tmp_path_factory.mktemp("paintings")
+    return made_once("stylegen-paintings", write_paintings)
+
+
+def write_paintings(root: Path) -> None:
     random = np.random.default_rng(0)
     for split, count in (("train", 24), ("valid", 10), ("test", 12)):
         for label, style in enumerate(STYLES):
@@ -40,7 +49,6 @@ def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder.mkdir(parents=True)
             for number in range(count):
                 Image.fromarray(striped_image(label, random)).save(folder / f"{split}-{number}.jpg", quality=95)
-    return root
 
 
 def striped_image(label: int, random: np.random.Generator) -> np.ndarray:
@@ -54,12 +62,14 @@ def striped_image(label: int, random: np.random.Generator) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def trained(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(paintings: Path, made_once: Callable[..., Path]) -> Path:
     """The folder of a finished run of a small network."""
-    folder = tmp_path_factory.mktemp("runs")
-    options = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
-    assert main([*SMALL, *options, "--epochs", "10", "--name", "one"]) == 0
-    return folder / "stylegen" / "one"
+
+    def train(folder: Path) -> None:
+        options = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
+        assert main([*SMALL, *options, "--epochs", "5", "--warmup-epochs", "2", "--lr", "0.04", "--name", "one"]) == 0
+
+    return made_once("stylegen-run", train) / "stylegen" / "one"
 
 
 class NearestColour(nn.Module):
