@@ -1,20 +1,21 @@
 """A small folder of images that are easy to classify, and a cache of its own for every test."""
 
-from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 import wikiart_classify.imbalance.rebalance
 import wikiart_classify.training
 import wikiart_data.results.folder
 from wikiart_classify.cli import main
+from wikiart_data.results.figures import png
 
 COUNTS = {"Baroque": 40, "Cubism": 24, "Minimalism": 12, "Ukiyo_e": 8}
-ONE_PIXEL = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,12 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paintings(made_once: Callable[..., Path]) -> Path:
     """Four styles that differ in hue and texture, easy to classify."""
-    root = tmp_path_factory.mktemp("paintings")
+    return made_once("classify-paintings", write_paintings)
+
+
+def write_paintings(root: Path) -> None:
     random = np.random.default_rng(0)
     for split, fraction in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
         for index, (style, count) in enumerate(COUNTS.items()):
@@ -36,7 +40,6 @@ def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in range(max(2, int(count * fraction))):
                 file = folder / f"painter-{number % 3}_{split}-{number}.jpg"
                 Image.fromarray(striped_image(index, random)).save(file)
-    return root
 
 
 def striped_image(style: int, random: np.random.Generator) -> np.ndarray:
@@ -52,9 +55,13 @@ def striped_image(style: int, random: np.random.Generator) -> np.ndarray:
 def _without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rendering the figures takes twice as long as training these networks: only tests with `figures` do it."""
     if "figures" not in request.fixturenames:
-        monkeypatch.setattr(wikiart_data.results.folder, "png", lambda _: ONE_PIXEL)
-        for module in (wikiart_classify.training, wikiart_classify.imbalance.rebalance):
-            monkeypatch.setattr(module, "write_examples", lambda *_: None)
+        leave_out_figures(monkeypatch)
+
+
+def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(wikiart_data.results.folder, "png", lambda _: png(Figure(figsize=(0.01, 0.01))))
+    for module in (wikiart_classify.training, wikiart_classify.imbalance.rebalance):
+        patch.setattr(module, "write_examples", lambda *_: None)
 
 
 @pytest.fixture
@@ -68,11 +75,15 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="session")
-def trained(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(paintings: Path, made_once: Callable[..., Path]) -> Path:
     """The folder of a finished run of the smallest network."""
-    folder = tmp_path_factory.mktemp("runs")
-    quick = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--epochs", "6"]
-    quick += ["--device", "cpu", "--ema", "0.9", "--name", "one"]
-    places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
-    assert main([*quick, *places]) == 0
-    return folder / "classify" / "one"
+
+    def train(folder: Path) -> None:
+        quick = ["--model", "tiny", "--size", "32", "--batch-size", "16", "--epochs", "6"]
+        quick += ["--device", "cpu", "--ema", "0.9", "--name", "one"]
+        places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
+        with pytest.MonkeyPatch.context() as patch:
+            leave_out_figures(patch)
+            assert main([*quick, *places]) == 0
+
+    return made_once("classify-run", train) / "classify" / "one"

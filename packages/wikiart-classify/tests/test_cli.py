@@ -51,6 +51,6 @@ def test_public_names():
         _ = wikiart_classify.nothing
 
 
-def test_train_is_the_function_whatever_was_imported_before():
+def test_train_is_the_function_whatever_was_imported_before(run_program):
     program = "import wikiart_classify.compare, wikiart_classify; print(callable(wikiart_classify.train))"
-    assert run_python(program) == ["True"]
+    assert run_program(program) == "True\n"

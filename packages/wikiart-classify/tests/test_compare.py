@@ -21,6 +21,8 @@ from wikiart_classify.imbalance.post_hoc import TAUS
 from wikiart_classify.network import PRESETS
 from wikiart_data.errors import InputError
 
+from .conftest import leave_out_figures
+
 RUNS = Path("runs/compare-imbalance")
 BUDGET = ["--model", "tiny", "--size", "32", "--epochs", "2", "--seeds", "1", "--device", "cpu"]
 ONLY = ["none", "post-hoc", "focal"]
@@ -47,6 +49,7 @@ def finished(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder RUNS of a finished comparison."""
     folder = tmp_path_factory.mktemp("compared")
     with pytest.MonkeyPatch.context() as patch:
+        leave_out_figures(patch)
         patch.setattr(defaults, "DEFAULTS", replace(defaults.DEFAULTS, batch_size=16))
         assert run_compare(paintings, "--runs", str(folder), "--cache-dir", str(folder / "cache")) == 0
     return folder

@@ -1,8 +1,6 @@
 """A judge predicts as the network it was exported from, in a process without this package."""
 
 import json
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -65,15 +63,12 @@ def test_judge_json_holds_the_metrics(trained, judge_folder):
     assert judge.styles == ("Baroque", "Cubism", "Minimalism", "Ukiyo_e")
 
 
-def test_a_judge_is_loaded_without_this_package(judge_folder):
+def test_a_judge_is_loaded_without_this_package(judge_folder, run_program):
     program = (
         "import sys, torch; from wikiart_data.judge import Judge; "
         "print(tuple(Judge.load(sys.argv[1])(torch.rand(3, 3, 40, 40)).shape), 'wikiart_classify' in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(judge_folder)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split("\n")[-2] == "(3, 4) False"
+    assert run_program(program, str(judge_folder)).split("\n")[-2] == "(3, 4) False"
 
 
 def test_a_flipped_bit_is_detected(judge_folder, tmp_path):

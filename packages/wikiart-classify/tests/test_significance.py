@@ -98,7 +98,9 @@ def test_identical_methods():
     assert result == PairedDifference(0.0, (0.0, 0.0), 1.0)
 
 
-def test_p_is_uniform_under_the_null_hypothesis():
+def test_p_is_uniform_under_the_null_hypothesis(monkeypatch):
+    monkeypatch.setattr(significance, "PERMUTATIONS", 1_000)
+    monkeypatch.setattr(significance, "BOOTSTRAPS", 2)  # of the interval, which is not looked at
     random = np.random.default_rng(8)
     labels = random.integers(0, 4, 120)
     draws = [random.random((2, 3, 120)) < 0.5 for _ in range(200)]
