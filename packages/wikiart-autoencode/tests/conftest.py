@@ -1,5 +1,6 @@
 """Fixtures: a private cache and one thread per test, a small data folder, and a run trained on it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,30 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def _without_figures(request: pytest.FixtureRequest) -> None:
+    """Only tests with `figures` render them."""
+    if "figures" not in request.fixturenames:
+        request.getfixturevalue("no_figures")
+
+
+@pytest.fixture
+def figures() -> None:
+    """Render figures in this test."""
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
     torch.set_num_threads(1)  # for tiny networks more threads only add synchronisation
 
 
 @pytest.fixture(scope="session")
-def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def paintings(made_once: Callable[..., Path]) -> Path:
     """Pictures of four styles: coloured gradients under stripes, so that a code has something to keep."""
-    root = tmp_path_factory.mktemp("paintings")
+    return made_once("autoencode-paintings", write_paintings)
+
+
+def write_paintings(root: Path) -> None:
     random = np.random.default_rng(0)
     counts = {"Baroque": 40, "Cubism": 24, "Minimalism": 16, "Ukiyo_e": 16}
     for split, share in (("train", 1.0), ("valid", 0.5), ("test", 0.5)):
@@ -35,7 +51,6 @@ def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for number in range(int(count * share)):
                 name = f"painter-{number % 3}_{split}-{number}.jpg"
                 Image.fromarray(picture(style_index, random)).save(folder / name, quality=95)
-    return root
 
 
 def picture(style_index: int, random: np.random.Generator) -> np.ndarray:
@@ -47,12 +62,15 @@ def picture(style_index: int, random: np.random.Generator) -> np.ndarray:
     return (gradient + stripes).clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="module")
-def trained(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def trained(paintings: Path, made_once: Callable[..., Path], without_figures: Callable) -> Path:
     """The folder of a finished run of a small spatial autoencoder."""
-    folder = tmp_path_factory.mktemp("runs")
-    quick = ["--size", "32", "--width", "0.25", "--blocks", "1", "--batch-size", "16", "--epochs", "4"]
-    quick += ["--device", "cpu", "--ema", "0.9", "--name", "one"]
-    places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
-    assert main([*quick, *places]) == 0
-    return folder / "autoencode" / "one"
+
+    def train(folder: Path) -> None:
+        quick = ["--size", "32", "--width", "0.25", "--blocks", "1", "--batch-size", "16", "--epochs", "4"]
+        quick += ["--device", "cpu", "--ema", "0.9", "--name", "one"]
+        places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
+        with without_figures():
+            assert main([*quick, *places]) == 0
+
+    return made_once("autoencode-run", train) / "autoencode" / "one"

@@ -26,7 +26,7 @@ def codes(trained) -> Path:
     return trained / "codes.npz"
 
 
-def test_codes_are_clustered_measured_and_drawn(codes, capsys):
+def test_codes_are_clustered_measured_and_drawn(codes, figures, capsys):
     assert main(["--codes", str(codes), "--clusters", "4", "--name", "one"]) == 0
     run = Path("runs/cluster/one")
     result = json.loads((run / "result.json").read_text())
@@ -117,7 +117,7 @@ def judge(tmp_path_factory) -> Path:
     return folder
 
 
-def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, capsys, monkeypatch):
+def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, figures, capsys, monkeypatch):
     monkeypatch.setattr(intervals, "HALF_SAMPLES", 5)
     methods = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
     assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *methods]) == 0

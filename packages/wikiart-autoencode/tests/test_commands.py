@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +34,7 @@ def width_of(path: str) -> int:
         return picture.width
 
 
-def test_training_learns_and_writes_a_complete_run(paintings, capsys):
+def test_training_learns_and_writes_a_complete_run(paintings, figures, capsys):
     assert train("--data", str(paintings), "--epochs", "10", "--name", "easy") == 0
     run = Path("runs/autoencode/easy")
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -136,7 +135,7 @@ def test_interpolation_is_drawn(trained, paintings):
     assert width_of("strip.png") == 1080
 
 
-def test_evaluation_compares_with_pca_jpeg_and_webp(trained, paintings, capsys):
+def test_evaluation_compares_with_pca_jpeg_and_webp(trained, paintings, figures, capsys):
     assert main(["evaluate", str(trained), "--to", "rates", "--split", "test"]) == 0
     result = json.loads(Path("rates/result.json").read_text())
     (point,) = result["codes"]
@@ -177,14 +176,14 @@ def test_a_damaged_picture_and_a_wrong_suffix_are_named(trained, paintings, caps
     assert "grid.txt" in capsys.readouterr().err
 
 
-def launch(*arguments: str) -> str:
+def launch(python: Path, *arguments: str) -> str:
     """Run `-m package …` in two processes as the documentation says; returns what they printed."""
     # Without `--multi_gpu` accelerate starts one process; --device cpu keeps them off the GPUs.
     # Port 0 is any free one: another test may be doing the same.
     options = "--multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1 --mixed_precision no"
     done = subprocess.run(
-        [sys.executable, "-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [python, "-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no", *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHON_EXEC": str(python)},  # what torchrun starts
         capture_output=True,
         text=True,
         timeout=600,
@@ -194,10 +193,10 @@ def launch(*arguments: str) -> str:
     return done.stdout
 
 
-def test_two_processes_train_like_one_and_only_one_writes(paintings):
+def test_two_processes_train_like_one_and_only_one_writes(paintings, warm_python):
     options = [*QUICK, "--data", str(paintings), "--epochs", "2", "--precision", "fp32"]
     assert main([*options, "--name", "alone"]) == 0
-    printed = launch("-m", "wikiart_autoencode", *options, "--name", "two")
+    printed = launch(warm_python, "-m", "wikiart_autoencode", *options, "--name", "two")
     assert printed.count("epoch   2/2") == 1
     runs = Path("runs/autoencode")
     assert json.loads((runs / "two/run.json").read_text())["processes"] == 2
