@@ -110,7 +110,7 @@ def test_codes_do_not_depend_on_the_batch(trained, paintings):
     assert len({tuple(row) for row in codes.round(4).tolist()}) > 0.9 * len(codes)
 
 
-def test_reconstructions_are_drawn(trained, paintings, capsys):
+def test_reconstructions_are_drawn(trained, paintings, figures, capsys):
     picture = next(paintings.rglob("*.jpg"))
     assert main(["reconstruct", str(picture), "--model", str(trained), "--to", "grid.png"]) == 0
     assert width_of("grid.png") == 1080
@@ -129,7 +129,7 @@ def test_reconstructions_have_captions(trained, paintings, capsys):
     assert column.get_title() == "Stripes"
 
 
-def test_interpolation_is_drawn(trained, paintings):
+def test_interpolation_is_drawn(trained, paintings, figures):
     first, last = sorted(paintings.rglob("*.jpg"))[:2]
     assert main(["interpolate", str(first), str(last), "--model", str(trained), "--to", "strip.png"]) == 0
     assert width_of("strip.png") == 1080
