@@ -150,6 +150,7 @@ def test_neighbours_kept(benchmark):
 
 
 @pytest.mark.parametrize("part", ["classify", "autoencode", "stylegen"])
+@pytest.mark.usefixtures("no_figures", "narrow_auxiliary_networks")
 def test_no_training_step_waits_for_the_gpu(part: str, benchmark, small_set: Path, tmp_path: Path, monkeypatch):
     """Waits are where losses are read, at the end of an epoch, and nowhere else."""
     program = benchmark("sync_counts")

@@ -145,6 +145,7 @@ def test_a_flip_that_no_reader_notices_is_a_loss(tmp_path):
     assert file.read_bytes() == bytes(range(200))
 
 
+@pytest.mark.usefixtures("no_figures", "narrow_auxiliary_networks")
 @pytest.mark.parametrize(
     ("part", "function"),
     [

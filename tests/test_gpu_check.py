@@ -15,6 +15,9 @@ gpu_check, gpu_sections = (importlib.import_module(name) for name in ("gpu_check
 sys.path.pop(0)
 
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
+
 @pytest.fixture(autouse=True)
 def _one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

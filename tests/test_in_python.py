@@ -22,7 +22,7 @@ def script() -> str:
 
 
 @pytest.fixture
-def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_figures: None, narrow_auxiliary_networks: dict) -> Path:
     """A folder with `paintings` and, for every package, run 001 with a tiny network."""
     import wikiart_autoencode
     import wikiart_classify

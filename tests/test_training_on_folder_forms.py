@@ -43,6 +43,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.usefixtures("no_figures", "narrow_auxiliary_networks")
 @pytest.mark.parametrize("part", COMMANDS)
 def test_labels_and_splits_of_a_csv_file(part: str, collection: Path, tmp_path: Path):
     main, options = COMMANDS[part]
