@@ -55,7 +55,8 @@ def test_every_command_parses_and_reads_what_an_earlier_one_writes(arguments: st
         program, *words = reproduce.command_line(step, options)
         assert not {"DIR", "RUN"} & set(words)
         assert "--judge judge" not in shlex.join(words)
-        assert ("--data" in words) == (options.data is not None and "--data" in step.printed)
+        data = re.search(r"--data (\S+)", step.printed)
+        assert ("--data" in words) == (data is not None and (options.data is not None or data[1] != "DIR"))
         parse_only = [replace(command, function="operator:not_") for command in reproduce.program_commands(program)]
         assert run_command(program, "", parse_only, words) == 0, shlex.join([program, *words])
         flags = [word for word in words if word.startswith("--")]
@@ -74,7 +75,9 @@ def test_options_replace_those_of_the_same_name():
 def test_one_part_is_run_with_what_it_needs():
     outputs = [step.output for step in reproduce.selected_steps(reproduce.parse_options(["--only", "3"]))]
     assert outputs[0] == "judge/judge.json"
-    assert all(output.startswith(("judge", "half-judge", "stylegen/")) for output in outputs)
+    assert all(
+        output.startswith(("judge", "half-judge", "stylegen/", "synthesised/", "compare-data/")) for output in outputs
+    )
 
 
 def test_the_course_config_names_folder_and_device(tmp_path: Path):

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import report as report_tool
-from reproduce_steps import GPU_STEPS, KEPT, MORE_FIGURES, PARTS, STEPS, Step
+from reproduce_steps import GPU_STEPS, KEPT, MORE_FIGURES, PARTS, STEPS, SYNTHESISED, Step
 from wikiart_data.cli.commands import Command, course_root
 from wikiart_data.errors import InputError
 
@@ -224,11 +224,13 @@ def pending_command(step: Step, options: Options) -> list[str]:
 
 
 def inputs(step: Step, options: Options) -> Iterator[Path]:
-    """The files that a step reads and other steps write."""
+    """The files and folders that a step reads and other steps write."""
     words = command_line(step, options)
     for option, word in itertools.pairwise(words):
         if option == "--judge":
             yield Path(word) / "judge.json"
+        elif Path(word).is_relative_to(options.runs / SYNTHESISED) and option != "--to":
+            yield Path(word) / "train"
         elif option not in ("--to", "--runs", "--export") and Path(word).is_relative_to(options.runs):
             # Codes are compared, not the runs that made them.
             file = "codes.npz" if words[0] == "wikiart-cluster" else "result.json"

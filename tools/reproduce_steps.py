@@ -18,7 +18,7 @@ class Step:
     """The parts of the report that need it, one letter each."""
     printed: str
     output: str
-    """The file, below the folder of runs, that exists when the step is finished."""
+    """The file or folder, below the folder of runs, that exists when the step is finished."""
     options: str = ""
     """Options to add to the printed ones, or to replace them."""
     quick: str | None = ""
@@ -34,6 +34,8 @@ _BALANCE = "wikiart-classify rebalance RUN --balance post-hoc"
 _ENCODE = "wikiart-autoencode encode runs/autoencode/vector"
 _SMALL, _CODE, _REPAINT = "--size 64 --epochs 3", "--size 64 --width 0.5 --epochs 2", "--size 48 --width 0.5"
 _SEED_2 = "compare-models/classify/small-2"
+SYNTHESISED = "synthesised"
+"""The folder of data folders that steps write, below the folder of runs."""
 
 STEPS = (
     Step("A1", _SEED_0, "classify/seed-0/result.json", "--name seed-0", _SMALL),
@@ -141,6 +143,22 @@ STEPS = (
         "stylegen/half/evaluation/result.json",
         quick=None,
     ),
+    *(
+        Step(
+            "3",
+            f"wikiart-stylegen synthesise runs/stylegen/half --kind {kind} --to runs/{SYNTHESISED}/{kind}",
+            f"{SYNTHESISED}/{kind}/train",
+            quick=None,
+        )
+        for kind in ("paintings", "repaints", "colour-transfer")
+    ),
+    Step(
+        "3",
+        f"wikiart-classify compare data --data runs/{SYNTHESISED}/paintings --other runs/{SYNTHESISED}/repaints "
+        f"runs/{SYNTHESISED}/colour-transfer --size 64 --epochs 12 --seeds 1",
+        "compare-data/result.json",
+        quick=None,
+    ),
     Step(
         "3",
         "wikiart-classify --size 96 --seed 7 --width 0.75 --epochs 30 --balance sampler-half --export judge-sample-96",
@@ -217,6 +235,7 @@ KEPT = {
     "map": ("cluster/map",),
     "stylegen": ("stylegen/film/evaluation",),
     "stylegen-artists": ("stylegen/half/evaluation",),
+    "cas": ("compare-data",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
     "lora-sample": ("lora/plain/score", "lora/plain-1/score", "lora/plain-2/score"),
 }
