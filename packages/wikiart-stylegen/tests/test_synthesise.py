@@ -1,5 +1,6 @@
 """`synthesise`: a data folder of repaints that wikiart-classify can train on."""
 
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import pack
 from wikiart_stylegen import StyleTransfer
+from wikiart_stylegen import synthesise as synthesise_module
 from wikiart_stylegen.cli import main
 from wikiart_stylegen.command_options import SynthesiseOptions
 from wikiart_stylegen.synthesise import choose_inputs, synthesise
@@ -61,3 +63,22 @@ def test_inputs_are_of_other_styles_and_none_is_taken_twice(paintings):
     with pytest.raises(InputError) as error:
         choose_inputs(packed, SynthesiseOptions(max_train_images=3))
     assert error.value.field == "--max-train-images"
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_an_interruption_leaves_no_folder(trained, monkeypatch, interruption):
+    options = SynthesiseOptions(model=trained, to=Path("stopped"), kind="paintings", per_style=2, device="cpu")
+    save = synthesise_module._save
+
+    def stop_at_the_fifth_image(image, path):
+        if len(list(path.parent.parent.glob("*/*.jpg"))) == 4:
+            raise interruption
+        save(image, path)
+
+    monkeypatch.setattr(synthesise_module, "_save", stop_at_the_fifth_image)
+    with pytest.raises((KeyboardInterrupt, InputError)):
+        synthesise(options)
+    monkeypatch.setattr(synthesise_module, "_save", save)
+    assert [path for path in Path().iterdir() if "stopped" in path.name] == []
+    assert synthesise(options) == dict.fromkeys(STYLES, 2)  # the same command works again
+    assert len(list(Path("stopped/train").glob("*/*.jpg"))) == 2 * len(STYLES)

@@ -1,10 +1,13 @@
-"""The cache folder, and writing a file atomically."""
+"""The cache folder, and writing a file or a folder atomically."""
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from wikiart_data.errors import InputError
 
@@ -62,6 +65,60 @@ def write_bytes(path: Path, content: bytes) -> None:
                 lock.unlink(missing_ok=True)  # a waiting process notices, and locks a new file
     except OSError as error:
         raise not_written(path, error) from error
+
+
+@contextmanager
+def new_folder(target: Path, verb: str) -> Iterator[Path]:
+    """Write a folder completely or not at all: yields one next to the target that is renamed to it at the end.
+
+    If anything fails it is removed, and what a killed process left is removed by the next.
+
+    Args:
+        target: the folder to make; it must not exist yet, or be empty.
+        verb: what is done, for the name of the temporary folder and for messages.
+
+    Raises:
+        InputError: the target is in the way or cannot be written, or another process is making it.
+    """
+    _check_target(target)
+    part = target.parent / f".{target.name}.{verb}"
+    lock = FileLock(part.with_name(f"{part.name}.lock"))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+        try:
+            shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
+            part.mkdir()
+            yield part
+            if target.is_dir():
+                target.rmdir()
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            lock.release()
+            Path(lock.lock_file).unlink(missing_ok=True)
+    except Timeout as error:
+        raise InputError(f"Another {verb} into {target} is under way; wait for it.", field=target) from error
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{target} cannot be written: {reason}. Nothing was left behind.", field=target) from error
+
+
+def _check_target(target: Path) -> None:
+    """Refuse a target that exists and is not an empty folder.
+
+    Raises:
+        InputError: it does.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InputError(f"{target} is no folder; choose a new one with --to.", field=target)
+    try:
+        if target.is_dir() and any(target.iterdir()):
+            raise InputError(
+                f"{target} is not empty; choose a new folder with --to, nothing is overwritten.", field=target
+            )
+    except OSError as error:
+        raise InputError(f"{target} cannot be read: {error.strerror}.", field=target) from error
 
 
 def not_written(path: Path, error: OSError) -> InputError:

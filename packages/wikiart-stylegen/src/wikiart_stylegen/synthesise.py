@@ -12,7 +12,7 @@ from torch import Tensor
 
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
-from wikiart_data.files import not_written
+from wikiart_data.files import new_folder
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.packed import PackedImages
 from wikiart_stylegen.colour_transfer import transfer_to_styles
@@ -24,7 +24,7 @@ JPEG_QUALITY = 92
 
 
 def synthesise(options: SynthesiseOptions) -> dict[str, int]:
-    """Write the folder.
+    """Write the folder, which exists once it is complete; a run that is interrupted leaves nothing behind.
 
     Returns:
         Number of images written by style.
@@ -40,9 +40,9 @@ def synthesise(options: SynthesiseOptions) -> dict[str, int]:
     rows, targets = choose_inputs(packed, options)
     written = dict.fromkeys(catalog.styles, 0)
     device_images = DeviceImages(packed)
-    try:
+    with new_folder(options.to, "synthesis") as folder:
         for style in catalog.styles:
-            (options.to / "train" / style).mkdir(parents=True)
+            (folder / "train" / style).mkdir(parents=True)
         starts = range(0, len(rows), BATCH_SIZE)
         for start in track(starts, len(starts), "repainting", "batches"):
             batch = slice(start, start + BATCH_SIZE)
@@ -59,18 +59,16 @@ def synthesise(options: SynthesiseOptions) -> dict[str, int]:
             for number in np.flatnonzero(kept):
                 style = catalog.styles[targets[start + number]]
                 # No artist in the name: a classifier must not take the input's for that of the repaint.
-                path = options.to / "train" / style / f"{options.kind}-{start + number:06d}.jpg"
-                _save(images[number], path)
+                _save(images[number], folder / "train" / style / f"{options.kind}-{start + number:06d}.jpg")
                 written[style] += 1
         for split in ("valid", "test"):
             if (source := catalog.root / split).is_dir():
-                (options.to / split).symlink_to(source.resolve(), target_is_directory=True)
-    except OSError as error:
-        raise not_written(options.to, error) from error
-    number, missing = sum(written.values()), [style for style, count in written.items() if not count]
-    for style in missing:
-        (options.to / "train" / style).rmdir()
-    echo(f"{number:,} of {len(rows):,} images in {len(written) - len(missing)} styles: {options.to}/train.")
+                (folder / split).symlink_to(source.resolve(), target_is_directory=True)
+        missing = [style for style, count in written.items() if not count]
+        for style in missing:
+            (folder / "train" / style).rmdir()
+    styles, number = len(written) - len(missing), sum(written.values())
+    echo(f"{number:,} of {len(rows):,} images in {styles} styles: {options.to}/train.")
     return written
 
 

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from wikiart_data.acquire.target import UniqueNames, making, safe_name
+from wikiart_data.acquire.file_names import UniqueNames, safe_name
 from wikiart_data.cli.options import OrganiseOptions
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
+from wikiart_data.files import new_folder
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.manifest import SPLITS
@@ -32,7 +33,7 @@ def organise(options: OrganiseOptions) -> None:
     target = options.to.expanduser().absolute()
     if target == catalog.root or catalog.root in target.parents:
         raise InputError(f"--to {target} is inside the folder to read; choose one outside of it.", field="--to")
-    with making(target, "organise") as part:
+    with new_folder(target, "organise") as part:
         artists: list[tuple[str, str]] = []
         for row, path in track(_paths(catalog), len(catalog), "organising", "pictures"):
             original, written = catalog.root / catalog.files[row], part / path

@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 
 import tyro
 
-from wikiart_data.acquire.target import UniqueNames, making, safe_name
+from wikiart_data.acquire.file_names import UniqueNames, safe_name
 from wikiart_data.console import echo, printable, track
 from wikiart_data.errors import InputError
+from wikiart_data.files import new_folder
 from wikiart_data.styles import canonical_name
 
 MOST_FILES = 500_000
@@ -53,7 +54,7 @@ def import_zip(options: ImportOptions) -> int:
     from wikiart_data.images.catalog import scan
 
     target = options.to.expanduser().absolute()
-    with making(target, "import") as part:
+    with new_folder(target, "import") as part:
         notes = _unpack(options.zip.expanduser(), part)
     for what, count in notes.items():
         echo(f"{count:,} {what}")
