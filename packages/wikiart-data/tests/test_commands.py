@@ -9,7 +9,8 @@ from typing import Literal
 
 import pytest
 
-from wikiart_data.cli.commands import Command, main, options_from
+from wikiart_data.cli.commands import Command, command_line, main, options_from
+from wikiart_data.cli.option_types import RunArgument
 from wikiart_data.errors import InputError
 
 
@@ -41,6 +42,8 @@ class Options:
     """Some numbers."""
     paths: tuple[Path, ...] = ()
     """Some paths."""
+    shuffle: bool = True
+    """In random order."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,42 @@ def test_without_a_command_the_first_one():
     assert options("train", "--epochs=3", "--overwrite", "--batch-size", "5") == Options(
         None, None, None, Path("runs"), 3, 5, overwrite=True
     )
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        Options(),
+        Options("my paintings", epochs=3, lr=1e-5, model="base", sizes=(1, 2), paths=(Path("a b"), Path("c"))),
+        Options(name="b", overwrite=True, shuffle=False),
+    ],
+)
+def test_the_command_of_options_gives_the_same_options(given: Options):
+    program, *arguments = command_line("program", given)
+    assert program == "program"
+    assert options(*arguments) == given
+
+
+def test_the_command_of_a_run_begins_with_the_run():
+    @dataclass(frozen=True)
+    class OfRun:
+        epochs: int = 3
+        model: RunArgument = None
+
+    assert command_line("program predict", OfRun(5, Path("runs/1"))) == [
+        "program",
+        "predict",
+        "runs/1",
+        "--epochs",
+        "5",
+    ]
+
+
+def test_while_a_command_runs_it_is_what_was_typed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(f"{__name__}.take", lambda given: seen.append(command_line("another", given)))
+    assert run("train", "--epochs=3", "--lr", "0.20") == 0
+    assert seen == [["program", "train", "--epochs=3", "--lr", "0.20"]]
+    assert command_line("another", Options(epochs=3)) == ["another", "--epochs", "3"]
 
 
 def test_an_unknown_command_is_answered_with_the_known_ones(capsys: pytest.CaptureFixture):

@@ -28,6 +28,15 @@ def test_a_default_batch_size_shrinks_to_the_training_split(options: TrainOption
     assert run.record["config"]["batch_size"] == run.config.batch_size
 
 
+def test_a_run_of_a_notebook_records_the_command_that_does_the_same(
+    options: TrainOptions, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sys.argv", ["/usr/lib/ipykernel_launcher.py", "-f", "kernel.json"])
+    run = TrainingRun.open(PART, replace(options, seed=3), resolve_config, load_packed)
+    places = ["--data", options.data, "--runs", str(options.runs)]
+    assert run.record["command"] == ["wikiart-classify", *places, "--seed", "3"]
+
+
 def test_a_given_batch_size_that_is_too_large_is_refused_before_a_folder_is_made(options: TrainOptions):
     with pytest.raises(InputError) as error:
         TrainingRun.open(PART, replace(options, batch_size=10_000), resolve_config, load_packed)

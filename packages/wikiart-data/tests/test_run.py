@@ -61,7 +61,8 @@ def test_run_json_says_what_was_asked(catalog: Catalog, tmp_path: Path):
     assert torch.__version__.startswith(record["versions"]["torch"])  # which may lack "+cpu"
     assert record["device"].startswith("cpu (")
     assert record["git_commit"] == "0123abc+"
-    assert {"python", "command", "started"} <= record.keys()
+    assert record["command"] == ["wikiart-classify", "--runs", str(tmp_path / "runs"), "--name", "first"]
+    assert {"python", "started"} <= record.keys()
     assert read_run_record(run.folder) == record
 
 

@@ -10,6 +10,7 @@ from wikiart_classify.grad_cam import write_examples
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.scores import TrainResult, read_result
 from wikiart_classify.training import PART, finish, print_result
+from wikiart_data.cli.commands import command_line
 from wikiart_data.errors import InputError
 from wikiart_data.training.run import Run, find_model, read_run_record
 
@@ -69,5 +70,6 @@ def rebalance_run(folder: Path, options: RebalanceOptions) -> tuple[Run, TrainRe
         raise InputError(
             f"{packed.catalog.root} has changed since {folder} was trained on it; train a new run.", field="--data"
         )
-    run = Run.start(PART, config, packed.catalog, balanced_from=str(folder))
+    command = command_line("wikiart-classify rebalance", replace(options, model=folder))
+    run = Run.start(PART, config, packed.catalog, command=command, balanced_from=str(folder))
     return run, finish(run, config, classifier.network, packed, classifier.device, classifier.bf16, seconds)

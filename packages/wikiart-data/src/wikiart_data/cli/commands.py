@@ -18,6 +18,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ _DISK_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EEXI
 # Errors that the user's folders and files cause: no permission, no space, a file in place of a folder.
 _NOT_INHERITED = ("config", "name", "overwrite", "resume", "export")
 # Options that are not taken from the run.json of an earlier run: they would make the new run replace it.
+_typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
+# Program and arguments of the command that is running.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,17 +59,21 @@ def main(program: str, about: str, commands: Sequence[Command], argv: Sequence[s
     Returns:
         The exit status: 0 success, 2 an error in the input (one sentence on stderr), 130 interrupted.
     """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    token = _typed.set((program, *arguments))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # printing a name outside the terminal's encoding must not fail
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = _run(program, about, commands, list(sys.argv[1:] if argv is None else argv))
+        status = _run(program, about, commands, arguments)
         sys.stdout.flush()  # to get a BrokenPipeError here and not at exit
         return status
     except BrokenPipeError:
         # The reader (`head`, a pager) has closed the pipe: end quietly.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        _typed.reset(token)
 
 
 def _run(program: str, about: str, commands: Sequence[Command], arguments: list[str]) -> int:
@@ -96,6 +103,36 @@ def _run(program: str, about: str, commands: Sequence[Command], arguments: list[
         return 130
     except SystemExit as error:  # tyro: after --help (0) and after its own errors (2)
         return error.code if isinstance(error.code, int) else 0 if error.code is None else 2
+
+
+def command_line(program: str, options: Any) -> list[str]:
+    """The command that is running, as it was typed; in Python code, the one that does the same with these options.
+
+    Args:
+        program: with its command, if that is not the first: `wikiart-classify rebalance`.
+        options: a dataclass of options; those that differ from their defaults are written.
+    """
+    return list(_typed.get()) or [*program.split(), *_arguments(options)]
+
+
+def _arguments(options: Any) -> list[str]:
+    import tyro
+
+    positional: list[str] = []
+    flags: list[str] = []
+    hints = typing.get_type_hints(type(options), include_extras=True)
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value is None or value == field.default:
+            continue
+        words = [str(item) for item in (value if isinstance(value, tuple) else [value])]
+        if tyro.conf.Positional in getattr(hints[field.name], "__metadata__", ()):
+            positional += words
+        elif isinstance(value, bool):
+            flags.append(_flag(field.name if value else f"no_{field.name}"))
+        else:
+            flags += [_flag(field.name), *words]
+    return positional + flags
 
 
 def options_from(options: type, values: Mapping[str, Any], missing: Any = None) -> Any:

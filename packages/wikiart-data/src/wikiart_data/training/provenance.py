@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-import sys
 import time
 from importlib import metadata
 from pathlib import Path
@@ -26,14 +25,8 @@ def provenance(accelerator: "Accelerator | None" = None) -> dict[str, Any]:
         "versions": _versions(),
         "device": _device_in_words(accelerator),
         "processes": 1 if accelerator is None else accelerator.num_processes,
-        "command": [*_program(Path(sys.argv[0])), *sys.argv[1:]],
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-
-
-def _program(path: Path) -> list[str]:
-    """How a program is called of which this file is run: by its name, or as a package with `python -m`."""
-    return ["python", "-m", path.parent.name] if path.name == "__main__.py" else [path.name]
 
 
 def git_commit() -> str | None:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from torch import nn
 
+from wikiart_data.cli.commands import command_line
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.files import not_written, write_bytes
@@ -83,6 +84,7 @@ class Run:
         config: Any,
         catalog: Catalog,
         *,
+        command: Sequence[str] = (),
         accelerator: "Accelerator | None" = None,
         **facts: object,
     ) -> Self:
@@ -92,6 +94,7 @@ class Run:
             part: what kind of run it is.
             config: a frozen dataclass; its fields `runs`, `name`, `overwrite` and `seed` are read here.
             catalog: the data, for the styles and the fingerprint.
+            command: the command that starts the run, as words (default: by `config`).
             accelerator: of a run over several processes.
             facts: further entries of run.json.
 
@@ -117,6 +120,7 @@ class Run:
             },
             "seed": config.seed,
             **provenance(accelerator),
+            "command": list(command or command_line(part.command, config)),
             **facts,
         }
         run = cls(folder, record, accelerator)

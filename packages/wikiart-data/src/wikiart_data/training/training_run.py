@@ -27,6 +27,7 @@ import torch
 from filelock import BaseFileLock, FileLock, Timeout
 from torch import Tensor, nn
 
+from wikiart_data.cli.commands import command_line
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog
@@ -103,6 +104,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         Raises:
             InputError: the options, the data, the device or the run's folder cannot be used.
         """
+        command = command_line(part.command, options)
         check_tracker(getattr(options, "report_to", "none"))
         accelerator = create_accelerator(options.device)
         given_batch_size = getattr(options, "batch_size", None)
@@ -127,7 +129,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
                 config = limit_batch_size(config, data, accelerator.num_processes)
             check_training_data(data, config.batch_size, accelerator.num_processes)
         if resume is None:
-            run = cls.start(part, config, catalog, accelerator=accelerator, **more)
+            run = cls.start(part, config, catalog, command=command, accelerator=accelerator, **more)
         else:
             run = cls.reopen(resume, part, accelerator=accelerator)
             run._resuming = True
