@@ -91,18 +91,21 @@ def test_the_page_is_complete_in_one_file(browser: Any, tmp_path: Path, width: i
 
 
 @in_chromium
-def test_a_table_wider_than_the_window_scrolls_and_shows_that_it_does(browser: Any, tmp_path: Path):
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_wider_than_the_window_scrolls_and_shows_that_it_does(browser: Any, tmp_path: Path, scheme: str):
+    (tmp_path / "one" / "figures").mkdir(parents=True)
+    Image.new("RGB", (1080, 600), "white").save(tmp_path / "one" / "figures" / "rates.png")
     write_results(tmp_path / "one", {"title": "Comparison"}, [wide_table()], {})
-    context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme="light")
+    context = browser.new_context(viewport={"width": 400, "height": 800}, color_scheme=scheme)
     sheet = context.new_page()
     sheet.goto((tmp_path / "one" / "index.html").as_uri())
-    wide = sheet.locator(".wide").first
-    assert wide.evaluate("element => element.scrollWidth > element.clientWidth")
-    at_the_start = darkest_edges(wide.screenshot())
-    wide.evaluate("element => element.scrollLeft = element.scrollWidth")
-    at_the_end = darkest_edges(wide.screenshot())
-    assert at_the_start[1] < at_the_start[0]  # a shadow on the right: there is more
-    assert at_the_end[0] < at_the_end[1]
+    for box, line in ((sheet.locator(".wide").first, 1), (sheet.locator(".plate").first, 100)):
+        assert box.evaluate("element => element.scrollWidth > element.clientWidth")
+        at_the_start = edges(box.screenshot(), line)
+        box.evaluate("element => element.scrollLeft = element.scrollWidth")
+        at_the_end = edges(box.screenshot(), line)
+        assert at_the_start[1] < at_the_start[0]  # a shadow on the right: there is more
+        assert at_the_end[0] < at_the_end[1]
     context.close()
 
 
@@ -112,10 +115,10 @@ def wide_table() -> Table:
     return Table("Methods compared", ("method", *(f"metric {place}" for place in range(8))), (("ours", *row),))
 
 
-def darkest_edges(png: bytes) -> tuple[float, float]:
-    """How bright the outermost columns of pixels are, left and right, in the table's first row of pixels."""
-    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L"), dtype=float)
-    return float(pixels[1:6, :2].mean()), float(pixels[1:6, -2:].mean())
+def edges(png: bytes, line: int) -> tuple[float, float]:
+    """How bright the first and the last columns of pixels are, without a border, in five lines of pixels."""
+    pixels = np.asarray(Image.open(io.BytesIO(png)).convert("L"), dtype=float)[line : line + 5]
+    return float(pixels[:, 1:3].mean()), float(pixels[:, -3:-1].mean())
 
 
 @in_chromium
