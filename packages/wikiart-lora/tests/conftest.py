@@ -2,6 +2,7 @@
 
 import socket
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,7 +108,7 @@ def unet(**more):
     )  # fmt: skip
 
 
-def save_sd(folder: Path, prediction: str) -> Path:
+def save_sd(folder: Path, prediction: str) -> None:
     torch.manual_seed(0)
     clip = tokenizer()
     scheduler = diffusers.DDIMScheduler.from_config(make_scheduler().config, prediction_type=prediction)
@@ -117,10 +118,9 @@ def save_sd(folder: Path, prediction: str) -> Path:
         vae=vae(), text_encoder=text_encoder(len(clip), clip.model_max_length), tokenizer=clip, unet=unet(),
         scheduler=scheduler, safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
-    return folder
 
 
-def save_sdxl(folder: Path) -> Path:
+def save_sdxl(folder: Path) -> None:
     torch.manual_seed(0)
     clip = tokenizer()
     length = clip.model_max_length
@@ -138,10 +138,9 @@ def save_sdxl(folder: Path) -> Path:
         ),
         scheduler=diffusers.EulerDiscreteScheduler(beta_schedule="scaled_linear", timestep_spacing="leading"),
     ).save_pretrained(folder)  # fmt: skip
-    return folder
 
 
-def save_flux2(folder: Path) -> Path:
+def save_flux2(folder: Path) -> None:
     """FLUX.2 klein, whose pipeline reads layers 9, 18 and 27 of the text encoder; everything else is shallow."""
     torch.manual_seed(0)
     letters = sorted(__import__("tokenizers").pre_tokenizers.ByteLevel.alphabet())
@@ -174,27 +173,26 @@ def save_flux2(folder: Path) -> Path:
         scheduler=diffusers.FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True), vae=autoencoder,
         text_encoder=encoder, tokenizer=qwen, transformer=transformer,
     ).save_pretrained(folder)  # fmt: skip
-    return folder
 
 
 @pytest.fixture(scope="session")
-def sd(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_sd(tmp_path_factory.mktemp("bases") / "sd", "epsilon")
+def sd(made_once: Callable[..., Path]) -> Path:
+    return made_once("sd", lambda folder: save_sd(folder, "epsilon"))
 
 
 @pytest.fixture(scope="session")
-def sd_v(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_sd(tmp_path_factory.mktemp("bases") / "sd-v", "v_prediction")
+def sd_v(made_once: Callable[..., Path]) -> Path:
+    return made_once("sd-v", lambda folder: save_sd(folder, "v_prediction"))
 
 
 @pytest.fixture(scope="session")
-def sdxl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_sdxl(tmp_path_factory.mktemp("bases") / "sdxl")
+def sdxl(made_once: Callable[..., Path]) -> Path:
+    return made_once("sdxl", save_sdxl)
 
 
 @pytest.fixture(scope="session")
-def flux2(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_flux2(tmp_path_factory.mktemp("bases") / "flux2")
+def flux2(made_once: Callable[..., Path]) -> Path:
+    return made_once("flux2", save_flux2)
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def _fast(monkeypatch: pytest.MonkeyPatch, shared_cache: Path) -> None:
     monkeypatch.setenv("WIKIART_CACHE", str(shared_cache))
 
 
-@pytest.mark.usefixtures("figures")
+@pytest.mark.usefixtures("figures", "no_figures")  # its images are made, as in a user's run, but not rendered
 def test_a_resumed_run_ends_with_the_same_weights(options, monkeypatch):
     more = [*options, "--steps", "6", "--save-every", "2", "--flip", "--aspect", "--noise-offset", "0.1"]
     assert main([*more, "--name", "whole"]) == 0
@@ -113,7 +113,7 @@ def test_out_of_memory_with_one_image_is_an_error(options, monkeypatch, capsys):
     assert "--gradient-checkpointing" in capsys.readouterr().err
 
 
-@pytest.mark.usefixtures("figures")
+@pytest.mark.usefixtures("figures", "no_figures")
 @pytest.mark.parametrize(
     ("family", "most", "tasks"),
     [
