@@ -133,13 +133,21 @@ STEPS = (
     ),
     Step(
         "3",
+        "wikiart-classify --data DIR --artist-half first --seed 8 --width 0.75 --stem convolutions "
+        "--export half-judge-2",
+        "half-judge-2/judge.json",
+        "--name half-judge-2",
+        None,
+    ),
+    Step(
+        "3",
         "wikiart-stylegen --data DIR --artist-half second --size 128 --epochs 24 --name half",
         "stylegen/half/result.json",
         quick=None,
     ),
     Step(
         "3",
-        "wikiart-stylegen evaluate runs/stylegen/half --judge half-judge --split valid --max-images 300",
+        "wikiart-stylegen evaluate runs/stylegen/half --judge half-judge --second-judge half-judge-2",
         "stylegen/half/evaluation/result.json",
         quick=None,
     ),
