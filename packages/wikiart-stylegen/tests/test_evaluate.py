@@ -48,7 +48,7 @@ def test_the_result_holds_every_kind_of_image_and_its_baselines(evaluation):
     # The second judge is the first one here: it must say the same.
     assert result.second_judge.top1 == {name: score.top1 for name, score in variants.items()}
     assert result.second_judge.all_styles == result.all_styles
-    assert (result.training.seed, result.training.epochs, result.training.conditioning) == (0, 10, "film")
+    assert (result.training.seed, result.training.epochs, result.training.conditioning) == (0, 5, "film")
 
 
 def test_the_files_of_an_evaluation(evaluation):
