@@ -22,7 +22,7 @@ from wikiart_data.training.schedule import warmup_cosine
 from wikiart_data.training.training_run import LOG_INTERVAL
 
 from .conftest import equal, net
-from .training_loop import STEPS, TrainOptions, fit, interrupt_at
+from .training_loop import STEPS, TrainOptions, fit, interrupt_at, loss_on_batch
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("git", "dispositions")
@@ -79,9 +79,7 @@ def test_the_logged_loss_is_the_mean_over_the_steps(options: TrainOptions):
     scheduler = LambdaLR(optimizer, warmup_cosine(2 * STEPS))
     model.train()
     for seed in range(STEPS):
-        generator = torch.Generator().manual_seed(seed)
-        x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
-        loss = nn.functional.cross_entropy(model(x), y)
+        loss = loss_on_batch(model, seed)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -55,6 +55,12 @@ def load_packed(config: TrainConfig) -> PackedImages:
     return pack(scan(config.data), 8)
 
 
+def loss_on_batch(model: nn.Module, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
+    return nn.functional.cross_entropy(model(x), y)
+
+
 def fit(options: TrainOptions, at_step: Callable[[int, int, nn.Module], None] | None = None) -> tuple:
     """A small training loop; `at_step(epoch, step, model)` is called in each step."""
     run = TrainingRun.open(PART, options, resolve_config, load_packed)
@@ -66,9 +72,7 @@ def fit(options: TrainOptions, at_step: Callable[[int, int, nn.Module], None] | 
     for epoch in run.epochs(run.config.epochs):
         model.train()
         for step, seed in run.steps(range(epoch * STEPS + run.first_step, (epoch + 1) * STEPS), STEPS):
-            generator = torch.Generator().manual_seed(seed)
-            x, y = torch.randn(8, 3, generator=generator), torch.randint(0, 4, (8,), generator=generator)
-            loss = nn.functional.cross_entropy(model(x), y)
+            loss = loss_on_batch(model, seed)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

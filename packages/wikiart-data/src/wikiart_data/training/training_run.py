@@ -16,7 +16,6 @@ The mathematics of a step stays in each part's own loop.
 """
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -49,6 +48,7 @@ from wikiart_data.training.opening import (
 )
 from wikiart_data.training.run import Part, Run
 from wikiart_data.training.run_folder import broadcast_from_main
+from wikiart_data.training.stop_signals import STOP_SIGNALS, StopSignals
 from wikiart_data.training.trackers import check_tracker, numbers, start_tracker
 
 if TYPE_CHECKING:
@@ -56,9 +56,6 @@ if TYPE_CHECKING:
 
 LOG_INTERVAL = 16
 """Steps between two readings of the losses on the device, and between two agreements of several processes to stop."""
-
-STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1") if hasattr(signal, name))
-"""SIGUSR1 is what Slurm sends before the time limit (`--signal=B:USR1@60`)."""
 
 DataT = TypeVar("DataT", bound=Catalog | HasCatalog)
 Batch = TypeVar("Batch")
@@ -162,8 +159,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self._step = 0
         self._steps_done = 0
         self._tracking: Accelerator | None = None
-        self._stop_signals: set[int] = set()
-        self._previous_handlers: dict[int, Any] = {}
+        self._stop_signals = StopSignals()
         self._lock: BaseFileLock | None = None
         self._epoch_count = 0
 
@@ -212,7 +208,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         tracker = getattr(self.config, "report_to", "none")
         part = str(self.record.get("part", "run"))
         self._tracking = start_tracker(tracker, part, self.folder, self.record["config"], self._steps_done)
-        self._install_signal_handlers()
+        self._stop_signals.install_handlers()
 
     def compile(self, *modules: nn.Module) -> None:
         """With `--compile`, compile each module's forward pass by torch.compile when it is first called.
@@ -275,7 +271,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             self.first_step, self._sums, self._counts = 0, {}, {}
             self._save(epoch=epoch + 1, step=0, seconds=self.seconds)
         finish_writing(self.folder)
-        self._restore_signal_handlers()  # what follows is short, and not saved in between
+        self._stop_signals.restore_handlers()  # what follows is short, and not saved in between
         self.accelerator.wait_for_everyone()
 
     def steps(self, batches: Iterable[Batch], total: int, label: str | None = None) -> Iterator[tuple[int, Batch]]:
@@ -310,7 +306,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
                 self._save(epoch=self.epoch, step=step + 1, seconds=self.seconds + time.monotonic() - began)
                 finish_writing(self.folder)
                 self.accelerator.wait_for_everyone()  # the launcher ends all processes when the first one leaves
-                self._restore_signal_handlers()
+                self._stop_signals.restore_handlers()
                 self._release_lock()
                 if self._tracking is not None:
                     self._tracking.end_training()
@@ -375,36 +371,21 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self.accelerator.wait_for_everyone()
         if self._tracking is not None:
             self._tracking.end_training()
-        self._restore_signal_handlers()
+        self._stop_signals.restore_handlers()
         self._release_lock()
 
     # -- stopping -----------------------------------------------------------------------------------------------
-
-    def _install_signal_handlers(self) -> None:
-        """Let the first stop signal ask the run to save and stop; a second one ends the process at once."""
-
-        def request_stop(signum: int, _: object) -> None:
-            self._stop_signals.add(signum)
-            signal.signal(signum, signal.default_int_handler if signum == signal.SIGINT else signal.SIG_DFL)
-
-        for signum in STOP_SIGNALS:
-            self._previous_handlers[signum] = signal.signal(signum, request_stop)
-
-    def _restore_signal_handlers(self) -> None:
-        """After the training a signal ends the process, or does what the caller wants, as before it."""
-        while self._previous_handlers:
-            signum, handler = self._previous_handlers.popitem()
-            signal.signal(signum, handler)
 
     def _should_stop(self, interval_ends: bool) -> bool:
         """Whether a stop was requested: the same answer in every process, which must leave the loop together."""
         if self.world > 1:
             if not interval_ends:
                 return False
-            flags = torch.tensor([float(signum in self._stop_signals) for signum in STOP_SIGNALS], device=self.device)
+            received = self._stop_signals.received
+            flags = torch.tensor([float(signum in received) for signum in STOP_SIGNALS], device=self.device)
             counts = self._reduce(flags, "sum").tolist()
-            self._stop_signals |= {signum for signum, count in zip(STOP_SIGNALS, counts, strict=True) if count}
-        return bool(self._stop_signals)
+            received |= {signum for signum, count in zip(STOP_SIGNALS, counts, strict=True) if count}
+        return bool(self._stop_signals.received)
 
     def _reduce(self, tensor: Tensor, reduction: str) -> Tensor:
         reduced = self.accelerator.reduce(tensor, reduction)
@@ -412,11 +393,9 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         return reduced
 
     def _stopped(self) -> SystemExit:
-        """What ends the process: status 138 if only SIGUSR1 requested it, so that a job can be requeued; else 143."""
         if self.is_main:
             echo(f"Stopped and saved. Continue with: {self.command} --resume {self.folder}")
-        only_usr1 = bool(self._stop_signals) and self._stop_signals == {getattr(signal, "SIGUSR1", None)}
-        return SystemExit(128 + (signal.SIGUSR1 if only_usr1 else signal.SIGTERM))
+        return SystemExit(self._stop_signals.exit_status)
 
 
 def all_finite(tensors: Iterable[Tensor]) -> bool:
