@@ -59,7 +59,7 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     file, transfer, packed, judges = load_with_data(options, paths)
     baseline = None if options.baseline is None else StyleTransfer.load(options.baseline, device=options.device)
     result, nearest = measure(transfer, judges[0], packed, options, baseline, *judges[1:])
-    training, git_commit = _training_facts(file.parent, transfer.config)
+    training, git_commit = _training_facts(file.parent, transfer.config), read_run_record(file.parent)["git_commit"]
     result = replace(result, training=training, git_commit=git_commit)
     folder = file.parent / "evaluation"
     tables = result.tables()
@@ -176,19 +176,16 @@ def measure(
     return result, nearest
 
 
-def _training_facts(run: Path, config: TrainConfig) -> tuple[TrainingFacts | None, str | None]:
-    """How the network of a run was trained, None while it is not finished; and the commit that it was trained at."""
-    record = read_run_record(run)
-    git_commit = record["git_commit"]
+def _training_facts(run: Path, config: TrainConfig) -> TrainingFacts | None:
+    """How the network of a run was trained; None while it is not finished."""
     try:
         result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     except OSError:
-        return None, git_commit
+        return None
+    record = read_run_record(run)
     options = {name: getattr(config, name) for name in ("seed", "conditioning", "artist_half", "batch_size", "width")}
     costs = {name: result[name] for name in ("epochs", "train_seconds", "parameters")}
-    return TrainingFacts(**options, **costs, device=record["device"], processes=record["processes"]), record[
-        "git_commit"
-    ]
+    return TrainingFacts(**options, **costs, device=record["device"], processes=record["processes"])
 
 
 def _second_opinion(
