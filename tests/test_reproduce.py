@@ -253,12 +253,10 @@ def test_programs_are_found_without_being_installed(tmp_path: Path):
         assert reproduce.program_commands(program)
 
 
-def test_results_kept_in_the_repository_carry_the_name_of_their_data(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(reproduce, "ROOT", tmp_path)
-    monkeypatch.setattr(reproduce.report_tool, "ROOT", tmp_path)
+def test_results_kept_in_the_repository_carry_the_name_of_their_data(tmp_path: Path):
     for folder in ("rates", "lora/plain/score"):
         (tmp_path / "runs" / folder / "figures").mkdir(parents=True)
         (tmp_path / "runs" / folder / "result.json").write_text(json_text({"title": "x", "tables": [TABLE]}))
-    kept = reproduce.keep_results(reproduce.parse_options(["--into-repo", "mine"]))
+    kept = reproduce.keep_results(tmp_path / "runs", tmp_path / "report", "mine")
     assert kept == ["rates", "lora-sample"]
     assert sorted(path.name for path in (tmp_path / "report").glob("*.json")) == ["lora-sample.json", "rates-mine.json"]

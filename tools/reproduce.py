@@ -20,10 +20,8 @@ import importlib
 import itertools
 import json
 import os
-import re
 import resource
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,7 +32,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import report as report_tool
-from reproduce_steps import GPU_STEPS, KEPT, MORE_FIGURES, PARTS, STEPS, SYNTHESISED, Step
+from reproduce_report import keep_results, new_report
+from reproduce_steps import GPU_STEPS, PARTS, STEPS, SYNTHESISED, Step
 from wikiart_data.cli.commands import Command, course_root
 from wikiart_data.errors import InputError
 
@@ -335,65 +334,6 @@ def cpu_seconds() -> float:
     return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
 
 
-def keep_results(options: Options) -> list[str]:
-    """Keep the results of finished steps as JSON and figures of the report.
-
-    Returns:
-        The names of the tables they make.
-    """
-    target = ROOT / "report" if options.into_repo else options.report
-    kept = []
-    for name, outputs in KEPT.items():
-        folders = [options.runs / output for output in outputs if (options.runs / output / "result.json").exists()]
-        if not folders:
-            continue
-        file_name = f"{name}-{options.into_repo}" if options.into_repo and not name.endswith("-sample") else name
-        report_tool.keep(file_name, folders, target)
-        if name in MORE_FIGURES:
-            for figure in sorted((options.runs / MORE_FIGURES[name]).glob("[!0-9]*.png")):
-                if not re.search(r"\d", figure.stem):  # figures drawn during training have a number
-                    shutil.copy(figure, target / "figures" / f"{file_name}-{figure.name}")
-        kept.append(name)
-    return kept
-
-
-_REPORT_BLOCKS = re.compile(
-    r"^##+ .*$|^```\n(?:.*\n)*?```$|^<!-- table (?P<table>\S+)(?: .*)? -->$"
-    r"|^!\[(?P<alt>[^\]]*)\]\(report/figures/(?P<figure>[^)]+)\)$",
-    re.MULTILINE,
-)
-"""What a report of other runs takes from REPORT.md: headings, commands, tables and figures."""
-
-
-def new_report(options: Options, text: str) -> str:
-    """A report of these runs: the headings, commands, tables and figures of REPORT.md, without its prose.
-
-    Args:
-        options: the command line.
-        text: REPORT.md.
-    """
-    lines = [f"# Report on {options.data or 'the sample set'}", ""]
-    if options.quick:
-        lines += ["**Quick mode: small networks and few epochs. No number here says how good a method is.**", ""]
-    lines += ["The tables and figures of REPORT.md, which explains them for another data set.", ""]
-    included = set()
-    for block in re.finditer(_REPORT_BLOCKS, text):
-        if block["table"]:
-            name = block["table"].removesuffix("-realart")
-            if name not in included:
-                path = options.report / f"{name}.json"
-                lines += [report_tool.table(path) if path.exists() else f"*No results: {name}.*\n", ""]
-        elif block["figure"]:
-            name = block["figure"].replace("-realart-", "-")
-            if name not in included and (options.report / "figures" / name).exists():
-                lines += [f"![{block['alt']}](figures/{name})", ""]
-        else:
-            lines += [block[0].strip(), ""]
-            continue
-        included.add(name)
-    return "\n".join(lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the steps, keep their results, render the report; returns the exit status."""
     try:
@@ -416,14 +356,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except TimeoutError:
         time_is_up = True
-    names = keep_results(options)
+    folder = ROOT / "report" if options.into_repo else options.report
+    names = keep_results(options.runs, folder, options.into_repo)
     if options.into_repo:
         report_tool.main([])
         path = ROOT / "REPORT.md"
     else:
-        path = options.report / "REPORT.md"
-        options.report.mkdir(parents=True, exist_ok=True)
-        path.write_text(new_report(options, (ROOT / "REPORT.md").read_text(encoding="utf-8")), encoding="utf-8")
+        path = folder / "REPORT.md"
+        folder.mkdir(parents=True, exist_ok=True)
+        text = (ROOT / "REPORT.md").read_text(encoding="utf-8")
+        path.write_text(new_report(text, folder, options.data, options.quick), encoding="utf-8")
     print(f"\n{time.monotonic() - start:.0f} s wall-clock, {cpu_seconds():.0f} s CPU.")
     print(f"{path} shows {', '.join(names) or 'no results'}.")
     if options.quick:
