@@ -1,4 +1,4 @@
-"""Time until a training reaches a given top-1 on valid: ours compared with the best public network.
+"""Time until a training reaches a given top-1 on valid: ours compared with the three-block network.
 
     uv run python benchmarks/time_to_accuracy.py --data DIR --runs FOLDER [--target 0.35] [--together 2] [--minutes 60]
 
@@ -23,7 +23,7 @@ import psutil
 from wikiart_classify.config import load_packed, resolve_config
 from wikiart_classify.options import TrainOptions
 
-BASELINE = "three blocks, the best public one"
+BASELINE = "three blocks, a public solution"
 CONTESTANTS = {
     "ours, as it comes": [],
     BASELINE: ["--model", "threeblock"],

@@ -54,7 +54,8 @@ def test_every_command_parses_and_reads_what_an_earlier_one_writes(arguments: st
     for step in reproduce.selected_steps(options):
         program, *words = reproduce.command_line(step, options)
         assert not {"DIR", "RUN"} & set(words)
-        assert "--judge judge" not in shlex.join(words)
+        judges = [words[index + 1] for index, word in enumerate(words) if word in ("--judge", "--second-judge")]
+        assert all(Path(judge).parent == options.runs for judge in judges)
         data = re.search(r"--data (\S+)", step.printed)
         assert ("--data" in words) == (data is not None and (options.data is not None or data[1] != "DIR"))
         parse_only = [replace(command, function="operator:not_") for command in reproduce.program_commands(program)]

@@ -172,7 +172,7 @@ def command_line(step: Step, options: Options) -> list[str]:
     for more in (step.options, (step.quick or "") if options.quick else ""):
         words = with_options(words, shlex.split(more))
     for index, word in enumerate(words):
-        if words[index - 1] in ("--judge", "--export"):
+        if words[index - 1] in ("--judge", "--second-judge", "--export"):
             words[index] = str(options.runs / word)
         elif word == "DIR":
             words[index] = str(options.data)
@@ -226,7 +226,7 @@ def inputs(step: Step, options: Options) -> Iterator[Path]:
     """The files and folders that a step reads and other steps write."""
     words = command_line(step, options)
     for option, word in itertools.pairwise(words):
-        if option == "--judge":
+        if option in ("--judge", "--second-judge"):
             yield Path(word) / "judge.json"
         elif Path(word).is_relative_to(options.runs / SYNTHESISED) and option != "--to":
             yield Path(word) / "train"

@@ -114,12 +114,6 @@ STEPS = (
     ),
     Step(
         "3",
-        "wikiart-stylegen embeddings runs/stylegen/film",
-        "stylegen/film/figures/embeddings.png",
-        "--to runs/stylegen/film/figures/embeddings.png",
-    ),
-    Step(
-        "3",
         "wikiart-stylegen evaluate runs/stylegen/film --judge judge --baseline runs/stylegen/concat --strength 1.25",
         "stylegen/film/evaluation/result.json",
         quick="--max-images 120",
@@ -150,6 +144,13 @@ STEPS = (
         "wikiart-stylegen evaluate runs/stylegen/half --judge half-judge --second-judge half-judge-2",
         "stylegen/half/evaluation/result.json",
         quick=None,
+    ),
+    Step(
+        "3",
+        "wikiart-stylegen embeddings runs/stylegen/half",
+        "stylegen/half/figures/embeddings.png",
+        "--to runs/stylegen/half/figures/embeddings.png",
+        None,
     ),
     *(
         Step(

@@ -1,4 +1,4 @@
-"""The course's network and the best public one, as published; and why the course's demo reached only 2 %."""
+"""The course's network and that of a public solution; and why the course's demo reached only 2 %."""
 
 import csv
 import itertools

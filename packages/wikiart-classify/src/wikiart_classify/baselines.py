@@ -1,4 +1,4 @@
-"""Baselines: the course's network and the best public one, with the training settings of their authors.
+"""Baselines: the course's network and that of a public solution of its task, trained as their authors did.
 
 Both take raw values 0..255, accept one image size only, and predict without the mirror image.
 """
@@ -40,7 +40,7 @@ class InClass(nn.Module):
 
 
 class ThreeBlock(nn.Module):
-    """The best public network: three blocks of Conv 4 × 4, BatchNorm, ReLU (not in the third) and MaxPool 4.
+    """A public solution of the task: three blocks of Conv 4 × 4, BatchNorm, ReLU (not in the third) and MaxPool 4.
 
     Channels 16, 32, 64, then Linear 300 → ReLU → Dropout 0.3 → Linear.
 

@@ -84,7 +84,7 @@ class PredictOptions:
 class CompareOptions(DataOptions):
     """Train many networks and compare them in one table. It can be interrupted and restarted at any time.
 
-    models: the course's network and the best public one, with their own training settings, and ours.
+    models: the course's network and that of a public solution, with their own training settings, and ours.
     imbalance: no balancing and 18 methods against class imbalance; what each gains and costs.
     artists: the given split against one in which no artist appears in two splits, with and without the artist task.
     recipes: the default training against variants from papers, on valid: what is decided there is tested once.

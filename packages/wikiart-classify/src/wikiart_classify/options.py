@@ -66,7 +66,7 @@ class TrainOptions(DataOptions):
     """Also export the trained network as a judge to this folder, as wikiart-classify export does."""
     model: Model = "small"
     """Network: tiny (0.08 M parameters, for a first try), small (2.8 M, for a laptop), base (18 M, for a GPU), or a
-    baseline with its own training settings: inclass (the course's network), threeblock (the best public one)."""
+    baseline with its own training settings: inclass (the course's network), threeblock (that of a public solution)."""
     width: float = 1.0
     """Factor on the number of channels of tiny, small or base."""
     stem: Stem = "patch"

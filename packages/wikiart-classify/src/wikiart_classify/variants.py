@@ -26,7 +26,7 @@ class Variant:
 
 MODELS = {
     "inclass": Variant("the course's in-class network", {"model": "inclass"}),
-    "threeblock": Variant("three blocks, the best public one", {"model": "threeblock"}),
+    "threeblock": Variant("three blocks, a public solution", {"model": "threeblock"}),
     "small": Variant("ours", {"model": "small"}),
 }
 IMBALANCE = {
