@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from wikiart_autoencode.cli import main
@@ -32,6 +31,8 @@ def figures() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)  # for tiny networks more threads only add synchronisation
 
 

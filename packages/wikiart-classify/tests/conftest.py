@@ -5,15 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from matplotlib.figure import Figure
 from PIL import Image
 
-import wikiart_classify.imbalance.rebalance
-import wikiart_classify.training
-import wikiart_data.results.folder
 from wikiart_classify.cli import main
-from wikiart_data.results.figures import png
 
 COUNTS = {"Baroque": 40, "Cubism": 24, "Minimalism": 12, "Ukiyo_e": 8}
 
@@ -59,9 +53,14 @@ def _without_figures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 
 def leave_out_figures(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(wikiart_data.results.folder, "png", lambda _: png(Figure(figsize=(0.01, 0.01))))
-    for module in (wikiart_classify.training, wikiart_classify.imbalance.rebalance):
-        patch.setattr(module, "write_examples", lambda *_: None)
+    from matplotlib.figure import Figure
+
+    from wikiart_data.results import folder
+    from wikiart_data.results.figures import png
+
+    patch.setattr(folder, "png", lambda _: png(Figure(figsize=(0.01, 0.01))))
+    for module in ("training", "imbalance.rebalance"):
+        patch.setattr(f"wikiart_classify.{module}.write_examples", lambda *_: None)
 
 
 @pytest.fixture
@@ -71,6 +70,8 @@ def figures() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for each other
 
 

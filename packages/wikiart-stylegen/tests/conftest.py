@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from wikiart_stylegen.cli import main
 
@@ -27,6 +25,8 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> None:
+    import torch
+
     torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for one another
 
 
@@ -72,25 +72,13 @@ def trained(paintings: Path, made_once: Callable[..., Path]) -> Path:
     return made_once("stylegen-run", train) / "stylegen" / "one"
 
 
-class NearestColour(nn.Module):
-    """A judge that needs no training: the style whose mean colour is nearest."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        random = np.random.default_rng(1)
-        means = [np.mean([striped_image(label, random) for _ in range(20)], axis=(0, 1, 2)) / 255 for label in range(4)]
-        self.register_buffer("means", torch.tensor(np.array(means), dtype=torch.float32))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, S, S) in [0, 1] → probabilities (B, 4), features (B, 6)."""
-        colour, spread = images.mean(dim=(2, 3)), images.std(dim=(2, 3))
-        distance = (colour[:, None] - self.means).square().sum(dim=2)
-        return (-200 * distance).softmax(dim=1), torch.cat([colour, spread], dim=1)
-
-
 @pytest.fixture(scope="session")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A judge's folder, as `wikiart-classify export` writes it."""
+    import torch
+
+    from .nearest_colour import NearestColour
+
     folder = tmp_path_factory.mktemp("judge")
     batch = {"images": {0: torch.export.Dim("batch", min=1)}}
     program = torch.export.export(NearestColour().eval(), (torch.rand(2, 3, 32, 32),), dynamic_shapes=batch)
