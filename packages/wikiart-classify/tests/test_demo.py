@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture
 def gradio() -> Iterator[ModuleType]:
     pytest.importorskip("gradio")
-    yield import_gradio("wikiart-classify")
+    yield import_gradio()
     gc.collect()  # gradio leaves event loops and sockets open: their warnings must not come in another test
 
 

@@ -294,4 +294,4 @@ def test_without_the_extra_the_reason_names_it(kind: str, monkeypatch: pytest.Mo
     with pytest.raises(BadPictureError) as error:
         decode(content)
     assert kind in str(error.value)
-    assert "wikiart-data[formats]" in str(error.value)
+    assert "--extra formats" in str(error.value)

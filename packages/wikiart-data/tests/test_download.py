@@ -306,7 +306,7 @@ def test_without_the_library_it_names_the_extra(tmp_path, monkeypatch):
     with pytest.raises(InputError) as error:
         download(DownloadOptions(tmp_path / "data"))
     assert error.value.field == "datasets"
-    assert "pip install 'wikiart-data[hub]'" in str(error.value)
+    assert "uv sync --all-packages --extra hub" in str(error.value)
 
 
 def test_splits_are_drawn_by_content_and_seed():

@@ -191,7 +191,7 @@ def test_pictures_are_recognised_by_content_and_the_rest_is_counted(tmp_path: Pa
         "1 camera raw",
         "1 SVG",
         "train/Baroque/l.heic",
-        "wikiart-data[formats]",
+        "--extra formats",
     ):
         assert words in note
 

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture
 def gradio() -> Iterator[ModuleType]:
     pytest.importorskip("gradio")
-    yield import_gradio("wikiart-stylegen")
+    yield import_gradio()
     gc.collect()  # gradio leaves event loops and sockets open: their warnings must not come in another test
 
 
@@ -113,7 +113,7 @@ def pixels_at(url: str | None) -> Image.Image:
 def test_without_gradio_the_command_says_what_to_install(trained, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     with pytest.raises(InputError) as error:
-        import_gradio("wikiart-stylegen")
+        import_gradio()
     assert error.value.field == "demo"
     assert main(["demo", str(trained)]) == 2
     assert "gradio" in capsys.readouterr().err

@@ -32,7 +32,7 @@ def demo(options: DemoOptions) -> None:
     Raises:
         InputError: gradio is not installed, there is no such run, or the port is taken.
     """
-    gradio = import_gradio("wikiart-classify")
+    gradio = import_gradio()
     classifier = Classifier.load(options.model, options.device, runs=options.runs)
     serve(gradio, make_page(gradio, classifier), options.port)
 

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from wikiart_data.console import echo
-from wikiart_data.errors import InputError
+from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.images.decode import BadPictureError, decode
 
 HOST = "127.0.0.1"
@@ -21,11 +21,8 @@ KEPT_SECONDS = 3600
 """Pictures that were dropped on a page are deleted after this time, and when the program ends."""
 
 
-def import_gradio(program: str) -> ModuleType:
+def import_gradio() -> ModuleType:
     """The module gradio, with telemetry and the check for new versions off.
-
-    Args:
-        program: whose extra `demo` is to be installed, such as `wikiart-stylegen`.
 
     Raises:
         InputError: it is not installed.
@@ -35,9 +32,7 @@ def import_gradio(program: str) -> ModuleType:
         import gradio
     except ImportError as error:
         raise InputError(
-            f"The demo needs gradio: put `uv run --extra demo --package {program}` before the command, or pip install "
-            f"'gradio>=6.31'. ({error})",
-            field="demo",
+            f"The demo needs gradio: {how_to_install('demo', 'gradio')}. ({error})", field="demo"
         ) from error
     return gradio
 

@@ -18,5 +18,10 @@ class InputError(Exception):
         return _rebuild, (str(self), self.field)
 
 
+def how_to_install(extra: str, *requirements: str) -> str:
+    """The commands that install an optional dependency: in the workspace, or anywhere else with pip."""
+    return f"`uv sync --all-packages --extra {extra}` or `pip install {' '.join(requirements)}`"
+
+
 def _rebuild(message: str, field: str | None) -> InputError:
     return InputError(message, field=field)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from wikiart_data.console import echo
-from wikiart_data.errors import InputError
+from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.training.muon import Muon
 from wikiart_lora.adapter import Adapter, parameter_groups
 from wikiart_lora.config import TrainConfig
@@ -48,8 +48,8 @@ def make_optimizer(adapter: Adapter, config: TrainConfig) -> torch.optim.Optimiz
         optim: Any = import_module("bitsandbytes.optim")
     except ImportError as error:
         raise InputError(
-            "--optimizer adamw8bit needs bitsandbytes: install it with `pip install 'wikiart-lora[eightbit]'`, or "
-            "choose another optimizer.",
+            "--optimizer adamw8bit needs bitsandbytes, which is not installed: "
+            f"{how_to_install('eightbit', 'bitsandbytes')}.",
             field="--optimizer",
         ) from error
     return optim.AdamW8bit(groups, weight_decay=config.weight_decay)
@@ -61,8 +61,7 @@ def _prodigy(groups: list[dict[str, Any]], config: TrainConfig) -> torch.optim.O
         from prodigyopt import Prodigy  # pyright: ignore[reportMissingImports]  (an extra)
     except ImportError as error:
         raise InputError(
-            "--optimizer prodigy needs prodigyopt: install it with `pip install 'wikiart-lora[prodigy]'`, or choose "
-            "another optimizer.",
+            f"--optimizer prodigy needs prodigyopt, which is not installed: {how_to_install('prodigy', 'prodigyopt')}.",
             field="--optimizer",
         ) from error
     if len({group["lr"] for group in groups}) > 1:

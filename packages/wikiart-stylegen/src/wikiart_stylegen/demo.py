@@ -22,7 +22,7 @@ def demo(options: DemoOptions) -> None:
     Raises:
         InputError: gradio is not installed, there is no such run, or the port is taken.
     """
-    gradio = import_gradio("wikiart-stylegen")
+    gradio = import_gradio()
     transfer = StyleTransfer.load(options.model, runs=options.runs, device=options.device)
     serve(gradio, make_page(gradio, transfer, options.side), options.port)
 

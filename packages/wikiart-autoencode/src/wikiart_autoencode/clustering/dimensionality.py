@@ -14,7 +14,7 @@ import numpy as np
 
 from wikiart_autoencode.clustering.config import Reduction
 from wikiart_data.console import echo
-from wikiart_data.errors import InputError
+from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.files import cache_root
 from wikiart_data.images.decode import available_cores
 
@@ -78,8 +78,7 @@ def reduce_dimensions(
         settings = (method, dimensions, seed, PERPLEXITY, PCA_DIMENSIONS, EXACT_UP_TO, package, version(package))
     except PackageNotFoundError as error:
         raise InputError(
-            f"{method} needs the package {package}, which is not installed: uv sync --extra {method}, or pip install "
-            f"{package}.",
+            f"{method} needs the package {package}, which is not installed: {how_to_install(method, package)}.",
             field="--reduce",
         ) from error
     return _cached(codes, settings, cache_dir, lambda: compute(codes, dimensions, seed))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypedDict, cast
 from urllib.parse import urlsplit
 
-from wikiart_data.errors import InputError
+from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.styles import canonical_name
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ def open_rows(source: str) -> "IterableDataset":
         from datasets.exceptions import DatasetNotFoundError
     except ImportError as error:
         raise InputError(
-            "The download needs the library 'datasets': put `uv run --extra hub --package wikiart-data` before the "
-            "command, or pip install 'wikiart-data[hub]'.",
+            f"The download needs the package datasets, which is not installed: {how_to_install('hub', 'datasets')}.",
             field="datasets",
         ) from error
     datasets.disable_progress_bars()

@@ -13,8 +13,9 @@ import numpy as np
 from wikiart_data.console import counted
 from wikiart_data.doctor.duplicates import LEVELS, artwork_key, groups, same_key, similar_pairs
 from wikiart_data.doctor.inspect_file import InspectedFile
+from wikiart_data.errors import how_to_install
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS, kind_of_file
+from wikiart_data.images.formats import PLUGIN_REQUIREMENTS, PLUGINS, kind_of_file
 from wikiart_data.images.manifest import BROKEN_LINK, SPLITS
 from wikiart_data.images.names import artwork_of, repaired_name, split_name, style_key
 from wikiart_data.images.packed import MAX_BAD_FRACTION
@@ -130,7 +131,8 @@ class UnlistedFiles:
             kinds = Counter(self.unread.values())
             parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
             install = any(kind in PLUGINS for kind in kinds)
-            do = f"HEIC and JPEG XL: {FORMATS_EXTRA}." if install else "Save them as JPEG or PNG."
+            packages = how_to_install("formats", *PLUGIN_REQUIREMENTS)
+            do = f"HEIC and JPEG XL: {packages}." if install else "Save them as JPEG or PNG."
             what = f"{counted(len(self.unread), 'picture')} that cannot be read: {parts}"
             yield Finding("unread", "warn", what, do, _each([*self.unread], [*self.unread.values()]))
         if self.unlisted and not (catalog and catalog.table):

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from wikiart_data.console import counted, echo, printable
-from wikiart_data.errors import InputError
-from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS
+from wikiart_data.errors import InputError, how_to_install
+from wikiart_data.images.formats import PLUGIN_REQUIREMENTS, PLUGINS
 from wikiart_data.images.label_tables import LabelColumn
 from wikiart_data.images.labels import NAMES_SHOWN, find_artists, label_files
 from wikiart_data.images.layout import DataSource, Layout, find_layout
@@ -292,7 +292,9 @@ def _pictures(count: int) -> str:
 
 
 def _remedy(kind: str | None) -> str:
-    return f"HEIC and JPEG XL need the extra 'formats': {FORMATS_EXTRA}." if kind in PLUGINS else ""
+    if kind not in PLUGINS:
+        return ""
+    return f"For HEIC and JPEG XL: {how_to_install('formats', *PLUGIN_REQUIREMENTS)}."
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from threading import Lock
 import numpy as np
 from PIL import Image, ImageOps
 
+from wikiart_data.errors import how_to_install
 from wikiart_data.images.colour import (
     eight_bits,
     from_sixteen_bits,
@@ -17,7 +18,7 @@ from wikiart_data.images.colour import (
     may_be_unscaled,
     to_srgb,
 )
-from wikiart_data.images.formats import FORMATS_EXTRA, PLUGINS, has_plugin, kind_of_content
+from wikiart_data.images.formats import PLUGIN_REQUIREMENTS, PLUGINS, has_plugin, kind_of_content
 
 Image.init()  # registers every format now: opening from several threads, or with `formats=`, relies on it
 # Pillow warns of odd metadata; only the pixels count here, and what is too large is refused below.
@@ -92,7 +93,8 @@ def open_picture(data: bytes) -> Image.Image:
     formats = FORMATS
     if (kind := kind_of_content(data[:64])) in PLUGINS:
         if not has_plugin(kind):
-            raise BadPictureError(f"a {kind} file, which needs the extra 'formats': {FORMATS_EXTRA}")
+            packages = how_to_install("formats", *PLUGIN_REQUIREMENTS)
+            raise BadPictureError(f"a {kind} file, which needs another package: {packages}")
         _register(kind)
         formats = (*FORMATS, _PLUGIN_FORMATS[kind])
     opened = Image.open(io.BytesIO(data), formats=formats)

@@ -16,7 +16,8 @@ PICTURE_ENDINGS = (
 PLUGINS: dict[str, str] = {"HEIC": "pillow_heif", "JPEG XL": "pillow_jxl"}
 """Formats that Pillow reads through a package of the extra `formats`, and the module to import for each."""
 
-FORMATS_EXTRA = "pip install 'wikiart-data[formats]'"
+PLUGIN_REQUIREMENTS = ("pillow-heif", "pillow-jxl-plugin")
+"""What the extra `formats` installs."""
 
 _PLUGIN_ENDINGS = {".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".jxl": "JPEG XL"}
 _RAW = ("3fr", "arw", "cr2", "cr3", "crw", "dng", "erf", "iiq", "nef", "nrw", "orf", "pef", "raf", "raw", "rw2", "srw")

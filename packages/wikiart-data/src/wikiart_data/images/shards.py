@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from wikiart_data.console import echo, track
-from wikiart_data.errors import InputError
+from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.files import not_written, write_bytes
 from wikiart_data.images.augment import NO_AUGMENTATION, Augment
 from wikiart_data.images.batches import Batches, step_seed, to_device
@@ -186,5 +186,5 @@ def _require_litdata() -> None:
         import litdata  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "Shards need litdata, which is not installed: pip install 'wikiart-data[shards]'", field="--shards"
+            f"Shards need litdata, which is not installed: {how_to_install('shards', 'litdata')}.", field="--shards"
         ) from error

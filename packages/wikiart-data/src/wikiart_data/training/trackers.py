@@ -27,8 +27,8 @@ def check_tracker(name: str) -> None:
     """
     if name != "none" and find_spec(name) is None:
         raise InputError(
-            f"--report-to {name} needs the package {name}: install it with `pip install {name}`, or leave the option "
-            "out. metrics.jsonl and index.html in the run's folder show the same figures.",
+            f"--report-to {name} needs the package {name}, which is not installed: `pip install {name}`, or leave "
+            "the option out. metrics.jsonl and index.html in the run's folder show the same figures.",
             field="--report-to",
         )
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from wikiart_data.errors import InputError
+from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.training.device import use_bf16
 
 
@@ -54,7 +54,7 @@ def import_quantizer(kind: str) -> Any:
         return import_module(library)
     except ImportError as error:
         raise InputError(
-            f"--quantize {kind} needs {library}: install it with `pip install 'wikiart-lora[quantize]'`.",
+            f"--quantize {kind} needs {library}, which is not installed: {how_to_install('quantize', library)}.",
             field="--quantize",
         ) from error
 
