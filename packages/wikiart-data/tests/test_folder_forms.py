@@ -213,7 +213,7 @@ def test_a_style_of_heic_alone_says_what_to_install(tmp_path: Path, monkeypatch:
     with pytest.raises(InputError) as error:
         scan(root)
     assert error.value.field == str(root / "train/Cubism")
-    assert "wikiart-data[formats]" in str(error.value)
+    assert "--extra formats" in str(error.value)
 
 
 def test_with_the_plugin_the_folder_is_walked_again(

@@ -132,7 +132,7 @@ class UnlistedFiles:
             parts = ", ".join(f"{count:,} {kind}" for kind, count in kinds.most_common())
             install = any(kind in PLUGINS for kind in kinds)
             packages = how_to_install("formats", *PLUGIN_REQUIREMENTS)
-            do = f"HEIC and JPEG XL: {packages}." if install else "Save them as JPEG or PNG."
+            do = f"To read HEIC and JPEG XL, run {packages}." if install else "Save them as JPEG or PNG."
             what = f"{counted(len(self.unread), 'picture')} that cannot be read: {parts}"
             yield Finding("unread", "warn", what, do, _each([*self.unread], [*self.unread.values()]))
         if self.unlisted and not (catalog and catalog.table):

@@ -294,7 +294,7 @@ def _pictures(count: int) -> str:
 def _remedy(kind: str | None) -> str:
     if kind not in PLUGINS:
         return ""
-    return f"For HEIC and JPEG XL: {how_to_install('formats', *PLUGIN_REQUIREMENTS)}."
+    return f"To read HEIC and JPEG XL, run {how_to_install('formats', *PLUGIN_REQUIREMENTS)}."
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -94,7 +94,7 @@ def open_picture(data: bytes) -> Image.Image:
     if (kind := kind_of_content(data[:64])) in PLUGINS:
         if not has_plugin(kind):
             packages = how_to_install("formats", *PLUGIN_REQUIREMENTS)
-            raise BadPictureError(f"a {kind} file, which needs another package: {packages}")
+            raise BadPictureError(f"a {kind} file; to read it, run {packages}")
         _register(kind)
         formats = (*FORMATS, _PLUGIN_FORMATS[kind])
     opened = Image.open(io.BytesIO(data), formats=formats)
