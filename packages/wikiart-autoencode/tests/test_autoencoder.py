@@ -84,6 +84,20 @@ def test_decoding_codes_reconstructs(model, paintings):
     assert psnr(decoded, load_images(files, 32)).min() > 10
 
 
+def test_pictures_may_come_from_an_iterator(model, paintings):
+    files = sorted((paintings / "test" / "Cubism").iterdir())[:3]
+    expected = model.encode(files)
+    codes = model.encode(file for file in files)
+    assert codes.files.tolist() == [str(file) for file in files]
+    assert np.array_equal(codes.codes, expected.codes)
+
+
+@pytest.mark.parametrize("shape", [(64,), (2, 5), (2, 4, 8, 2)])
+def test_codes_of_another_shape_are_refused(model, shape):
+    with pytest.raises(ValueError, match=r"\(N, 64\)"):
+        model.decode(np.zeros(shape))
+
+
 def test_no_picture_is_refused(model):
     with pytest.raises(InputError) as error:
         model.encode([])
@@ -111,6 +125,15 @@ def test_selecting_a_split():
     )
     assert codes.select("train").files.tolist() == ["a", "c"]
     assert codes.select(np.array([1])).labels.tolist() == [1]
+    with pytest.raises(InputError) as error:
+        codes.select("val")
+    assert error.value.field == "split"
+
+
+@pytest.mark.parametrize("codes", [np.zeros(10), np.full((10, 3), np.nan), np.zeros((10, 4, 4, 4))])
+def test_clusters_need_finite_rows(codes):
+    with pytest.raises(ValueError, match="finite"):
+        cluster(codes, "kmeans", n_clusters=2)
 
 
 def test_importing_the_package_is_instant():

@@ -17,6 +17,7 @@ from wikiart_classify.cli import main
 from wikiart_classify.command_options import EvaluateOptions, PredictOptions
 from wikiart_classify.evaluate import evaluate
 from wikiart_classify.predict import predict
+from wikiart_data import pack, scan
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.load import load_images
@@ -38,7 +39,7 @@ def files(paintings) -> list[Path]:
 
 
 def test_a_run_folder_and_its_file_load_the_same_network(trained, classifier):
-    from_file = Classifier.load(str(trained / "model.safetensors"), "cpu")
+    from_file = Classifier.load(str(trained / "model.safetensors"), torch.device("cpu"))
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(from_file(images), classifier(images))
     assert from_file.styles == STYLES
@@ -85,6 +86,14 @@ def test_files_pil_images_and_tensors_give_the_same_predictions(classifier, file
     np.testing.assert_allclose(one.probabilities, expected[:1], atol=1e-6)
 
 
+def test_images_may_come_from_an_iterator_and_as_bytes(classifier, files):
+    expected = classifier.predict(files)
+    assert classifier.predict(file for file in files).files == expected.files
+    images = torch.randint(0, 256, (2, 3, 40, 50), dtype=torch.uint8)
+    for function in (classifier, classifier.features, classifier.predict_proba):
+        torch.testing.assert_close(function(images), function(images / 255))
+
+
 def test_nothing_to_predict_is_an_empty_result(classifier):
     predictions = classifier.predict([])
     assert (len(predictions), predictions.top(3)) == (0, [])
@@ -127,6 +136,15 @@ def test_styles_that_differ_are_refused(classifier, paintings, tmp_path):
     with pytest.raises(InputError) as error:
         classifier.evaluate(tmp_path / "other")
     assert error.value.field == "--data"
+    with pytest.raises(InputError) as error:
+        classifier.evaluate(pack(scan(tmp_path / "other"), 32))
+    assert error.value.field == "--data"
+
+
+def test_a_split_that_does_not_exist_is_refused(classifier):
+    with pytest.raises(InputError) as error:
+        classifier.evaluate(split="val")
+    assert error.value.field == "split"
 
 
 @pytest.mark.parametrize("keep", [0, 7, 1000, -1])

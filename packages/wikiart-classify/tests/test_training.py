@@ -80,6 +80,8 @@ def test_training_learns_and_writes_a_complete_run(paintings, figures, capsys):
 
 def test_train_in_python_equals_the_command(paintings):
     result = wikiart_classify.train(options(paintings, name="python"))
+    assert result.folder == Path("runs/classify/python")
+    assert "folder" not in json.loads((result.folder / "result.json").read_text())
     assert train("--data", str(paintings), "--epochs", "1", "--name", "command") == 0
     assert same_weights(Path("runs/classify/python"), Path("runs/classify/command"))
     assert result is not None

@@ -172,6 +172,7 @@ def test_no_step_waits_for_the_device(augment: Augment, packed: PackedImages):
     ("size", "world", "sentence"),
     [
         (9, 2, "a batch of 9 cannot be shared evenly by 2 processes"),
+        (0, 1, "a batch of 0 cannot be shared evenly by 1 processes"),
         (26, 1, "a batch of 26 is more than the 25 pictures there are"),
     ],
 )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.names import artist_of, artwork_of
 from wikiart_data.styles import STYLES
@@ -58,6 +59,15 @@ def test_repr_is_one_line_and_equality_compares_arrays(folder: Folder):
     labels[0] += 1
     assert catalog != replace(catalog, labels=labels)
     assert catalog != root
+
+
+@pytest.mark.parametrize("split", ["val", "Train", "all"])
+def test_a_split_that_does_not_exist_is_refused(split: str, folder: Folder):
+    catalog = scan(folder(real=False))
+    for method in (catalog.rows, catalog.counts):
+        with pytest.raises(InputError) as error:
+            method(split)
+        assert error.value.field == "split"
 
 
 def test_a_test_split_of_26_styles_maps_by_name(folder: Folder):

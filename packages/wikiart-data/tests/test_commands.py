@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import pytest
 
-from wikiart_data.cli.commands import Command, command_line, main, options_from
+from wikiart_data.cli.commands import Command, check_types, command_line, main, options_from
 from wikiart_data.cli.option_types import RunArgument
 from wikiart_data.errors import InputError
 
@@ -295,7 +296,7 @@ def test_an_earlier_runs_json(settings: Callable):
         ({"epochs": True}, "epochs = true"),
         ({"epochs": None}, "epochs = null"),
         ({"device": 0}, "device = 0"),
-        ({"model": "huge"}, "['small', 'base']"),
+        ({"model": "huge"}, "one of small, base"),
         ({"data": ["a", "b"]}, 'data = ["a", "b"]'),
         ({"overwrite": "no"}, 'overwrite = "no"'),
         ({"sizes": [1, "x"]}, "sizes = "),
@@ -320,6 +321,23 @@ def test_a_config_that_is_missing_or_no_text(tmp_path: Path, capsys: pytest.Capt
         err = capsys.readouterr().err
         assert err.startswith(f"program: --config {path}")
         assert err.count("\n") == 1
+
+
+def test_options_made_in_python_are_converted():
+    options = Options(data=Path("a"), runs="b", epochs=np.int64(3), lr=np.float64(0.5), sizes=[1], paths=["c"])  # pyright: ignore
+    check_types(options)
+    assert options == Options(data="a", runs=Path("b"), epochs=3, lr=0.5, sizes=(1,), paths=(Path("c"),))
+    assert type(options.epochs) is int
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("model", "large"), ("epochs", "3"), ("epochs", 1.5), ("overwrite", 1), ("runs", 7), ("sizes", (1.5,))],
+)
+def test_options_made_in_python_are_checked(name: str, value: object):
+    with pytest.raises(InputError) as error:
+        check_types(Options(**{name: value}))  # pyright: ignore
+    assert error.value.field == f"--{name}"
 
 
 def test_options_from():

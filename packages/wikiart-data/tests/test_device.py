@@ -19,6 +19,10 @@ def test_a_missing_device_is_refused(device, choose):
     assert error.value.field == "--device"
 
 
+def test_a_device_of_torch_is_a_device():
+    assert select_device(torch.device("cpu")) == torch.device("cpu")
+
+
 def test_the_cpu_is_always_available():
     accelerator = create_accelerator("cpu")
     assert accelerator.device.type == "cpu"

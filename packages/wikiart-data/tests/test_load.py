@@ -29,6 +29,7 @@ def test_files_names_and_pil_images_are_the_same(files: list[Path]):
     assert torch.equal(load_images([Image.open(file) for file in files], 45), images)
     assert torch.equal(load_images([files[0], Image.open(files[1]), files[2]], 45), images)
     assert torch.equal(load_images(files[1], 45), images[1:2])
+    assert torch.equal(load_images((file for file in files), 45), images)
 
 
 def test_pil_images_are_turned_upright_and_laid_on_white():
@@ -67,6 +68,30 @@ def test_a_tensor_of_another_shape_is_refused(shape: tuple[int, ...]):
         load_images(torch.zeros(shape), 8)
 
 
+@pytest.mark.parametrize("values", [(0.0, 255.0), (-2.1, 2.6), (0.0, float("nan"))])
+def test_floats_that_are_not_between_0_and_1_are_refused(values: tuple[float, float]):
+    images = torch.tensor(values).expand(2, 3, 4, 2)
+    with pytest.raises(ValueError, match=r"\[0, 1\]"):
+        load_images(images, 8)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros((8, 8, 3), np.uint8), [np.zeros((8, 8, 3), np.uint8)], [torch.zeros(3, 8, 8)], b"bytes"]
+)
+def test_what_is_no_picture_is_refused_by_its_type(wrong: object):
+    with pytest.raises(TypeError, match=r"PIL\.Image\.fromarray"):
+        load_images(wrong, 8)
+
+
+def test_a_size_of_0_is_not_the_fault_of_a_file(files: list[Path], folder: Callable[..., Path], cache: Path):
+    catalog = scan(folder())
+    with pytest.raises(ValueError, match="size"):
+        load_images(files, 0)
+    with pytest.raises(ValueError, match="size"):
+        pack(catalog, 0)
+    assert not (cache / "packs").exists()
+
+
 def test_nothing_is_an_empty_batch():
     assert load_images([], 8).shape == (0, 3, 8, 8)
 
@@ -74,7 +99,7 @@ def test_nothing_is_an_empty_batch():
 def test_a_file_that_cannot_be_read_is_named(files: list[Path], tmp_path: Path):
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(files[0].read_bytes()[:300])
-    for wrong in (broken, tmp_path / "missing.jpg"):
+    for wrong in (broken, tmp_path / "missing.jpg", tmp_path):
         with pytest.raises(InputError) as error:
             load_images([files[0], wrong], 8)
         assert error.value.field == str(wrong)

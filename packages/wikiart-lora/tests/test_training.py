@@ -365,6 +365,8 @@ def test_training_and_loading_in_python(options, paintings, sd):
     pipeline = wikiart_lora.load_pipeline(result.folder, device="cpu")
     assert type(pipeline).__name__ == "StableDiffusionPipeline"
     assert pipeline.get_active_adapters() == ["default"]
+    newest = wikiart_lora.load_pipeline(device="cpu", runs=result.folder.parent.parent)
+    assert newest.unet.state_dict().keys() == pipeline.unet.state_dict().keys()
     image = pipeline("a cubism painting", height=16, width=16, num_inference_steps=1).images[0]
     assert image.size == (16, 16)
     with pytest.raises(InputError) as error:

@@ -17,7 +17,9 @@ def test_the_example_runs(paintings, monkeypatch, capsys):
     (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, object] = {}
     exec(example, names)
-    assert "StyleTransfer(4 styles, 32 px" in capsys.readouterr().out
+    output = capsys.readouterr().out
+    assert "StyleTransfer(4 styles, 32 px" in output
+    assert output.count("Data: ") == 1
     assert len(names["frames"]) == 24
     with Image.open("ukiyo.png") as image:
         assert image.size == (60, 40)

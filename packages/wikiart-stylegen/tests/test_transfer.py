@@ -120,6 +120,37 @@ def test_input_errors_name_the_argument(transfer, arguments, field):
     assert error.value.field == field
 
 
+@pytest.mark.parametrize("picture", [np.zeros((8, 8, 3), np.uint8), torch.zeros(3, 8, 8), [make_image(8, 8)], None])
+def test_what_is_no_picture_is_refused_by_its_type(transfer, picture):
+    with pytest.raises(TypeError, match="PIL"):
+        transfer.repaint(picture, "Cubism")
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [(torch.zeros(2, 3, 32, 33), [0, 1]), (torch.zeros(3, 32, 32), [0]), (torch.zeros(2, 3, 32, 32), [0]),
+     (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0]), (torch.full((1, 3, 32, 32), 255.0), [0])],
+)  # fmt: skip
+def test_a_batch_of_another_shape_type_or_range_is_refused(transfer, images, labels):
+    with pytest.raises(ValueError, match="expected"):
+        transfer.repaint_batch(images, labels)
+
+
+def test_labels_of_a_batch_may_be_a_list(transfer):
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(transfer.repaint_batch(images, [2, 0]), transfer.repaint_batch(images, torch.tensor([2, 0])))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [({"pictures": []}, "pictures"), ({"styles": []}, "styles"), ({"captions": ["one", "two"]}, "captions")],
+)
+def test_input_errors_of_a_grid_name_the_argument(transfer, arguments, field):
+    with pytest.raises(InputError) as error:
+        transfer.grid(**{"pictures": [make_image(32, 32)], **arguments})
+    assert error.value.field == field
+
+
 def test_mistakes_on_the_command_line_end_with_status_2(trained, capsys):
     picture = save_image("in.png", 32, 32)
     for arguments, mentioned in (
@@ -196,6 +227,7 @@ def test_a_grid_of_given_images(trained, transfer, paintings):
     assert main(["grid", str(folder), "--model", str(trained), "--to", "grid.png"]) == 0
     assert read_pixels("grid.png").shape[1] == 1080
     assert transfer.grid([make_image(40, 40), sorted(folder.iterdir())[0]]).width == 1080
+    assert transfer.grid(make_image(40, 40), "cubism") == transfer.grid([make_image(40, 40)], ["Cubism"])
 
 
 def test_a_grid_of_some_styles_with_captions(trained, paintings, capsys):

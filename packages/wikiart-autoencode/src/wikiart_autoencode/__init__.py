@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from wikiart_autoencode.clustering.methods import Clustering, cluster
     from wikiart_autoencode.codes import Codes
     from wikiart_autoencode.config import TrainConfig, TrainOptions
-    from wikiart_autoencode.training import train
+    from wikiart_autoencode.training import TrainResult, train
 
-__all__ = ["Autoencoder", "Clustering", "Codes", "TrainConfig", "TrainOptions", "cluster", "load", "train"]
+__all__ = [
+    "Autoencoder",
+    "Clustering",
+    "Codes",
+    "TrainConfig",
+    "TrainOptions",
+    "TrainResult",
+    "cluster",
+    "load",
+    "train",
+]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -24,6 +34,7 @@ __getattr__, __dir__ = lazy_names(
         "Codes": "codes",
         "TrainConfig": "config",
         "TrainOptions": "config",
+        "TrainResult": "training",
         "cluster": "clustering.methods",
         "load": "autoencoder",
         "train": "training",

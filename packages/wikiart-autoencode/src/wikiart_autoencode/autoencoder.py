@@ -1,12 +1,12 @@
 """A trained autoencoder as an object: pictures to codes, codes to pictures."""
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from wikiart_autoencode.codes import Codes
@@ -17,7 +17,7 @@ from wikiart_data.console import track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.load import Picture, load_images
+from wikiart_data.images.load import Picture, as_list, load_images
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.styles import canonical_name
@@ -48,7 +48,11 @@ class Autoencoder:
     """
 
     def __init__(
-        self, network: AutoencoderNet, styles: Sequence[str], config: TrainConfig, device: str = "auto"
+        self,
+        network: AutoencoderNet,
+        styles: Sequence[str],
+        config: TrainConfig,
+        device: torch.device | str = "auto",
     ) -> None:
         self.device = select_device(device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
@@ -57,18 +61,20 @@ class Autoencoder:
         self.bf16 = use_bf16(self.device, config.precision)
 
     @classmethod
-    def load(cls, path: Path | str | None = None, *, runs: Path | str = "runs", device: str = "auto") -> "Autoencoder":
+    def load(
+        cls, run: Path | str | None = None, device: torch.device | str = "auto", *, runs: Path | str = "runs"
+    ) -> "Autoencoder":
         """Load a trained autoencoder.
 
         Args:
-            path: a run folder or its model.safetensors; None takes the newest run in `runs`/autoencode.
-            runs: only used without a `path`.
-            device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
+            run: a run folder or its model.safetensors; None takes the newest run in `runs`/autoencode.
+            device: `auto`, `cpu`, `cuda`, `cuda:1` or `mps`; or a torch.device.
+            runs: parent folder of all runs, searched for the newest one.
 
         Raises:
-            InputError: the file is missing, damaged, or holds another model.
+            InputError: the file is missing, damaged, or holds another model, or there is no such device.
         """
-        file = find_model(None if path is None else Path(path), Path(runs), "autoencode")
+        file = find_model(None if run is None else Path(run), Path(runs), "autoencode")
         tensors, metadata = read_model(file)
         values, styles = json.loads(metadata["config"]), json.loads(metadata["styles"])
         if not {"code", "channels", "ssim_weight"} <= values.keys():
@@ -91,7 +97,7 @@ class Autoencoder:
     @torch.no_grad()
     def encode(
         self,
-        pictures: Catalog | Tensor | Picture | Sequence[Picture],
+        pictures: Catalog | Tensor | Picture | Iterable[Picture],
         *,
         cache_dir: Path | None = None,
         max_bad_fraction: float = 0.01,
@@ -99,20 +105,22 @@ class Autoencoder:
         """Encode pictures; each code is one row, a spatial code is flattened.
 
         Labels are indices into the class list of a catalog. Other pictures have the style of the folder that they lie
-        in, or "unknown", and belong to the split "test".
+        in, or "unknown", and belong to the split "test". `files` are below the catalog's `root`, or as they were given.
 
         Args:
-            pictures: a catalog, images (N, 3, H, W) float in [0, 1], or files and PIL images.
+            pictures: a catalog, images (N, 3, H, W), float in [0, 1] or uint8, or files and PIL images.
             cache_dir: for the packed pictures of a catalog (default: $WIKIART_CACHE, else the user's cache).
             max_bad_fraction: of a catalog's files, the largest fraction that may be unreadable; those are left out.
 
         Raises:
             InputError: a picture cannot be read, or there is none.
+            TypeError: something is no file name, PIL image, tensor or catalog.
+            ValueError: the tensor has another shape or range.
         """
         if isinstance(pictures, Catalog):
             packed = pack(pictures, self.config.size, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
             return encode_packed(self.network.encoder, packed, self.device, self.bf16)
-        pictures = [pictures] if isinstance(pictures, str | Path | Image.Image) else pictures
+        pictures = pictures if isinstance(pictures, Tensor) else as_list(pictures)
         files = [
             str(picture) if isinstance(picture, str | Path) else f"image-{row}" for row, picture in enumerate(pictures)
         ]
@@ -129,13 +137,20 @@ class Autoencoder:
 
     @torch.no_grad()
     def decode(self, codes: Codes | Tensor | np.ndarray) -> Tensor:
-        """Codes (N, D), or (N, C, H, W) if spatial, to images (N, 3, S, S) float in [0, 1], on the CPU."""
+        """Codes (N, D), or (N, C, H, W) if spatial, to images (N, 3, S, S) float in [0, 1], on the CPU.
+
+        Raises:
+            ValueError: the codes have another shape.
+        """
         rows = torch.as_tensor(codes.codes if isinstance(codes, Codes) else codes, dtype=torch.float32)
+        numbers = math.prod(self.code_shape)
+        if tuple(rows.shape[1:]) not in ((numbers,), self.code_shape):
+            raise ValueError(f"expected codes of shape (N, {numbers}), got {tuple(rows.shape)}")
         batches = rows.reshape(len(rows), *self.code_shape).split(BATCH_SIZE)
         return torch.cat([self.decode_batch(batch.to(self.device)).cpu() for batch in batches])
 
     @torch.no_grad()
-    def reconstruct(self, pictures: Tensor | Picture | Sequence[Picture]) -> Tensor:
+    def reconstruct(self, pictures: Tensor | Picture | Iterable[Picture]) -> Tensor:
         """Encode and decode: images (N, 3, S, S) float in [0, 1], on the CPU.
 
         Raises:
@@ -143,7 +158,7 @@ class Autoencoder:
         """
         return torch.cat([self.decode_batch(self.encode_batch(batch)).cpu() for batch in self._batches(pictures)])
 
-    def _batches(self, pictures: Tensor | Picture | Sequence[Picture]) -> Sequence[Tensor]:
+    def _batches(self, pictures: Tensor | Picture | Iterable[Picture]) -> Sequence[Tensor]:
         """Images (b, 3, S, S) in [0, 1] at the size of the network."""
         images = load_images(pictures, self.config.size)
         if not len(images):

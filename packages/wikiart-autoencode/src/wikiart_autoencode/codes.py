@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wikiart_data.console import printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.manifest import SPLITS
 
@@ -121,7 +122,13 @@ class Codes:
         write_bytes(Path(path), content.getvalue())
 
     def rows(self, split: str) -> np.ndarray:
-        """(n,) int64: rows of one split, in order."""
+        """(n,) int64: rows of one split, in order.
+
+        Raises:
+            InputError: it is not train, valid or test.
+        """
+        if split not in SPLITS:
+            raise InputError(f"There is no split {printable(str(split))}: expected {', '.join(SPLITS)}.", field="split")
         return np.flatnonzero(self.split == split)
 
     def select(self, rows: str | np.ndarray) -> "Codes":

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import (
     ImageArgument,
     ImagesArgument,
@@ -84,11 +85,12 @@ class TrainOptions(DataOptions):
     """Largest fraction of unreadable files to tolerate."""
 
     def __post_init__(self) -> None:
-        """Check ranges before anything is started.
+        """Check types and ranges before anything is started.
 
         Raises:
-            InputError: an option is out of range.
+            InputError: an option is of another type or out of range.
         """
+        check_types(self)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             option = f"--{name.replace('_', '-')}"

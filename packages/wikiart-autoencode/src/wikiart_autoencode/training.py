@@ -1,7 +1,7 @@
 """`wikiart-autoencode train`: the training loop."""
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,6 +68,8 @@ class TrainResult:
     epochs: int
     numbers: int
     """Numbers in a code."""
+    folder: Path | None = field(default=None, compare=False, metadata={"json": False})
+    """The run's folder; None in a result that was read from its result.json."""
 
     def __repr__(self) -> str:
         return f"TrainResult(valid={self.valid}, test={self.test}, {self.train_seconds:.0f} s)"
@@ -77,7 +79,7 @@ def train(options: TrainOptions) -> TrainResult | None:
     """Train an autoencoder, evaluate it, write the run folder and print the scores.
 
     Args:
-        options: `TrainOptions`, or a complete `TrainConfig`.
+        options: `TrainOptions`, or a complete `TrainConfig`; `wikiart-autoencode train --help` describes each option.
 
     Returns:
         The result; None in processes other than the main one.
@@ -218,6 +220,7 @@ def finish(run: TrainingRun[TrainConfig, PackedImages], network: nn.Module) -> T
         parameters=sum(p.numel() for p in network.parameters()),
         epochs=config.epochs,
         numbers=config.code or config.channels * (config.size // 8) ** 2,
+        folder=run.folder,
     )
     run.finish(result, tables(result), {"learning": learning_curve(run.metrics())})
     return result

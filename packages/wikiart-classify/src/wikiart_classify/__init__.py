@@ -1,8 +1,8 @@
 """Painting styles from scratch: train a classifier, apply it, and study class imbalance.
 
-    import wikiart_classify
+    from wikiart_classify import Classifier
 
-    classifier = wikiart_classify.load("runs/classify/001")
+    classifier = Classifier.load("runs/classify/001")
     print(classifier.predict("photo.jpg").top(3))
 
 Importing the package is instant: each name below is loaded at its first use.

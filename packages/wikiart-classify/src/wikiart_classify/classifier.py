@@ -1,7 +1,7 @@
 """`Classifier`: a trained network with everything that is needed to apply it to images."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -18,9 +18,9 @@ from wikiart_classify.scores import Scores, score
 from wikiart_data.cli.commands import options_from
 from wikiart_data.console import printable, track
 from wikiart_data.errors import InputError
-from wikiart_data.images.augment import resize
 from wikiart_data.images.batches import DeviceImages
-from wikiart_data.images.load import Picture, load_images
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.load import Picture, as_list, load_images
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.checkpoints import load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
@@ -99,12 +99,14 @@ class Classifier:
         self.bf16 = use_bf16(self.device, config.precision)
 
     @classmethod
-    def load(cls, run: Path | str | None = None, device: str = "auto", *, runs: Path | str = "runs") -> "Classifier":
+    def load(
+        cls, run: Path | str | None = None, device: torch.device | str = "auto", *, runs: Path | str = "runs"
+    ) -> "Classifier":
         """Load a trained network.
 
         Args:
             run: a run folder or its model.safetensors; None for the newest run in `runs`/classify.
-            device: auto, cpu, cuda, cuda:1 or mps.
+            device: auto, cpu, cuda, cuda:1 or mps; or a torch.device.
             runs: parent folder of all runs, searched for the newest one.
 
         Raises:
@@ -128,14 +130,14 @@ class Classifier:
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) float in [0, 1], of any size → logits (N, styles) float32, of the images as they are."""
-        images = self._resized(images)
+        images = self._load(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.network(images).float()
 
     @torch.no_grad()
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) float in [0, 1], of any size → (N, F) float32, the input of the last layer."""
-        images = self._resized(images)
+        images = self._load(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             return self.network.features(images).float()
 
@@ -145,11 +147,11 @@ class Classifier:
 
         They are the mean over each image and its mirror image; the baselines see each image once.
         """
-        return probabilities(self.network, self._resized(images), self.bf16)
+        return probabilities(self.network, self._load(images), self.bf16)
 
     def predict(
         self,
-        images: Tensor | Picture | Sequence[Picture],
+        images: Tensor | Picture | Iterable[Picture],
         *,
         skip_unreadable: bool = False,
         progress: bool = False,
@@ -157,16 +159,17 @@ class Classifier:
         """Predict the styles of images.
 
         Args:
-            images: files, PIL images, or a tensor (N, 3, H, W) float in [0, 1]; a single file or image is a batch of
-                one. Images of any size and shape are squashed to squares, as in training.
+            images: files, PIL images, or a tensor (N, 3, H, W), float in [0, 1] or uint8; a single file or image is a
+                batch of one. Images of any size and shape are squashed to squares, as in training.
             skip_unreadable: leave out unreadable files and list them in `Predictions.unreadable`.
             progress: show the progress on the console.
 
         Raises:
             InputError: a file cannot be read and `skip_unreadable` is not set; the error's field is the file.
+            TypeError: something is no file name, PIL image or tensor.
+            ValueError: the tensor has another shape or range.
         """
-        if isinstance(images, str | Path) or not isinstance(images, Tensor | Sequence):
-            images = [images]
+        images = images if isinstance(images, Tensor) else as_list(images)
         starts = range(0, len(images), _BATCH_SIZE)
         steps = track(starts, len(starts), "predicting", "batches") if progress else iter(starts)
         outputs, files, unreadable = [np.empty((0, len(self.styles)), np.float32)], [], []
@@ -201,14 +204,7 @@ class Classifier:
         """
         root = self.config.data if data is None else str(Path(data).expanduser())
         config = replace(self.config, data=root, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
-        catalog = load_catalog(config)
-        if catalog.styles != self.styles:
-            different = sorted(set(catalog.styles) ^ set(self.styles))
-            raise InputError(
-                f"{catalog.root} has other styles than {self.path or 'the network'} was trained on: "
-                f"{', '.join(map(printable, different[:5]))} differ.",
-                field="--data",
-            )
+        self._check_styles(load_catalog(config))
         return load_packed(config)
 
     def evaluate(
@@ -224,21 +220,26 @@ class Classifier:
             InputError: the folder cannot be used, has other styles than the network, or no images in this split.
         """
         packed = data if isinstance(data, PackedImages) else self.load_packed(data)
+        self._check_styles(packed.catalog)
         if not len(packed.rows(split)):
             raise InputError(f"{packed.catalog.root} has no images in {split}.", field="--split")
         images = DeviceImages(packed, self.device)
         return score_split(predict_split(self.network, images, split, self.config.size, self.bf16), packed, split)
 
-    def _resized(self, images: Tensor) -> Tensor:
-        return resize(images.to(self.device).permute(0, 2, 3, 1), self.config.size)
+    def _check_styles(self, catalog: Catalog) -> None:
+        if catalog.styles != self.styles:
+            different = sorted(set(catalog.styles) ^ set(self.styles))
+            raise InputError(
+                f"{catalog.root} has other styles than {self.path or 'the network'} was trained on: "
+                f"{', '.join(map(printable, different[:5]))} differ.",
+                field="--data",
+            )
 
     def _load(self, images: Tensor | Sequence[Picture]) -> Tensor:
         return load_images(images, self.config.size, self.device, packed_size=self.config.packed_size)
 
 
-def load(run: Path | str | None = None, device: str = "auto", *, runs: Path | str = "runs") -> Classifier:
-    """Load a trained network: `Classifier.load`."""
-    return Classifier.load(run, device, runs=runs)
+load = Classifier.load
 
 
 def create_network(styles: int, config: TrainConfig) -> Network:

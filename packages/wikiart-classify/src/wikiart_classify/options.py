@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wikiart_classify.imbalance.methods import METHODS, Balance, check_balance
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import MaybeFile, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
 from wikiart_data.cli.options import DataOptions
 from wikiart_data.errors import InputError
@@ -159,8 +160,9 @@ def check_training_options(options: Any) -> None:
     """Check the values of TrainOptions or TrainConfig.
 
     Raises:
-        InputError: a value is out of range, or two options contradict one another.
+        InputError: a value is of another type or out of range, or two options contradict one another.
     """
+    check_types(options)
     check_ranges(options, tuple(name for name, _, _ in RANGES))
     check_balance(options.balance, options.power)
     method = METHODS[options.balance]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -116,6 +116,8 @@ class TrainResult:
     """Epochs in which cRT trained the last layer."""
     temperature: float | None = None
     """What the logits were divided by to calibrate them on valid; None if they were not."""
+    folder: Path | None = field(default=None, compare=False, metadata={"json": False})
+    """The run's folder; None in a result that was read from its result.json."""
 
     @property
     def final(self) -> tuple[Literal["valid", "test"], Scores]:

@@ -69,7 +69,7 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
     """Train a classifier, evaluate it, write the run folder and print the metrics.
 
     Args:
-        options: `TrainOptions`, or a complete `TrainConfig`.
+        options: `TrainOptions`, or a complete `TrainConfig`; `wikiart-classify train --help` describes each option.
 
     Returns:
         The result; None in processes other than the main one.
@@ -320,6 +320,7 @@ def finish(
         tau=balanced.tau if balanced else None,
         head_epochs=balanced.head_epochs if balanced else None,
         temperature=temperature,
+        folder=run.folder,
     )
     final = result.final[1]
     for split, name in zip(splits, ("predictions-valid.npz", "predictions.npz")[-len(splits) :], strict=True):

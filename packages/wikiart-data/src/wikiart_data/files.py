@@ -12,10 +12,10 @@ from filelock import FileLock, Timeout
 from wikiart_data.errors import InputError
 
 
-def cache_root(cache_dir: Path | None = None) -> Path:
+def cache_root(cache_dir: Path | str | None = None) -> Path:
     """The cache folder: `cache_dir`, else `$WIKIART_CACHE`, else the user's own. It may not exist yet."""
     if cache_dir is not None:
-        return cache_dir.expanduser().absolute()
+        return Path(cache_dir).expanduser().absolute()
     if configured := os.environ.get("WIKIART_CACHE"):
         return Path(configured).expanduser().absolute()
     return platformdirs.user_cache_path("wikiart")

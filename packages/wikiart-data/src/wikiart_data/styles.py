@@ -107,7 +107,7 @@ def style_index(name: str, styles: Sequence[str], *, field: str = "style") -> in
     Raises:
         InputError: the list has no such style.
     """
-    style = name if name in styles else canonical_name(name)
+    style = name if name in styles else canonical_name(str(name))
     if style not in styles:
         closest = difflib.get_close_matches(style, styles, n=1)
         hint = f"Did you mean {closest[0]}?" if closest else f"Choose one of {', '.join(styles)}."

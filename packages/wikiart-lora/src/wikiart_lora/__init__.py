@@ -10,15 +10,16 @@ from wikiart_data.lazy import lazy_names
 if TYPE_CHECKING:
     from wikiart_lora.config import TrainConfig, TrainOptions
     from wikiart_lora.pipeline import load_pipeline
-    from wikiart_lora.training import train
+    from wikiart_lora.training import TrainResult, train
 
-__all__ = ["TrainConfig", "TrainOptions", "load_pipeline", "train"]
+__all__ = ["TrainConfig", "TrainOptions", "TrainResult", "load_pipeline", "train"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "TrainConfig": "config",
         "TrainOptions": "config",
+        "TrainResult": "training",
         "load_pipeline": "pipeline",
         "train": "training",
     },

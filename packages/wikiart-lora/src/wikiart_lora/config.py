@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import (
     MaybeFile,
     MaybeFolder,
@@ -167,7 +168,8 @@ class TrainOptions(DataOptions):
     """Largest fraction of unreadable files to accept."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range before anything is started."""
+        """Refuse values of another type or out of range before anything is started."""
+        check_types(self)
         check_ranges(self, _TRAIN_RANGES)
 
 

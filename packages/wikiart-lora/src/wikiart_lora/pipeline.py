@@ -22,6 +22,7 @@ from wikiart_lora.captions import caption_for
 from wikiart_lora.config import TrainConfig
 
 if TYPE_CHECKING:
+    import torch
     from diffusers import DiffusionPipeline  # pyright: ignore[reportPrivateImportUsage]
 
 
@@ -48,15 +49,22 @@ class LoadedRun:
 
 
 def load_pipeline(
-    run_or_adapter: Path | str, *, strength: float = 1.0, device: str = "auto", base: str | None = None
+    run: Path | str | None = None,
+    device: "torch.device | str" = "auto",
+    *,
+    strength: float = 1.0,
+    base: str | None = None,
+    runs: Path | str = "runs",
 ) -> "DiffusionPipeline":
     """The base of a trained adapter (LoRA, Hu et al. 2022) as a diffusers pipeline, with the adapter loaded.
 
     Args:
-        run_or_adapter: folder of a run, its model.safetensors, or a file written by `wikiart-lora export`.
+        run: folder of a run, its model.safetensors, or a file written by `wikiart-lora export`; None takes the newest
+            run in `runs`/lora.
+        device: auto, cpu, cuda, cuda:1 or mps; or a torch.device.
         strength: 0 is the base alone, 1 the adapter as trained.
-        device: auto, cpu, cuda, cuda:1 or mps.
         base: short name, folder or hub name of another base than the one recorded in the file, such as a copy of it.
+        runs: parent folder of all runs, searched for the newest one.
 
     Returns:
         A `StableDiffusionPipeline`, `StableDiffusionXLPipeline` or `Flux2KleinPipeline`:
@@ -65,13 +73,13 @@ def load_pipeline(
     Raises:
         InputError: there is no adapter at that path, or its base cannot be loaded.
     """
-    loaded = load_run(Path(run_or_adapter), Path("runs"), device, strength, base).base
+    loaded = load_run(None if run is None else Path(run), Path(runs), device, strength, base).base
     loaded.use("text", "autoencoder", "denoiser")
     return loaded.pipeline
 
 
 def load_run(
-    model: Path | None, runs: Path, device: str, strength: float = 1.0, base_name: str | None = None
+    model: Path | None, runs: Path, device: "torch.device | str", strength: float = 1.0, base_name: str | None = None
 ) -> LoadedRun:
     """The base of a run with its adapter.
 

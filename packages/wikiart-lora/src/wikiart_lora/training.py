@@ -99,7 +99,7 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
     """Train an adapter (LoRA, Hu et al. 2022), sample grids, evaluate, and write the run's folder.
 
     Args:
-        options: `TrainOptions`, or a complete `TrainConfig`.
+        options: `TrainOptions`, or a complete `TrainConfig`; `wikiart-lora train --help` describes each option.
 
     Returns:
         The result; None after a dry run, and in processes other than the main one.

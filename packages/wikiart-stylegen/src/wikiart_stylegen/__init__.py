@@ -9,10 +9,11 @@ from wikiart_data.lazy import lazy_names
 
 if TYPE_CHECKING:
     from wikiart_stylegen.config import TrainConfig, TrainOptions
+    from wikiart_stylegen.results import TrainResult
     from wikiart_stylegen.training import train
     from wikiart_stylegen.transfer import StyleTransfer, load
 
-__all__ = ["StyleTransfer", "TrainConfig", "TrainOptions", "load", "train"]
+__all__ = ["StyleTransfer", "TrainConfig", "TrainOptions", "TrainResult", "load", "train"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
@@ -20,6 +21,7 @@ __getattr__, __dir__ = lazy_names(
         "StyleTransfer": "transfer",
         "TrainConfig": "config",
         "TrainOptions": "config",
+        "TrainResult": "results",
         "load": "transfer",
         "train": "training",
     },

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import (
     MaybeFile,
     MaybeFolder,
@@ -101,11 +102,12 @@ class TrainOptions(DataOptions):
     """Largest fraction of unreadable files to accept."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range, or --size is no multiple of 8.
+            InputError: a value is of another type or out of range, or --size is no multiple of 8.
         """
+        check_types(self)
         for name, low, high in _RANGES:
             value = getattr(self, name)
             if value is not None and not low <= value <= high:

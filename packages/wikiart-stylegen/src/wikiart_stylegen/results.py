@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wikiart_autoencode.evaluation.probes import CodeMetrics
@@ -17,7 +18,7 @@ from wikiart_stylegen.ground_truth import GroundTruth
 class TrainResult:
     """What a training run reports."""
 
-    folder: str
+    folder: Path
     """The run's folder."""
     psnr: float
     """Mean PSNR of validation images reconstructed in their own style, in dB."""

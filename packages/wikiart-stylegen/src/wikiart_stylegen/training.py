@@ -19,7 +19,6 @@ from wikiart_data.images.artists import keep_half_of_artists
 from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed, to_device
 from wikiart_data.images.catalog import scan
-from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training.muon import Muon, muon_groups
 from wikiart_data.training.processes import synchronize_batch_norm
@@ -77,7 +76,7 @@ def train(options: TrainOptions) -> TrainResult:
     """Train a style autoencoder and write the run's folder.
 
     Args:
-        options: `TrainOptions`, or a complete `TrainConfig`.
+        options: `TrainOptions`, or a complete `TrainConfig`; `wikiart-stylegen train --help` describes each option.
 
     Returns:
         Losses, PSNR, training time and the run's folder.
@@ -185,7 +184,7 @@ def fit(options: TrainOptions) -> TrainResult:
             finish_epoch(run, epoch >= warmup_epochs, ema, classifier, batches.pictures)
 
     result = TrainResult(
-        folder=str(run.folder),
+        folder=run.folder,
         psnr=run.metrics()[-1]["psnr"],
         train_seconds=round(run.seconds, 1),
         parameters=sum(p.numel() for p in ema.parameters()),
@@ -222,7 +221,8 @@ def load_packed(config: TrainConfig) -> PackedImages:
     Raises:
         InputError: the folder cannot be used, or has only one style.
     """
-    catalog = scan(find_data(config.data, config.cache_dir), cache_dir=config.cache_dir)
+    assert config.data is not None  # resolved when the run was opened
+    catalog = scan(config.data, cache_dir=config.cache_dir)
     if len(catalog.styles) < 2:
         raise InputError(f"{catalog.root} has only one style; repainting needs two.", field=catalog.root)
     if config.artist_half != "all":

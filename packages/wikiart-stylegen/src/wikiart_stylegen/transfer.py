@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from wikiart_data.cli.commands import options_from
-from wikiart_data.console import printable
 from wikiart_data.errors import InputError
-from wikiart_data.images.decode import BadPictureError, decode, square, upright_rgb
+from wikiart_data.images.decode import square
+from wikiart_data.images.load import Picture, as_list, check_range, read_picture
 from wikiart_data.results.figures import png
 from wikiart_data.styles import canonical_name, style_index
 from wikiart_data.training.checkpoints import load_weights, read_model
@@ -26,7 +26,6 @@ from wikiart_stylegen.figures import style_grid
 from wikiart_stylegen.full_size import average_over_shifts, guided_upsampling
 from wikiart_stylegen.network import StyleAutoencoder
 
-Picture = str | Path | Image.Image
 BATCH_SIZE = 64
 """Images that `repaint_batch` processes at a time."""
 
@@ -60,19 +59,19 @@ class StyleTransfer:
 
     @classmethod
     def load(
-        cls, path: str | Path | None = None, *, runs: str | Path = "runs", device: str = "auto"
+        cls, run: Path | str | None = None, device: torch.device | str = "auto", *, runs: Path | str = "runs"
     ) -> "StyleTransfer":
         """Load a trained network.
 
         Args:
-            path: a run's folder or its model.safetensors; None takes the newest run in `runs`/stylegen.
-            runs: only used without a `path`.
-            device: auto, cpu, cuda, cuda:1 or mps.
+            run: a run's folder or its model.safetensors; None takes the newest run in `runs`/stylegen.
+            device: auto, cpu, cuda, cuda:1 or mps; or a torch.device.
+            runs: parent folder of all runs, searched for the newest one.
 
         Raises:
             InputError: the file is missing, damaged or holds another kind of model, or there is no such device.
         """
-        file = find_model(None if path is None else Path(path), Path(runs), "stylegen")
+        file = find_model(None if run is None else Path(run), Path(runs), "stylegen")
         tensors, metadata = read_model(file)
         record, styles = json.loads(metadata["config"]), tuple(json.loads(metadata["styles"]))
         if "conditioning" not in record:
@@ -116,6 +115,7 @@ class StyleTransfer:
 
         Raises:
             InputError: the image cannot be read, there is no such style, or a value is out of range.
+            TypeError: it is no file name and no PIL image; `repaint_batch` takes tensors.
         """
         check_strength(strength)
         check_side(side)
@@ -142,6 +142,7 @@ class StyleTransfer:
             InputError: the image cannot be read, there is no such style, or there are fewer than two styles or frames.
         """
         check_side(side)
+        styles = [styles] if isinstance(styles, str) else styles
         if len(styles) < 2:
             raise InputError(f"A walk needs two styles or more, not {len(styles)}.", field="styles")
         if frames < 2:
@@ -157,15 +158,15 @@ class StyleTransfer:
 
     def grid(
         self,
-        pictures: Sequence[Picture],
-        styles: Sequence[str] | None = None,
+        pictures: Picture | Iterable[Picture],
+        styles: str | Iterable[str] | None = None,
         captions: Sequence[str] | None = None,
     ) -> Image.Image:
         """Repaint several images in several styles.
 
         Args:
-            pictures: image files or PIL images; all are squashed to squares of the trained size. Files in a folder that
-                is named after a style are taken to be of that style, which is framed.
+            pictures: image files or PIL images, or a single one; all are squashed to squares of the trained size. Files
+                in a folder that is named after a style are taken to be of that style, which is framed.
             styles: the columns, by any of their names (default: every style).
             captions: a text for every picture, written above its row.
 
@@ -173,10 +174,19 @@ class StyleTransfer:
             A figure with the images as rows and the styles as columns.
 
         Raises:
-            InputError: an image cannot be read, or there is no such style.
+            InputError: an image cannot be read, there is no such style, there are no images or no styles, or the number
+                of captions is another than that of the images.
         """
+        pictures = as_list(pictures)
+        styles = [styles] if isinstance(styles, str) else styles
+        if not pictures:
+            raise InputError("There is no picture to repaint.", field="pictures")
+        if captions is not None and len(captions) != len(pictures):
+            raise InputError(f"There are {len(captions)} captions for {len(pictures)} pictures.", field="captions")
         images = torch.stack([_read_square(picture, self.config.size) for picture in pictures])
         names = self.styles if styles is None else tuple(self._name(style) for style in styles)
+        if not names:
+            raise InputError("There is no style to repaint in.", field="styles")
         vectors = [self.style_vector(style) for style in names]
         repaints = torch.stack(
             [torch.stack([self._repaint(image, vector) for image in images]) for vector in vectors], dim=1
@@ -202,19 +212,26 @@ class StyleTransfer:
         return self.network.style_vectors(label, strength)[0]
 
     @torch.no_grad()
-    def repaint_batch(self, images: Tensor, styles: Tensor, strength: float = 1.0) -> Tensor:
+    def repaint_batch(self, images: Tensor, styles: Tensor | Sequence[int], strength: float = 1.0) -> Tensor:
         """Repaint a batch of images at their own size in one pass of the network.
 
         `repaint` takes the mean of several passes and handles large images.
 
         Args:
             images: (N, 3, H, W) float in [0, 1], H and W multiples of 8.
-            styles: (N,) int64, labels of the target styles.
+            styles: (N,) integers, labels of the target styles: indices into `styles`.
             strength: 0 is the null style, 1 the style as trained.
 
         Returns:
             (N, 3, H, W) float32 in [0, 1] on the CPU.
+
+        Raises:
+            ValueError: the images have another shape, type or range, or there are more or fewer labels than images.
         """
+        _check_batch(images)
+        styles = torch.as_tensor(styles)
+        if styles.shape != images.shape[:1]:
+            raise ValueError(f"expected {len(images)} labels of styles, got {tuple(styles.shape)}")
         repaints = []
         for batch, labels in zip(images.split(BATCH_SIZE), styles.split(BATCH_SIZE), strict=True):
             vectors = self.network.style_vectors(labels.to(self.device), strength)
@@ -223,7 +240,12 @@ class StyleTransfer:
 
     @torch.no_grad()
     def encode(self, images: Tensor) -> Tensor:
-        """Content codes of images: (B, 3, H, W) float in [0, 1] → (B, K, H / 8, W / 8) float32 on the device."""
+        """Content codes of images: (B, 3, H, W) float in [0, 1] → (B, K, H / 8, W / 8) float32 on the device.
+
+        Raises:
+            ValueError: the images have another shape, type or range.
+        """
+        _check_batch(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             return self.network.encoder(images.to(self.device).contiguous(memory_format=torch.channels_last)).float()
 
@@ -286,7 +308,7 @@ def make_network(num_styles: int, options: TrainOptions) -> StyleAutoencoder:
 
 def read_image(picture: Picture, side: int | None) -> Tensor:
     """An image as it is, or resized to a longer side: (3, H, W) float32 in [0, 1]."""
-    image = _decode(picture)
+    image = read_picture(picture)
     if side is not None:
         scale = side / max(image.size)
         width, height = (max(1, round(scale * length)) for length in image.size)
@@ -296,16 +318,16 @@ def read_image(picture: Picture, side: int | None) -> Tensor:
 
 def _read_square(picture: Picture, size: int) -> Tensor:
     """An image squashed to a square: (3, size, size) float32 in [0, 1]."""
-    return to_tensor(square(_decode(picture, at_least=size), size))
+    return to_tensor(square(read_picture(picture, size), size))
 
 
-def _decode(picture: Picture, at_least: int | None = None) -> Image.Image:
-    if isinstance(picture, Image.Image):
-        return upright_rgb(picture)
-    try:
-        return decode(Path(picture), at_least)
-    except BadPictureError as error:
-        raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
+def _check_batch(images: Tensor) -> None:
+    """Reject what is no batch (N, 3, H, W) of floats that the encoder divides into an eighth of its sides."""
+    if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] % 8 or images.shape[3] % 8:
+        raise ValueError(f"expected images (N, 3, H, W), H and W multiples of 8, got {tuple(images.shape)}")
+    if images.dtype != torch.float32:
+        raise ValueError(f"expected float32 images in [0, 1], got {images.dtype}")
+    check_range(images)
 
 
 def to_tensor(pixels: np.ndarray) -> Tensor:

@@ -106,8 +106,11 @@ def cluster(codes: Codes | np.ndarray, method: Method = "hdbscan", n_clusters: i
 
     Raises:
         InputError: there are fewer distinct codes than clusters.
+        ValueError: the codes have another shape or are not finite, or there is no such method.
     """
     array = codes.codes if isinstance(codes, Codes) else np.asarray(codes)
+    if array.ndim != 2 or not np.isfinite(array).all():
+        raise ValueError(f"expected finite codes of shape (n, D), got {array.shape}")
     x = _standardize(array)
     needed = 2 if method in DENSITY_METHODS else max(2, n_clusters)
     distinct = len({row.tobytes() for row in x})

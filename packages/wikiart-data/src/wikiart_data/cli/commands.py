@@ -12,6 +12,7 @@ import inspect
 import io
 import itertools
 import json
+import numbers
 import os
 import sys
 import textwrap
@@ -152,18 +153,49 @@ def options_from(options: type, values: Mapping[str, Any], missing: Any = None) 
         raise InputError(f"{', '.join(unknown)}: no such option in {options.__name__}.", field=_flag(unknown[0]))
     arguments = {}
     for name, value in values.items():
-        hint = hints[name]
-        if not _fits(value, hint):
-            expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
-            raise InputError(f"{name} = {json.dumps(value, default=str)}: expected {expected}.", field=_flag(name))
-        if value is not None and Path in (hint, *typing.get_args(hint)):
-            value = [Path(path) for path in value] if isinstance(value, list) else Path(value)
-        arguments[name] = tuple(value) if isinstance(value, list) else value
+        arguments[name] = _converted(name, value, hints[name])
     if missing is not None:
         for field in dataclasses.fields(options):
             if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
                 arguments.setdefault(field.name, missing)
     return options(**arguments)
+
+
+def check_types(options: Any) -> None:
+    """Convert and check the values of options that were made in Python, for their `__post_init__`.
+
+    Text becomes a path where the option is a path, and a path text where it is text; NumPy's numbers become Python's.
+
+    Args:
+        options: a frozen dataclass.
+
+    Raises:
+        InputError: a value is not of the option's type; the error's field is the option.
+    """
+    for name, hint in typing.get_type_hints(type(options)).items():
+        value = getattr(options, name)
+        if isinstance(value, numbers.Number):
+            value = getattr(value, "tolist", lambda number=value: number)()
+        object.__setattr__(options, name, _converted(name, value, hint))
+
+
+def _converted(name: str, value: Any, hint: Any) -> Any:
+    """A value as the type of its option.
+
+    Raises:
+        InputError: it is of another type.
+    """
+    inner = typing.get_args(hint)
+    if isinstance(value, Path) and str in (hint, *inner):
+        value = str(value)
+    if not _fits(value, hint):
+        expected = hint.__name__ if isinstance(hint, type) else str(hint).replace("typing.", "")
+        if typing.get_origin(hint) is typing.Literal:
+            expected = f"one of {', '.join(map(str, inner))}"
+        raise InputError(f"{name} = {json.dumps(value, default=repr)}: expected {expected}.", field=_flag(name))
+    if value is not None and Path in (hint, *inner):
+        value = [Path(path) for path in value] if isinstance(value, list | tuple) else Path(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _flag(name: str) -> str:

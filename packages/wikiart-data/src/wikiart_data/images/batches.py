@@ -82,7 +82,7 @@ class Batches:
         self.size = packed.size if size is None else size
 
     def _draw_from(self, labels: np.ndarray, batch_size: int, power: float, seed: int, rank: int, world: int) -> None:
-        if batch_size % world:
+        if batch_size < 1 or batch_size % world:
             raise ValueError(f"a batch of {batch_size} cannot be shared evenly by {world} processes")
         if batch_size > len(labels):
             raise ValueError(f"a batch of {batch_size} is more than the {len(labels)} pictures there are")

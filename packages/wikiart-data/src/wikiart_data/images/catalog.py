@@ -81,11 +81,17 @@ class Catalog:
         return hash((self.root, self.fingerprint))
 
     def rows(self, split: str) -> np.ndarray:
-        """(n,) int64: the indices of one split's pictures in this catalog."""
+        """(n,) int64: the indices of one split's pictures in this catalog.
+
+        Raises:
+            InputError: it is not train, valid or test.
+        """
+        if split not in SPLITS:
+            raise InputError(f"There is no split {printable(str(split))}: expected {', '.join(SPLITS)}.", field="split")
         return np.flatnonzero(self.splits == split)
 
     def counts(self, split: str) -> np.ndarray:
-        """(len(styles),) int64: pictures per style in one split."""
+        """(len(styles),) int64: pictures per style in one split, named as for `rows`."""
         return np.bincount(self.labels[self.rows(split)], minlength=len(self.styles))
 
     @cached_property
@@ -114,10 +120,10 @@ class Catalog:
 def scan(
     root: Path | str,
     *,
-    labels: Path | None = None,
+    labels: Path | str | None = None,
     label_column: LabelColumn | None = None,
     seed: int = 0,
-    cache_dir: Path | None = None,
+    cache_dir: Path | str | None = None,
 ) -> Catalog:
     """Read a data folder: names, sizes and times; a file is opened only if its ending is not a known one.
 
@@ -152,7 +158,7 @@ def scan(
     """
     source = DataSource.parse(root)
     if labels is not None or label_column is not None:
-        labels = source.labels if labels is None else labels.expanduser().absolute()
+        labels = source.labels if labels is None else Path(labels).expanduser().absolute()
         source = DataSource(source.root, labels, label_column or source.column)
     try:
         layout = find_layout(source)

@@ -1,7 +1,7 @@
 """Picture files, PIL images or a tensor as one batch of square images; captions of picture files."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
@@ -17,10 +17,12 @@ from wikiart_data.images.augment import resize
 from wikiart_data.images.decode import BadPictureError, available_cores, decode, square, upright_rgb
 
 Picture: TypeAlias = str | Path | Image.Image
+_LOWEST, _HIGHEST = -0.5, 1.5
+# of floats that may be images in [0, 1]: resizing may overshoot, normalised images and those in 0..255 go beyond
 
 
 def load_images(
-    images: Tensor | Picture | Sequence[Picture],
+    images: Tensor | Picture | Iterable[Picture],
     size: int,
     device: torch.device | str = "cpu",
     *,
@@ -42,14 +44,18 @@ def load_images(
 
     Raises:
         InputError: a file cannot be read as a picture; the error's field is the file.
-        ValueError: a tensor has another shape.
+        TypeError: something is no file name, PIL image or tensor.
+        ValueError: a tensor has another shape or range, or the size is below 1.
     """
+    if size < 1:
+        raise ValueError(f"expected a size of at least 1 pixel, got {size}")
     if isinstance(images, Tensor):
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(images.shape)}")
+        check_range(images)
         pixels = images.to(device).permute(0, 2, 3, 1)
     else:
-        pictures = [images] if isinstance(images, str | Path | Image.Image) else list(images)
+        pictures = as_list(images)
         side = packed_size or size
         with ThreadPoolExecutor(available_cores()) as pool:
             squares = list(pool.map(lambda picture: _square(picture, side), pictures))
@@ -57,6 +63,37 @@ def load_images(
         pixels = torch.from_numpy(stacked).to(device)
     resized = resize(pixels, size)
     return resized if pixels.is_floating_point() else resized.div_(255.0)
+
+
+def as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:
+    """Pictures as a list; a single one as a list of one."""
+    return [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
+
+
+def read_picture(picture: Picture, at_least: int | None = None) -> Image.Image:
+    """One picture as upright RGB on white.
+
+    Args:
+        picture: a file or a PIL image.
+        at_least: for `decode`.
+
+    Raises:
+        InputError: the file cannot be read as a picture; the error's field is the file.
+        TypeError: it is no file name and no PIL image.
+    """
+    if isinstance(picture, Image.Image):
+        return upright_rgb(picture)
+    if not isinstance(picture, str | Path):
+        raise TypeError(
+            f"expected a file name or a PIL image, got {type(picture).__name__}; PIL.Image.fromarray makes an image of "
+            "an array (H, W, 3) uint8, torch.stack a batch (N, 3, H, W) of tensors"
+        )
+    path = Path(picture)
+    try:
+        return decode(path, at_least)
+    except BadPictureError as error:
+        reason = "a folder, not a picture; pass the files in it" if path.is_dir() else str(error)
+        raise InputError(f"{printable(str(picture))}: {reason}", field=picture) from error
 
 
 def read_captions(path: Path, pictures: Sequence[Path]) -> list[str]:
@@ -83,9 +120,19 @@ def read_captions(path: Path, pictures: Sequence[Path]) -> list[str]:
 
 def _square(picture: Picture, side: int) -> np.ndarray:
     """(side, side, 3) uint8."""
-    if isinstance(picture, Image.Image):
-        return square(upright_rgb(picture), side)
-    try:
-        return square(decode(Path(picture), at_least=side), side)
-    except BadPictureError as error:
-        raise InputError(f"{printable(str(picture))}: {error}", field=picture) from error
+    return square(read_picture(picture, side), side)
+
+
+def check_range(images: Tensor) -> None:
+    """Reject float images that are not in [0, 1].
+
+    Raises:
+        ValueError: they are in 0..255, normalised, or NaN.
+    """
+    if not images.is_floating_point() or not images.numel():
+        return
+    low, high = (value.item() for value in images.aminmax())
+    if not _LOWEST <= low <= high <= _HIGHEST:  # NaN is rejected too
+        raise ValueError(
+            f"expected float images in [0, 1], not normalised by mean and deviation, got {low:.3g} to {high:.3g}"
+        )

@@ -52,7 +52,7 @@ class Listing:
     """The format of each ("HEIC", "SVG", ...), BROKEN_LINK or SUBFOLDER."""
 
 
-def walk_folder(root: Path, folders: Sequence[str], cache_dir: Path | None) -> Listing:
+def walk_folder(root: Path, folders: Sequence[str], cache_dir: Path | str | None) -> Listing:
     """List the pictures directly in these folders, several folders at once (a network disk is mostly waiting).
 
     Args:
@@ -108,7 +108,7 @@ def _list_folder(root: Path, folder: str) -> list[tuple[str, int, int, str]]:
     return sorted(rows)
 
 
-def _manifest_path(root: Path, cache_dir: Path | None) -> Path:
+def _manifest_path(root: Path, cache_dir: Path | str | None) -> Path:
     key = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return cache_root(cache_dir) / "manifests" / f"{key}.npz"
 
@@ -118,7 +118,7 @@ def _plugins() -> str:
     return ",".join(kind for kind in PLUGINS if has_plugin(kind))
 
 
-def _write_manifest(root: Path, cache_dir: Path | None, listing: Listing) -> None:
+def _write_manifest(root: Path, cache_dir: Path | str | None, listing: Listing) -> None:
     path = _manifest_path(root, cache_dir)
     part = path.with_suffix(f".{os.getpid()}.part")
     try:
@@ -143,7 +143,7 @@ def _write_manifest(root: Path, cache_dir: Path | None, listing: Listing) -> Non
             part.unlink()
 
 
-def read_manifest(root: Path, folders: Sequence[str], cache_dir: Path | None) -> Listing | None:
+def read_manifest(root: Path, folders: Sequence[str], cache_dir: Path | str | None) -> Listing | None:
     """The manifest of these folders, or None if there is none or anything has changed since it was written."""
     try:
         with _manifest_path(root, cache_dir).open("rb") as file, np.load(file, allow_pickle=False) as saved:

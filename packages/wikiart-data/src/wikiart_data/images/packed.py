@@ -83,7 +83,7 @@ class PackedImages:
         return self.images.shape[1]
 
     def rows(self, split: str) -> np.ndarray:
-        """(n,) int64: rows of one split, without the unreadable files."""
+        """(n,) int64: rows of one split (train, valid or test), without the unreadable files."""
         rows = self.catalog.rows(split)
         return rows[~np.isin(rows, list(self.bad))] if self.bad else rows
 
@@ -96,7 +96,7 @@ def pack(
     catalog: Catalog,
     size: int,
     *,
-    cache_dir: Path | None = None,
+    cache_dir: Path | str | None = None,
     max_bad_fraction: float = MAX_BAD_FRACTION,
     workers: int | None = None,
 ) -> PackedImages:
@@ -114,7 +114,11 @@ def pack(
 
     Raises:
         InputError: there are too many unreadable files, or the cache cannot be written or is full.
+        ValueError: the size is no integer of at least 1.
     """
+    if int(size) != size or size < 1:
+        raise ValueError(f"expected a size of at least 1 pixel, an integer, got {size}")
+    size = int(size)
     packs = cache_root(cache_dir) / "packs"
     folder = packs / f"{_key(catalog)}-{size}"
     workers = workers or available_cores()

@@ -16,7 +16,8 @@ class BalancedSampler:
     - within a style every picture is drawn k times before any is drawn k + 2 times;
     - an epoch depends on (seed, epoch) alone, so a resumed run sees the same pictures as an uninterrupted one.
 
-    It works as the `sampler` of a torch `DataLoader`. `Batches` shards an epoch over several processes.
+    It works as the `sampler` of a torch `DataLoader`; call `set_epoch` before each epoch, as for a
+    `DistributedSampler`. `Batches` shards an epoch over several processes.
 
     Args:
         labels: (n,) integers, the style of each row.

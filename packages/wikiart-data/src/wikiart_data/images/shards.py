@@ -33,7 +33,7 @@ CHUNK = 2048
 _INDEX = "shards.json"
 
 
-def write_shards(packed: PackedImages, folder: Path, *, chunk: int = CHUNK, seed: int = 0) -> None:
+def write_shards(packed: PackedImages, folder: Path | str, *, chunk: int = CHUNK, seed: int = 0) -> None:
     """Write every split of a pack as shards to `folder`/<split>.
 
     Pictures are written in random order, because readers shuffle within chunks only. A split is written under another
@@ -49,6 +49,7 @@ def write_shards(packed: PackedImages, folder: Path, *, chunk: int = CHUNK, seed
         InputError: litdata is not installed, a split exists already, the disk is full or cannot be written.
     """
     _require_litdata()
+    folder = Path(folder)
     splits = [split for split in ("train", "valid", "test") if len(packed.rows(split))]
     for split in splits:
         if (folder / split).exists():

@@ -21,7 +21,8 @@ def json_text(content: Any, indent: int | None = None) -> str:
     """`content` as strict JSON, without a line break at the end.
 
     Args:
-        content: dataclasses, mappings, sequences, numbers (numpy's too), text, paths and None.
+        content: dataclasses (without fields whose metadata say `json=False`), mappings, sequences, numbers (numpy's
+            too), text, paths and None.
         indent: spaces a level; None gives one line.
 
     Raises:
@@ -39,7 +40,8 @@ def to_plain(content: Any) -> Any:
     if isinstance(content, Table | Number):
         return to_plain(content.to_json())
     if dataclasses.is_dataclass(content) and not isinstance(content, type):
-        return {field.name: to_plain(getattr(content, field.name)) for field in dataclasses.fields(content)}
+        written = [field.name for field in dataclasses.fields(content) if field.metadata.get("json", True)]
+        return {name: to_plain(getattr(content, name)) for name in written}
     if isinstance(content, Mapping):
         return {str(key): to_plain(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

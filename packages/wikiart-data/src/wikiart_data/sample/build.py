@@ -145,7 +145,7 @@ def scene_of(path: Path | str) -> Scene:
 
 
 def build_sample_set(
-    folder: Path,
+    folder: Path | str,
     *,
     size: int = SIZE,
     fraction: float = 1.0,
@@ -193,7 +193,7 @@ def build_sample_set(
     return folder
 
 
-def sample_root(cache_dir: Path | None = None, echo: Callable[[str], None] = print) -> Path:
+def sample_root(cache_dir: Path | str | None = None, echo: Callable[[str], None] = print) -> Path:
     """The folder of the sample set, which is built on first use (about a minute).
 
     Args:

@@ -29,19 +29,19 @@ def create_accelerator(device: str = "auto") -> Accelerator:
     return accelerator
 
 
-def select_device(device: str = "auto") -> torch.device:
+def select_device(device: torch.device | str = "auto") -> torch.device:
     """The device of that name, without an `Accelerator`: for networks that are applied, not trained.
 
     accelerate keeps the device of its first `Accelerator` for the whole process; a notebook can load one network on the
     CPU and another one on a GPU.
 
     Args:
-        device: auto, cpu, cuda, cuda:N, mps.
+        device: auto, cpu, cuda, cuda:N, mps; or a torch.device.
 
     Raises:
         InputError: this machine has no such device.
     """
-    kind, _ = _checked(device)
+    kind, _ = _checked(str(device))
     if kind != "auto":
         return torch.device(device)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

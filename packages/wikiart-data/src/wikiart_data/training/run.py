@@ -235,6 +235,7 @@ def find_model(model: Path | None, runs: Path, part: str) -> Path:
         if not files:
             raise InputError(f"{runs / part} holds no trained network yet: run wikiart-{part} first.", field="--runs")
         return files[-1]
+    model = model.expanduser()
     path = model / "model.safetensors" if model.is_dir() else model
     if not path.is_file():
         raise InputError(f"{path} does not exist; name a run's folder, such as runs/{part}/001.", field=path)
