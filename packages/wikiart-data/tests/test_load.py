@@ -103,6 +103,11 @@ def test_a_file_that_cannot_be_read_is_named(files: list[Path], tmp_path: Path):
         with pytest.raises(InputError) as error:
             load_images([files[0], wrong], 8)
         assert error.value.field == str(wrong)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(files[0].read_bytes()[:-300])
+    with Image.open(cut) as opened, pytest.raises(InputError) as error:
+        load_images(opened, 8)
+    assert error.value.field == str(cut)
 
 
 def test_what_is_loaded_does_not_share_memory_with_the_picture():

@@ -92,7 +92,7 @@ class Judge:
         Raises:
             InputError: the folder holds no judge, or a damaged one.
         """
-        folder = Path(folder)
+        folder = Path(folder).expanduser()
         try:
             record = json.loads((folder / "judge.json").read_text(encoding="utf-8"))
             content = (folder / "model.pt2").read_bytes()

@@ -82,7 +82,11 @@ def read_picture(picture: Picture, at_least: int | None = None) -> Image.Image:
         TypeError: it is no file name and no PIL image.
     """
     if isinstance(picture, Image.Image):
-        return upright_rgb(picture)
+        try:
+            return upright_rgb(picture)
+        except OSError as error:  # Pillow reads a file at first use, and notices only then that it is truncated
+            name = getattr(picture, "filename", "") or "a PIL image"
+            raise InputError(f"{printable(str(name))}: {error}", field=name) from error
     if not isinstance(picture, str | Path):
         raise TypeError(
             f"expected a file name or a PIL image, got {type(picture).__name__}; PIL.Image.fromarray makes an image of "
