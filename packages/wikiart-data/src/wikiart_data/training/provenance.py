@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import time
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,7 @@ def provenance(accelerator: "Accelerator | None" = None) -> dict[str, Any]:
     }
 
 
+@cache  # what is imported does not change any more
 def git_commit() -> str | None:
     """The commit of the code that runs, with `+` if files were changed since; None if it is not under git itself."""
     here = Path(__file__).parent
