@@ -97,7 +97,7 @@ def row(step: Step, quality: str = "", ours: Step | None = None) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Time each step."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--number", type=int, default=15_000, help="number of codes")
     parser.add_argument("--dimensions", type=int, default=128, help="dimensions of a code")
     parser.add_argument(
@@ -128,7 +128,7 @@ def main(arguments: list[str] | None = None) -> None:
         if not options.without_baselines:
             plain = timed("HDBSCAN, plain (5, on all numbers)", lambda: plain_hdbscan(codes))
             print(row(plain, quality(plain.result, labels), hdbscan), flush=True)
-        kmeans = timed("KMeans, 27", lambda: cluster(codes, "kmeans"))
+        kmeans = timed("KMeans, 27", lambda: cluster(codes, "kmeans", n_clusters=27))
         print(row(kmeans, quality(kmeans.result.labels, labels)))
         print(row(timed("PCA to 2", lambda: reduce_dimensions(codes, "pca"))))
         print(row(timed("measures, 20 permutations", lambda: clustering_scores(codes, kmeans.result.labels, labels))))

@@ -99,7 +99,7 @@ METHODS: dict[str, Crops] = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure every method in turn, and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=9, help="number of batches that each method crops")
     parser.add_argument("--size", type=int, default=128, help="side of the crops, in pixels")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of torch, and for Pillow")

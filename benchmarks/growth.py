@@ -247,7 +247,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--measure"]:
         print(json.dumps(measure(arguments[1], Path(arguments[2]), Path(arguments[3]))))
         return 0
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--files", type=int, nargs="+", default=list(FILES), help="numbers of files")
     parser.add_argument("--to", type=Path, default=Path("growth.png"), help="where the figure is written")
     parser.add_argument("--work", type=Path, help="where files and cache are made (default: a temporary folder)")

@@ -235,7 +235,7 @@ def table(measured: dict[str, list[dict[str, float]]], options: argparse.Namespa
 
 def main(arguments: list[str] | None = None, run: Callable = run_child) -> None:
     """Pack, measure every loader in turn and then training, and print both."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=15_000, help="number of JPEG files")
     parser.add_argument("--size", type=int, default=128, help="side of the images in a batch, in pixels")
     parser.add_argument("--in-class", type=int, default=500, help="images for the in-class loader, 2 MB each")

@@ -127,7 +127,7 @@ def second_start(pictures: int, size: int, rounds: int) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure both and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=2_000, help="number of pictures of 416 px")
     parser.add_argument("--large", type=int, default=150, help="number of pictures of 1,500 px")
     parser.add_argument("--size", type=int, default=147, help="side of the squares, in pixels")

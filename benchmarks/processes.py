@@ -294,7 +294,7 @@ def main(arguments: list[str]) -> int:
     """Train every part with every number of processes, and print the table."""
     if arguments[:1] == ["--traced"]:
         return train_traced(Path(arguments[1]), arguments[2], arguments[3:])
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=list(PARTS), help="only these")
     parser.add_argument("--work", type=Path, help="keep everything in this folder (default: a temporary one)")
     parser.add_argument("--json", type=Path, help="write what was measured to this file")

@@ -27,7 +27,7 @@ def parameters(network: nn.Module) -> int:
 
 def adapter_of_sd15(rank: int) -> int:
     """Parameters of an adapter on the attention of Stable Diffusion 1.5's UNet: rank · (in + out) per layer."""
-    from diffusers import UNet2DConditionModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768)
     layers = [m for name, m in unet.named_modules() if name.endswith(ATTENTION) and isinstance(m, nn.Linear)]

@@ -181,7 +181,7 @@ def a_million(folder: Path, side: int, chunks: int = 489) -> tuple[float, float,
 
 def main(arguments: list[str] | None = None) -> None:
     """Write, read in turn, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pictures", type=int, default=8192, help="number of pictures")
     parser.add_argument("--side", type=int, default=128, help="their side, in pixels")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is read")

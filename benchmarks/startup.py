@@ -57,7 +57,7 @@ def measure(name: str, runs: int) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--runs", type=int, default=5, help="of each program (default: 5)")
     parser.add_argument("--program", choices=PROGRAMS, nargs="+", default=list(PROGRAMS), help="only these")
     options = parser.parse_args(arguments)

@@ -158,7 +158,7 @@ def count(part: str, data: Path, work: Path) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Count in a process per package, and print a Markdown table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), help="only these packages")
     parser.add_argument("--child", choices=PARTS, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help="a sample set (default: a small one, painted for this)")

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -160,7 +161,7 @@ def table(trainings: list[Contestant], target: float) -> str:
 
 def main(arguments: list[str] | None = None, contestants: dict[str, list[str]] = CONTESTANTS) -> None:
     """Pack, run all and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--data", required=True, help="folder with train/ and valid/")
     parser.add_argument("--runs", type=Path, required=True, help="folder of the runs, which the same command resumes")
     parser.add_argument("--target", type=float, default=0.35, help="top-1 on valid, in 0..1")
@@ -172,7 +173,8 @@ def main(arguments: list[str] | None = None, contestants: dict[str, list[str]] =
     for arguments_of in contestants.values():
         given = dict(zip(arguments_of[::2], arguments_of[1::2], strict=True))
         size = int(given["--size"]) if "--size" in given else None
-        fresh = TrainOptions(data=options.data, model=given.get("--model", "small"), size=size)
+        model: Any = given.get("--model", "small")
+        fresh = TrainOptions(data=options.data, model=model, size=size)
         load_packed(resolve_config(fresh, Path(options.data)))
     trainings = [Contestant(name, options.runs / "classify" / str(index)) for index, name in enumerate(contestants)]
     run_all(trainings, contestants, options)

@@ -28,7 +28,7 @@ GROUPS = ("bytes", "names", "flips", "loss", "kill", "term", "disk")
 
 def main() -> int:
     """Inject the selected faults; returns 1 if something was lost."""
-    parser = argparse.ArgumentParser(prog="python -m faults", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m faults", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=20, help="how often each command is killed (default: 20)")
     parser.add_argument("--only", nargs="+", choices=GROUPS, default=GROUPS, help="groups of faults (default: all)")
     parser.add_argument("--commands", nargs="+", help="commands to test: pack classify autoencode stylegen …")

@@ -106,13 +106,15 @@ def test_no_picture_is_refused(model):
 
 def test_clusters_of_codes_have_scores_and_those_of_an_array_have_none(model, paintings):
     codes = model.encode(scan(paintings)).select("train")
-    clusters = cluster(codes, "kmeans", n_clusters=4)
+    clusters = cluster(codes, "kmeans")  # as many as there are styles
     assert clusters.labels.shape == (96,)
     assert clusters.scores.ami > clusters.scores.ami_permuted[0]
     assert repr(clusters) == "Clustering(kmeans, 96 codes, 4 clusters, 0% noise)"
     assert "\n" not in repr(clusters.scores)
     with pytest.raises(ValueError, match="styles"):
         _ = cluster(codes.codes, "kmeans", n_clusters=4).scores
+    with pytest.raises(ValueError, match="n_clusters"):
+        cluster(codes.codes, "kmeans")
 
 
 def test_selecting_a_split():

@@ -178,7 +178,7 @@ def test_few_distinct_codes_are_clustered(method):
 
 def test_fewer_codes_than_clusters():
     with pytest.raises(InputError) as error:
-        cluster(np.random.default_rng(0).normal(size=(20, 6)), "kmeans")
+        cluster(np.random.default_rng(0).normal(size=(20, 6)), "kmeans", n_clusters=27)
     assert error.value.field == "--clusters"
 
 

@@ -69,9 +69,10 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
     codes = Codes.load(path)
     catalog = catalog_of(path, options, codes)
     rows = np.arange(len(codes)) if options.split == "all" else codes.rows(options.split)
-    if len(rows) <= options.clusters:
+    n_clusters = options.clusters or max(2, len(codes.styles))
+    if len(rows) <= n_clusters:
         raise InputError(
-            f"{path} has {len(rows)} codes in {options.split}: too few for {options.clusters} clusters.",
+            f"{path} has {len(rows)} codes in {options.split}: too few for {n_clusters} clusters.",
             field="--clusters",
         )
     selected = codes.select(rows)
@@ -80,11 +81,11 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
     run = Run.start(PART, options, catalog, codes=codes.fingerprint)
     number, dimensions = selected.codes.shape
     echo(f"{number:,} codes of {dimensions:,} numbers, {options.method} …")
-    clustering = cluster(selected, options.method, options.clusters, options.seed)
+    clustering = cluster(selected, options.method, n_clusters, options.seed)
     print_summary(clustering)
     kmeans = None
     if clustering.noise_fraction > MUCH_NOISE:
-        kmeans = cluster(selected, "kmeans", options.clusters, options.seed)
+        kmeans = cluster(selected, "kmeans", n_clusters, options.seed)
         print_summary(kmeans, comparison=True)
 
     echo(f"The map, by {REDUCTION_NAMES[options.reduce]} …")

@@ -105,7 +105,8 @@ def method_scores(
     clusterings, over_seeds = [], []
     for seed, codes in enumerate(codes_by_seed, options.seed):
         selected = codes.select(split)
-        clustering = cluster(selected, method, min(options.clusters, len(selected) // 2), seed)
+        n_clusters = options.clusters or max(2, len(codes.styles))
+        clustering = cluster(selected, method, min(n_clusters, len(selected) // 2), seed)
         clusterings.append(clustering)
         values = agreement(clustering.labels, selected.labels)
         over_seeds.append(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from wikiart_data.cli.option_types import FilesArgument, MaybeData, MaybeFile, MaybeFolder, MaybeText
+from wikiart_data.cli.option_types import FilesArgument, MaybeData, MaybeFile, MaybeFolder, MaybeNumber, MaybeText
 from wikiart_data.errors import InputError
 
 Method = Literal["kmeans", "minibatch", "agglomerative", "gmm", "birch", "spectral", "dbscan", "optics", "hdbscan"]
@@ -26,8 +26,8 @@ class ClusterOptions:
     method: Method = "kmeans"
     """Clustering method. kmeans, minibatch, gmm, birch, agglomerative and spectral find --clusters clusters; dbscan,
     optics and hdbscan determine the number themselves and leave some pictures as noise."""
-    clusters: int = 27
-    """Number of clusters, for the methods that need it."""
+    clusters: MaybeNumber = None
+    """Number of clusters, for the methods that need it (default: the number of styles)."""
     reduce: Reduction = "tsne"
     """Dimensionality reduction of the map; umap needs the extra `umap`. Clusters are found and measured in code space,
     never on the map."""
@@ -77,8 +77,8 @@ class CompareOptions:
     """Clustering methods, each applied to every kind of code."""
     judge: MaybeFolder = None
     """Judge of wikiart-classify export, as an upper bound: it was trained with the labels."""
-    clusters: int = 27
-    """Number of clusters, for the methods that need it."""
+    clusters: MaybeNumber = None
+    """Number of clusters, for the methods that need it (default: the number of styles)."""
     data: MaybeData = None
     """Folder of paintings (default: the one that the first codes come from)."""
     runs: Path = Path("runs")
@@ -105,6 +105,6 @@ class CompareOptions:
             raise InputError(f"--seeds {self.seeds}: at least one seed is needed.", field="--seeds")
 
 
-def _check_clusters(clusters: int) -> None:
-    if clusters < 2:
+def _check_clusters(clusters: int | None) -> None:
+    if clusters is not None and clusters < 2:
         raise InputError(f"--clusters {clusters}: at least 2 clusters are needed.", field="--clusters")

@@ -87,7 +87,9 @@ class Clustering:
         )
 
 
-def cluster(codes: Codes | np.ndarray, method: Method = "hdbscan", n_clusters: int = 27, seed: int = 0) -> Clustering:
+def cluster(
+    codes: Codes | np.ndarray, method: Method = "hdbscan", n_clusters: int | None = None, seed: int = 0
+) -> Clustering:
     """Cluster codes; the same codes and seed give the same clusters.
 
     Methods that need all pairs (agglomerative, spectral, optics) are fitted on at most SAMPLE codes, hdbscan on at most
@@ -101,13 +103,16 @@ def cluster(codes: Codes | np.ndarray, method: Method = "hdbscan", n_clusters: i
     Args:
         codes: `Codes`, or (n, D) float, finite.
         method: one of METHODS.
-        n_clusters: number of clusters; density methods determine it themselves.
+        n_clusters: number of clusters (default: the number of styles of `Codes`); density methods determine it
+            themselves.
         seed: of everything random.
 
     Raises:
         InputError: there are fewer distinct codes than clusters.
-        ValueError: the codes have another shape or are not finite, or there is no such method.
+        ValueError: the codes have another shape or are not finite, the number of clusters of an array is not given, or
+            there is no such method.
     """
+    n_clusters = _number_of_clusters(codes, method, n_clusters)
     array = codes.codes if isinstance(codes, Codes) else np.asarray(codes)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise ValueError(f"expected finite codes of shape (n, D), got {array.shape}")
@@ -158,6 +163,16 @@ def cluster(codes: Codes | np.ndarray, method: Method = "hdbscan", n_clusters: i
         note = " ".join(part for part in (note, _caveat(labels)) if part)
     styles = codes.labels if isinstance(codes, Codes) else None
     return Clustering(labels, method, parameters, note, array, styles, seed)
+
+
+def _number_of_clusters(codes: Codes | np.ndarray, method: Method, n_clusters: int | None) -> int:
+    if n_clusters is not None:
+        return n_clusters
+    if isinstance(codes, Codes):
+        return max(2, len(codes.styles))
+    if method in DENSITY_METHODS:
+        return 2  # unused
+    raise ValueError(f"{method} needs n_clusters for an array, which has no styles")
 
 
 def _standardize(codes: np.ndarray) -> np.ndarray:
