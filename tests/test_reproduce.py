@@ -170,7 +170,7 @@ def test_after_a_failed_step_the_others_run_and_the_report_is_written(tmp_path: 
     report = (tmp_path / "runs/quick/report/REPORT.md").read_text()
     assert "Quick mode" in report
     assert "| spatial | 20.00 (19.00–21.00) |" in report
-    assert "![PSNR against bytes" in report
+    assert "![PSNR and SSIM against bytes" in report
     assert "*No results: classify.*" in report
     assert "uv run wikiart-classify compare imbalance --data DIR" in report
     assert (tmp_path / "runs/quick/report/figures/rates-rates.png").read_bytes() == b"PNG"
