@@ -89,8 +89,8 @@ STEPS = (
     ),
     Step(
         "2",
-        "wikiart-cluster compare runs/autoencode/spatial --judge judge --methods kmeans agglomerative gmm birch "
-        "spectral dbscan optics hdbscan",
+        "wikiart-cluster compare runs/autoencode/spatial runs/autoencode/style --judge judge "
+        "--methods kmeans agglomerative gmm birch spectral dbscan optics hdbscan",
         "methods/compare-codes/result.json",
         "--runs runs/methods",
         "--seeds 1",
