@@ -15,7 +15,6 @@
 The mathematics of a step stays in each part's own loop.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -34,6 +33,7 @@ from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.metrics_log import drop_metrics
 from wikiart_data.training.checkpoints import finish_writing, load_checkpoint, save_checkpoint
 from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.loss_meter import LossMeter
 from wikiart_data.training.opening import (
     AUTO,
     ConfigT,
@@ -153,9 +153,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self._resuming = False
         self._modules: dict[str, nn.Module] = {}
         self._states: dict[str, Any] = {}
-        self._pending: list[tuple[int, str, Tensor]] = []
-        self._sums: dict[str, float] = {}
-        self._counts: dict[str, int] = {}
+        self._meter = LossMeter()
         self._step = 0
         self._steps_done = 0
         self._tracking: Accelerator | None = None
@@ -201,7 +199,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             progress = load_checkpoint(self.folder, self.record, self._modules, self._states) or {}
             self.epoch, self.first_step = int(progress.get("epoch", 0)), int(progress.get("step", 0))
             self.seconds = float(progress.get("seconds", 0.0))
-            self._sums, self._counts = dict(progress.get("sums", {})), dict(progress.get("counts", {}))
+            self._meter = LossMeter(progress.get("sums"), progress.get("counts"))
             self._steps_done = int(progress.get("steps_done", 0))
             if self.is_main:
                 drop_metrics(self.folder / "metrics.jsonl", from_epoch=self.epoch)
@@ -226,8 +224,8 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
                 "step": step,
                 "steps_done": self._steps_done,
                 "seconds": seconds,
-                "sums": self._sums,
-                "counts": self._counts,
+                "sums": self._meter.sums,
+                "counts": self._meter.counts,
             }
             save_checkpoint(self.folder, self.identity(), self._modules, self._states, progress)
 
@@ -268,7 +266,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         for epoch in range(self.epoch, number):
             self.epoch = epoch
             yield epoch
-            self.first_step, self._sums, self._counts = 0, {}, {}
+            self.first_step, self._meter = 0, LossMeter()
             self._save(epoch=epoch + 1, step=0, seconds=self.seconds)
         finish_writing(self.folder)
         self._stop_signals.restore_handlers()  # what follows is short, and not saved in between
@@ -314,37 +312,19 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self._read_losses()
         self.seconds += time.monotonic() - began
         self._check_weights()
-        means = torch.tensor([self._sums[name] / self._counts[name] for name in self._sums], device=self.device)
+        losses = self._meter.means()
+        means = torch.tensor([*losses.values()], device=self.device)
         if self.world > 1 and len(means):
             means = self._reduce(means, "mean")
-        self.losses = dict(zip(self._sums, means.tolist(), strict=True))
+        self.losses = dict(zip(losses, means.tolist(), strict=True))
 
     def record_losses(self, **losses: Tensor) -> None:
         """Keep this step's losses (scalars) on the device; they are read and checked once per `LOG_INTERVAL`."""
-        self._pending += [(self._step, name, value.detach()) for name, value in losses.items()]
+        self._meter.record(self._step, losses)
 
     def _read_losses(self) -> None:
-        """Move the pending losses to the host in one transfer, check them and add them up.
-
-        Raises:
-            InputError: one is NaN or infinite; the first such step is named.
-        """
-        if not self._pending:
-            return
-        pending, self._pending = self._pending, []
-        values = torch.stack([value.float() for _, _, value in pending]).tolist()
-        for (step, name, _), value in zip(pending, values, strict=True):
-            if not math.isfinite(value):
-                term = "loss" if name == "loss" else f"{name} loss"
-                raise InputError(
-                    f"The {term} is {value} in epoch {self.epoch + 1}, step {step + 1}. The last good checkpoint is "
-                    f"kept in {self.folder}. Try a smaller --lr.",
-                    field="--lr",
-                )
-            self._sums[name] = self._sums.get(name, 0.0) + value
-            self._counts[name] = self._counts.get(name, 0) + 1
-        if self._tracking is not None:
-            latest = {name: value for (_, name, _), value in zip(pending, values, strict=True)}
+        latest = self._meter.read(self.epoch, self.folder)
+        if latest and self._tracking is not None:
             self._tracking.log(numbers("train", latest), step=self._steps_done)
 
     def _check_weights(self) -> None:
