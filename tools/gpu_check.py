@@ -29,7 +29,8 @@ from pathlib import Path
 
 import torch
 
-from gpu_sections import CHECKS, Check, Setting
+from gpu_sections import CHECKS
+from gpu_trainings import Check, Setting
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.results.folder import write_results
