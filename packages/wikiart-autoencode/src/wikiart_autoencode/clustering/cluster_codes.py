@@ -10,7 +10,7 @@ import numpy as np
 from wikiart_autoencode.clustering.config import REDUCTION_NAMES, ClusterOptions, Method
 from wikiart_autoencode.clustering.density import Parameters
 from wikiart_autoencode.clustering.dimensionality import reduce_dimensions
-from wikiart_autoencode.clustering.methods import MUCH_NOISE, Clustering, cluster
+from wikiart_autoencode.clustering.methods import MUCH_NOISE, Clustering, cluster, number_of_clusters
 from wikiart_autoencode.clustering.scores import ClusteringScores, scores_table
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.commands import encode
@@ -69,7 +69,7 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
     codes = Codes.load(path)
     catalog = catalog_of(path, options, codes)
     rows = np.arange(len(codes)) if options.split == "all" else codes.rows(options.split)
-    n_clusters = options.clusters or max(2, len(codes.styles))
+    n_clusters = number_of_clusters(codes, options.clusters)
     if len(rows) <= n_clusters:
         raise InputError(
             f"{path} has {len(rows)} codes in {options.split}: too few for {n_clusters} clusters.",

@@ -19,7 +19,7 @@ from wikiart_autoencode.clustering.comparison import (
 )
 from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions, Method
 from wikiart_autoencode.clustering.intervals import ResampledAgreement, difference, interval, resampled_agreement
-from wikiart_autoencode.clustering.methods import cluster
+from wikiart_autoencode.clustering.methods import cluster, number_of_clusters
 from wikiart_autoencode.clustering.scores import agreement
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.evaluation.baseline_codes import baseline_codes, judge_codes
@@ -105,7 +105,7 @@ def method_scores(
     clusterings, over_seeds = [], []
     for seed, codes in enumerate(codes_by_seed, options.seed):
         selected = codes.select(split)
-        n_clusters = options.clusters or max(2, len(codes.styles))
+        n_clusters = number_of_clusters(codes, options.clusters)
         clustering = cluster(selected, method, min(n_clusters, len(selected) // 2), seed)
         clusterings.append(clustering)
         values = agreement(clustering.labels, selected.labels)

@@ -112,7 +112,12 @@ def cluster(
         ValueError: the codes have another shape or are not finite, the number of clusters of an array is not given, or
             there is no such method.
     """
-    n_clusters = _number_of_clusters(codes, method, n_clusters)
+    if isinstance(codes, Codes):
+        n_clusters = number_of_clusters(codes, n_clusters)
+    elif n_clusters is None and method in DENSITY_METHODS:
+        n_clusters = 2  # not used
+    elif n_clusters is None:
+        raise ValueError(f"{method} needs n_clusters for an array, which has no styles")
     array = codes.codes if isinstance(codes, Codes) else np.asarray(codes)
     if array.ndim != 2 or not np.isfinite(array).all():
         raise ValueError(f"expected finite codes of shape (n, D), got {array.shape}")
@@ -165,14 +170,9 @@ def cluster(
     return Clustering(labels, method, parameters, note, array, styles, seed)
 
 
-def _number_of_clusters(codes: Codes | np.ndarray, method: Method, n_clusters: int | None) -> int:
-    if n_clusters is not None:
-        return n_clusters
-    if isinstance(codes, Codes):
-        return max(2, len(codes.styles))
-    if method in DENSITY_METHODS:
-        return 2  # unused
-    raise ValueError(f"{method} needs n_clusters for an array, which has no styles")
+def number_of_clusters(codes: Codes, n_clusters: int | None = None) -> int:
+    """`n_clusters`, or if it is None the number of styles, which is at least 2."""
+    return max(2, len(codes.styles)) if n_clusters is None else n_clusters
 
 
 def _standardize(codes: np.ndarray) -> np.ndarray:
