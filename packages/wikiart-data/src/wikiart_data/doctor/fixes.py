@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from wikiart_data.doctor.findings import Example, Finding
+from wikiart_data.errors import how_to_install
 from wikiart_data.images.formats import PLUGIN_REQUIREMENTS, PLUGINS
 from wikiart_data.images.manifest import BROKEN_LINK
 from wikiart_data.images.names import repaired_name
@@ -44,7 +45,7 @@ def _commands(kind: str, example: Example, root: Path) -> Iterator[tuple[str, Se
         yield f"rm -- {paths[0]}", files
     elif kind == "unread":
         if example.why in PLUGINS:
-            yield f"pip install {' '.join(PLUGIN_REQUIREMENTS)}", ()
+            yield f"# to read {example.why}: {how_to_install('formats', *PLUGIN_REQUIREMENTS)}", ()
         elif example.why == BROKEN_LINK:
             yield f"rm -- {paths[0]}", files
         else:
