@@ -101,7 +101,16 @@ class ShardBatches(Batches):
 
     Args:
         folder: that `write_shards` wrote, on a local disk, a network file system or a mounted bucket.
-        batch_size, device, split, size, power, augment, bf16, seed, rank, world: as those of `Batches`.
+        batch_size: images per step over all processes; must be a multiple of `world`.
+        device: of the batches.
+        split: train, valid or test.
+        size: side of the images, in pixels, where `epoch` is not given one (default: that of the shards).
+        power: of the balanced sampler, 0 natural … 1 uniform over styles.
+        augment: random changes of the pictures.
+        bf16: whether crops are computed in bf16 (`resized_crops` says what it costs).
+        seed: of the run.
+        rank: index of this process.
+        world: number of processes.
 
     Raises:
         InputError: litdata is not installed, or there are no complete shards of this split.
