@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.map.columns import (
     artist_name,
     artwork_title,
@@ -23,6 +25,7 @@ from wikiart_autoencode.map.page import MapContent
 from wikiart_autoencode.map.thumbnails import encode_thumbnails, make_overview
 from wikiart_autoencode.map.vikus import write_vikus
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
 from wikiart_data.images.names import artist_of
 
 
@@ -203,3 +206,25 @@ def test_tables_for_vikus(tmp_path):
     assert (first["_museum,_room"], first["_file"]) == ("Louvre, 2", files[0])
     with (tmp_path / "vikus" / "tsne.csv").open() as file:
         assert [(float(row["x"]), float(row["y"])) for row in csv.DictReader(file)] == [(0, 0), (1, 0.5)]
+
+
+def test_the_map_of_codes_has_the_pictures_and_artists_of_their_files(paintings):
+    catalog = scan(paintings)
+    rows = catalog.rows("test")[::-1]
+    codes = Codes(
+        np.random.default_rng(0).normal(size=(len(rows), 3)),
+        catalog.labels[rows],
+        np.array(catalog.files)[rows],
+        np.array(catalog.styles),
+        np.full(len(rows), "test"),
+    )
+    content = MapContent.of_codes(codes, catalog, points=codes.codes[:, :2])
+    assert list(content.files) == [catalog.files[row] for row in rows]
+    assert list(content.artists) == [catalog.artists[row] for row in rows]
+    for row in (0, len(rows) - 1):
+        with Image.open(paintings / content.files[row]) as image:
+            colour = np.asarray(image.convert("RGB")).mean(axis=(0, 1))
+        np.testing.assert_allclose(content.thumbnails[row].mean(axis=(0, 1)), colour, atol=3)
+    elsewhere = replace(codes, files=np.char.add("elsewhere/", codes.files))
+    with pytest.raises(InputError, match=f"lacks {len(rows)} of the {len(rows)} pictures"):
+        MapContent.of_codes(elsewhere, catalog, points=codes.codes[:, :2])

@@ -1,7 +1,6 @@
 """`wikiart-cluster`: from codes to clusters, scores and the map; missing codes are computed first."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.data_folder import find_data
-from wikiart_data.images.packed import pack
 from wikiart_data.results.tables import Table, print_table
 from wikiart_data.training.run import Part, Run, read_run_record
 
@@ -37,8 +35,6 @@ PART = Part(
 )
 FIRST_TRAINING = TrainOptions(code=256)
 """Options of the autoencoder that is trained if there is none."""
-THUMBNAIL = 128
-"""Side of the pictures passed to the page, in pixels; it shrinks them if there are many."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,15 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
             "clusters": cluster_style_heatmap(clusters, labels, styles),
         },
     )
-    artists, thumbnails = artists_and_thumbnails(catalog, files, options)
-    content = MapContent(points, selected.codes, labels, styles, files, artists, thumbnails, clusters, metadata)
+    content = MapContent.of_codes(
+        selected,
+        catalog,
+        points,
+        clusters,
+        metadata,
+        cache_dir=options.cache_dir,
+        max_bad_fraction=options.max_bad_fraction,
+    )
     side = write_map(run.folder / "map.html", content, title, folder=options.folder)
     write_vikus(run.folder / "vikus", content)
     run.write_arrays("clusters.npz", clusters=clusters, points=points, rows=rows)
@@ -186,16 +189,6 @@ def catalog_of(path: Path, options: ClusterOptions, codes: Codes) -> Catalog:
             field="--data",
         )
     return catalog
-
-
-def artists_and_thumbnails(
-    catalog: Catalog, files: Sequence[str], options: ClusterOptions
-) -> tuple[list[str], np.ndarray]:
-    """Artists ('' if unknown) and thumbnails (n, THUMBNAIL, THUMBNAIL, 3) uint8 of pictures given by file name."""
-    row_of = {file: row for row, file in enumerate(catalog.files)}
-    rows = np.array([row_of[file] for file in files])
-    packed = pack(catalog, THUMBNAIL, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
-    return [catalog.artists[row] for row in rows], packed.images[rows]
 
 
 def print_summary(clustering: Clustering, comparison: bool = False) -> None:

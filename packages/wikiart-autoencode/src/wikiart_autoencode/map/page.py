@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.map.columns import (
     Column,
     artist_name,
@@ -39,11 +40,16 @@ from wikiart_autoencode.map.layout import (
 )
 from wikiart_autoencode.map.thumbnails import THUMBNAIL_BYTES, encode_thumbnails, make_overview
 from wikiart_data.console import printable
+from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import Catalog
+from wikiart_data.images.packed import pack
 from wikiart_data.results.templates import fill_template
 from wikiart_data.styles import display_name
 
 SCRIPTS = ("data.js", "view.js", "pictures.js", "drawing.js", "selection.js", "panel.js", "export.js", "main.js")
 """In the order in which they are concatenated."""
+THUMBNAIL = 128
+"""Side of the pictures that `MapContent.of_codes` reads, in pixels."""
 SHEET = 500
 """Thumbnails of one file, in a folder."""
 _RAMP_STEPS = 33
@@ -71,6 +77,46 @@ class MapContent:
     """(n,) int, −1 for noise; None: the page has no column `cluster`."""
     metadata: Mapping[str, Sequence[str]] | None = None
     """Further columns by name, (n,) texts each. `title`, `artist` and `year` replace what file names say."""
+
+    @classmethod
+    def of_codes(
+        cls,
+        codes: Codes,
+        catalog: Catalog,
+        points: np.ndarray,
+        clusters: np.ndarray | None = None,
+        metadata: Mapping[str, Sequence[str]] | None = None,
+        *,
+        cache_dir: Path | None = None,
+        max_bad_fraction: float = 0.01,
+    ) -> "MapContent":
+        """The map of n codes, with artists and pictures from the data folder that they come from.
+
+        Args:
+            codes: of n pictures.
+            catalog: of the data folder, which may hold more pictures.
+            points: (n, 2) float, from `reduce_dimensions` for example.
+            clusters: (n,) int, −1 for noise.
+            metadata: further columns by name, (n,) texts each.
+            cache_dir: where packed pictures are kept (default: the cache of the toolkit).
+            max_bad_fraction: of pictures, how many may be unreadable.
+
+        Raises:
+            InputError: the catalog lacks pictures of the codes, or too many cannot be read.
+        """
+        files = codes.files.tolist()
+        row_of = {file: row for row, file in enumerate(catalog.files)}
+        if missing := sum(file not in row_of for file in files):
+            raise InputError(
+                f"{catalog.root} lacks {missing:,} of the {len(files):,} pictures that the codes were computed from.",
+                field="catalog",
+            )
+        rows = np.array([row_of[file] for file in files])
+        artists = [catalog.artists[row] for row in rows]
+        thumbnails = pack(catalog, THUMBNAIL, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction).images[rows]
+        return cls(
+            points, codes.codes, codes.labels, codes.styles.tolist(), files, artists, thumbnails, clusters, metadata
+        )
 
     @cached_property
     def columns(self) -> list[Column]:
@@ -101,7 +147,7 @@ class MapContent:
         return [printable(title.strip()) or artwork_title(file) for title, file in zip(titles, self.files, strict=True)]
 
 
-def write_map(path: Path, content: MapContent, title: str, *, folder: bool = False) -> int:
+def write_map(path: Path | str, content: MapContent, title: str, *, folder: bool = False) -> int:
     """Write the page, atomically.
 
     Args:
@@ -119,6 +165,7 @@ def write_map(path: Path, content: MapContent, title: str, *, folder: bool = Fal
     """
     from wikiart_data.files import write_bytes
 
+    path = Path(path)
     thumbnails = encode_thumbnails(content.thumbnails, None if folder else THUMBNAIL_BYTES)
     sheets = ["\n".join(thumbnails.bodies[start : start + SHEET]) for start in range(0, len(thumbnails.bodies), SHEET)]
     overview = make_overview(content.thumbnails)
