@@ -8,6 +8,10 @@ import torch
 
 from wikiart_data.console import console
 from wikiart_data.errors import InputError
+from wikiart_data.images.batches import Batches
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.load import load_images
+from wikiart_data.images.packed import pack
 from wikiart_data.training.device import create_accelerator, select_device, use_bf16
 
 
@@ -20,7 +24,15 @@ def test_a_missing_device_is_refused(device, choose):
 
 
 def test_a_device_of_torch_is_a_device():
-    assert select_device(torch.device("cpu")) == torch.device("cpu")
+    assert select_device(torch.device("meta")) == torch.device("meta")
+
+
+def test_images_and_batches_take_the_same_devices_as_networks(folder):
+    assert load_images(torch.zeros(1, 3, 8, 8), 8, "auto").device.type == select_device("auto").type
+    batches = Batches(pack(scan(folder()), 16), batch_size=2, device="auto")
+    assert batches.device.type == select_device("auto").type
+    with pytest.raises(InputError, match="cuda:99"):
+        load_images(torch.zeros(1, 3, 8, 8), 8, "cuda:99")
 
 
 def test_the_cpu_is_always_available():

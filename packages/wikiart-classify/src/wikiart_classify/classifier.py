@@ -81,7 +81,7 @@ class Classifier:
         network: the trained network.
         styles: the class list, in the order of the logits.
         config: the config it was trained with.
-        device: device to run on.
+        device: to run on: auto, cpu, cuda, cuda:N or mps.
         path: the file it was loaded from, for messages.
     """
 
@@ -93,7 +93,7 @@ class Classifier:
         device: torch.device | str = "cpu",
         path: Path | None = None,
     ):
-        self.device = torch.device(device)
+        self.device = select_device(device)
         self.network = network.to(self.device).eval()
         self.styles, self.config, self.path = tuple(styles), config, path
         self.bf16 = use_bf16(self.device, config.precision)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from wikiart_data.errors import InputError
 from wikiart_data.images.load import load_images
+from wikiart_data.training.device import select_device
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,12 @@ class Judge:
     def load(cls, folder: Path | str, device: torch.device | str = "cpu") -> "Judge":
         """Load a judge that `wikiart-classify export` wrote.
 
+        Args:
+            folder: that it was exported to.
+            device: of its network: auto, cpu, cuda, cuda:N or mps.
+
         Raises:
-            InputError: the folder holds no judge, or a damaged one.
+            InputError: the folder holds no judge, or a damaged one, or this machine has no such device.
         """
         folder = Path(folder).expanduser()
         try:
@@ -110,8 +115,9 @@ class Judge:
             raise InputError(
                 f"{folder / 'judge.json'} cannot be read, or is damaged: {error}.", field=folder / "judge.json"
             ) from error
+        device = select_device(device)
         module = torch.export.load(folder / "model.pt2").module().to(device)
-        return cls(info, module, torch.device(device))
+        return cls(info, module, device)
 
     def __repr__(self) -> str:
         accuracy = "" if self.info.top1 is None else f", top-1 {100 * self.info.top1:.1f} % on {self.info.split}"

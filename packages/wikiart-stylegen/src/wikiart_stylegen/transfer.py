@@ -37,7 +37,7 @@ class StyleTransfer:
         network: the trained network.
         styles: names of its styles.
         config: the options it was trained with.
-        device: device to run on.
+        device: to run on: auto, cpu, cuda, cuda:N or mps.
 
     Example:
         >>> transfer = StyleTransfer.load("runs/stylegen/001")
@@ -51,7 +51,7 @@ class StyleTransfer:
         config: TrainConfig,
         device: torch.device | str = "cpu",
     ):
-        self.device = torch.device(device)
+        self.device = select_device(device)
         self.network = network.to(self.device).to(memory_format=torch.channels_last).eval()
         self.styles = tuple(styles)
         self.config = config

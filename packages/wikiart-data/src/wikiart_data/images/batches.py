@@ -17,6 +17,7 @@ from wikiart_data.images.augment import (
 )
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.images.sampler import BalancedSampler
+from wikiart_data.training.device import select_device
 
 RESIDENT_FRACTION = 0.5
 """A pack is copied to the GPU if it takes at most this fraction of the memory that is free there."""
@@ -39,7 +40,7 @@ class Batches:
         packed: the pictures.
         rows: (n,) rows of the pack to draw from (default: all readable ones of `split`).
         batch_size: images per step over all processes; must be a multiple of `world`.
-        device: of the batches.
+        device: of the batches: auto, cpu, cuda, cuda:N or mps.
         split: train, valid or test; not used if `rows` are given.
         size: side of the images, in pixels, where `epoch` is not given one (default: that of the pack).
         power: of the balanced sampler, 0 natural … 1 uniform over styles.
@@ -52,6 +53,7 @@ class Batches:
         world: number of processes.
 
     Raises:
+        InputError: this machine has no such device.
         ValueError: batch_size is not a multiple of world, or larger than an epoch.
     """
 
@@ -74,7 +76,7 @@ class Batches:
     ):
         self.rows = packed.rows(split) if rows is None else np.asarray(rows)
         self._draw_from(packed.catalog.labels[self.rows], batch_size, power, seed, rank, world)
-        self.device = torch.device(device)
+        self.device = select_device(device)
         self.pictures = DeviceImages(packed, self.device)
         self.products = torch.bfloat16 if bf16 else torch.float32
         self.labels = to_device(torch.from_numpy(packed.catalog.labels if labels is None else labels), self.device)
@@ -168,7 +170,7 @@ class DeviceImages:
     """Rows of a pack as tensors: from the GPU if the pack fits there, else from the memory map."""
 
     def __init__(self, packed: PackedImages, device: torch.device | str = "cpu"):
-        self.packed, self.device = packed, torch.device(device)
+        self.packed, self.device = packed, select_device(device)
         self.resident: Tensor | None = None
         if self.device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(self.device)

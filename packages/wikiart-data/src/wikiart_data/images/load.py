@@ -15,6 +15,7 @@ from wikiart_data.console import printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.augment import resize
 from wikiart_data.images.decode import BadPictureError, available_cores, decode, square, upright_rgb
+from wikiart_data.training.device import select_device
 
 Picture: TypeAlias = str | Path | Image.Image
 _LOWEST, _HIGHEST = -0.5, 1.5
@@ -34,7 +35,7 @@ def load_images(
         images: picture files, PIL images, or a mixture of both; a single one is a batch of one. Or a tensor
             (N, 3, H, W), float in [0, 1] or uint8 in 0..255.
         size: side of the result, in pixels.
-        device: where the result goes; a tensor is resized there as well.
+        device: where the result goes: auto, cpu, cuda, cuda:N or mps; a tensor is resized there as well.
         packed_size: files and PIL images are first squashed to this side, as `pack` does it, and then resized to
             `size`: exactly the pixels that a network saw which was trained from a pack of that size (default: `size`).
 
@@ -43,10 +44,12 @@ def load_images(
         layout, and if it is float32 on this device, it is returned itself.
 
     Raises:
-        InputError: a file cannot be read as a picture; the error's field is the file.
+        InputError: a file cannot be read as a picture, and the error's field is the file; or this machine has no such
+            device.
         TypeError: something is no file name, PIL image or tensor.
         ValueError: a tensor has another shape or range, or the size is below 1.
     """
+    device = select_device(device)
     if size < 1:
         raise ValueError(f"expected a size of at least 1 pixel, got {size}")
     if isinstance(images, Tensor):

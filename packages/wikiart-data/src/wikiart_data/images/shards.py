@@ -27,6 +27,7 @@ from wikiart_data.files import not_written, write_bytes
 from wikiart_data.images.augment import NO_AUGMENTATION, Augment
 from wikiart_data.images.batches import Batches, step_seed, to_device
 from wikiart_data.images.packed import PackedImages
+from wikiart_data.training.device import select_device
 
 CHUNK = 2048
 """Pictures in a chunk: 101 MB at 128 pixels."""
@@ -102,7 +103,7 @@ class ShardBatches(Batches):
     Args:
         folder: that `write_shards` wrote, on a local disk, a network file system or a mounted bucket.
         batch_size: images per step over all processes; must be a multiple of `world`.
-        device: of the batches.
+        device: of the batches: auto, cpu, cuda, cuda:N or mps.
         split: train, valid or test.
         size: side of the images, in pixels, where `epoch` is not given one (default: that of the shards).
         power: of the balanced sampler, 0 natural … 1 uniform over styles.
@@ -113,7 +114,8 @@ class ShardBatches(Batches):
         world: number of processes.
 
     Raises:
-        InputError: litdata is not installed, or there are no complete shards of this split.
+        InputError: litdata is not installed, there are no complete shards of this split, or this machine has no such
+            device.
         ValueError: batch_size is not a multiple of world, or larger than an epoch.
         InputError: while iterating, if a picture is damaged; the field is the folder of its style.
     """
@@ -145,7 +147,7 @@ class ShardBatches(Batches):
                 field=self.folder,
             ) from error
         self._draw_from(np.repeat(np.arange(len(self.counts)), self.counts), batch_size, power, seed, rank, world)
-        self.device = torch.device(device)
+        self.device = select_device(device)
         self.products = torch.bfloat16 if bf16 else torch.float32
         self.augment = augment
         self.size = self.packed_size if size is None else size

@@ -1,15 +1,18 @@
 """Device, number of processes and precision: chosen once, the same way for every part."""
 
 import os
+from typing import TYPE_CHECKING
 
 import torch
-from accelerate import Accelerator
 
 from wikiart_data.console import console
 from wikiart_data.errors import InputError
 
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
-def create_accelerator(device: str = "auto") -> Accelerator:
+
+def create_accelerator(device: str = "auto") -> "Accelerator":
     """Make the `Accelerator` on a device.
 
     Args:
@@ -18,6 +21,8 @@ def create_accelerator(device: str = "auto") -> Accelerator:
     Raises:
         InputError: this machine has no such device.
     """
+    from accelerate import Accelerator  # slow to import, and only training needs it
+
     kind, number = _checked(device)
     if kind == "cuda" and number and "LOCAL_RANK" not in os.environ:
         # Under accelerate launch every process has a GPU of its own.
@@ -36,12 +41,14 @@ def select_device(device: torch.device | str = "auto") -> torch.device:
     CPU and another one on a GPU.
 
     Args:
-        device: auto, cpu, cuda, cuda:N, mps; or a torch.device.
+        device: auto, cpu, cuda, cuda:N, mps; or a torch.device, which is returned unchecked.
 
     Raises:
         InputError: this machine has no such device.
     """
-    kind, _ = _checked(str(device))
+    if isinstance(device, torch.device):
+        return device
+    kind, _ = _checked(device)
     if kind != "auto":
         return torch.device(device)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from wikiart_data.errors import InputError
+from wikiart_data.training.device import select_device
 from wikiart_lora.base_models.precision import fp8_config, quantize_nf4, weights_dtype
 from wikiart_lora.base_models.sources import DEFAULT_FILES, BaseFiles, Source, read_shapes, reading
 from wikiart_lora.config import TrainConfig, TrainOptions
@@ -125,7 +126,7 @@ def load_base(
 
     Args:
         name: a short name of `BASES`, a folder, a name on the hub, or a single file.
-        device: where its networks will compute.
+        device: where its networks will compute: auto, cpu, cuda, cuda:N or mps.
         dtype: of the weights. The autoencoder stays in float32: SDXL's overflows in half precision.
         files: which files are read.
         text: how captions are encoded.
@@ -133,9 +134,10 @@ def load_base(
         offload: keep text encoders in main memory, and move one layer at a time to the device.
 
     Raises:
-        InputError: it does not exist, cannot be loaded, or is of a family or has parts that are not supported.
+        InputError: it does not exist, cannot be loaded, or is of a family or has parts that are not supported; or this
+            machine has no such device.
     """
-    device = torch.device(device)
+    device = select_device(device)
     with reading(name, files) as source:
         kind = _pipeline_class(name, source)
         family = FAMILIES[kind]
