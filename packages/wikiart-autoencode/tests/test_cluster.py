@@ -3,6 +3,7 @@
 import csv
 import json
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,20 @@ from torch import nn
 
 from wikiart_autoencode.cli import main as autoencode
 from wikiart_autoencode.clustering import cluster_codes as module
-from wikiart_autoencode.clustering import compare as module_compare
-from wikiart_autoencode.clustering import intervals
+from wikiart_autoencode.clustering import compare, intervals, methods, scores
 from wikiart_autoencode.clustering.cli import main
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.config import TrainOptions
+from wikiart_autoencode.evaluation import probes
 from wikiart_data.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chance is measured from few permuted labels: most of the time of these tests went there."""
+    monkeypatch.setattr(methods, "clustering_scores", partial(scores.clustering_scores, permutations=3))
+    monkeypatch.setattr(compare, "code_metrics", partial(probes.code_metrics, permutations=3))
+    monkeypatch.setattr(intervals, "HALF_SAMPLES", 5)
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +126,9 @@ def judge(tmp_path_factory) -> Path:
     return folder
 
 
-def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, figures, capsys, monkeypatch):
-    monkeypatch.setattr(intervals, "HALF_SAMPLES", 5)
-    methods = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
-    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *methods]) == 0
+def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, figures, capsys):
+    options = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
+    assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *options]) == 0
     result = json.loads(Path("runs/compare-codes/result.json").read_text())
     assert [row["space"] for row in result["rows"]] == [
         "spatial code",
@@ -157,10 +165,10 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
     (cell,) = [cell for name, cell, _ in result["tables"][0]["rows"] if name == "untrained encoder"]
     assert cell["value"] == pytest.approx((first["ami"] + second["ami"]) / 2)
     rows = {row["space"]: row for row in result["rows"]}
-    scores = rows["spatial code"]["clusters"]["test"]["kmeans"]
-    low, high = scores["ami_interval"]
+    clusters = rows["spatial code"]["clusters"]["test"]["kmeans"]
+    low, high = clusters["ami_interval"]
     assert low < cell_of(result, "Clusters by kmeans", "spatial code", "AMI on test")["value"] < high
-    assert scores["ami_gains"].keys() == {"pixel-PCA (128)", "untrained encoder"}
+    assert clusters["ami_gains"].keys() == {"pixel-PCA (128)", "untrained encoder"}
     pixels = rows["pixel-PCA (128)"]
     assert pixels["clusters"]["test"]["kmeans"]["ami_gains"].keys() == {"untrained encoder"}
     gain = rows["untrained encoder"]["map_gains"]["style, cosine"]["pixel-PCA (128)"]
@@ -182,11 +190,11 @@ def cell_of(result: dict, title: str, row: str, column: str) -> dict:
 
 def test_codes_in_another_order_are_aligned_and_those_of_other_pictures_refused(codes):
     loaded = Codes.load(codes)
-    turned = module_compare._aligned(loaded.select(np.arange(len(loaded))[::-1]), loaded, codes)
+    turned = compare._aligned(loaded.select(np.arange(len(loaded))[::-1]), loaded, codes)
     assert turned.files.tolist() == loaded.files.tolist()
     np.testing.assert_array_equal(turned.codes, loaded.codes)
     with pytest.raises(InputError) as error:
-        module_compare._aligned(loaded.select(np.arange(5)), loaded, codes)
+        compare._aligned(loaded.select(np.arange(5)), loaded, codes)
     assert error.value.field == str(codes)
 
 
