@@ -89,7 +89,7 @@ STEPS = (
     ),
     Step(
         "2",
-        "wikiart-cluster compare runs/autoencode/spatial runs/autoencode/style --judge judge "
+        "wikiart-cluster compare runs/autoencode/vector runs/autoencode/spatial runs/autoencode/style --judge judge "
         "--methods kmeans agglomerative gmm birch spectral dbscan optics hdbscan",
         "methods/compare-codes/result.json",
         "--runs runs/methods",
