@@ -132,6 +132,7 @@ KINDS = {
     "lora": Kind(
         "wikiart_lora.score:Score", "wikiart_lora.score:tables", {"score": "wikiart_lora.figures:score_figure"}
     ),
+    "vector": Kind("wikiart_autoencode.training:TrainResult", "wikiart_autoencode.training:tables"),
     "rates": Kind(
         "wikiart_autoencode.evaluation.evaluate:RateComparison",
         "wikiart_autoencode.evaluation.evaluate:tables",

@@ -238,6 +238,7 @@ KEPT = {
     "imbalance": ("compare-imbalance",),
     "post-hoc": ("classify/post-hoc-2", "classify/post-hoc-0", "classify/post-hoc-1"),
     "artists": ("compare-artists",),
+    "vector": ("autoencode/vector",),
     "rates": ("rates",),
     "codes": ("compare-codes",),
     "codes-methods": ("methods/compare-codes",),
