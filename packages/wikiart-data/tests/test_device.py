@@ -25,6 +25,8 @@ def test_a_missing_device_is_refused(device, choose):
 
 def test_a_device_of_torch_is_a_device():
     assert select_device(torch.device("meta")) == torch.device("meta")
+    with pytest.raises(InputError, match="this machine has"):
+        select_device(torch.device("cuda:99"))
 
 
 def test_images_and_batches_take_the_same_devices_as_networks(folder):

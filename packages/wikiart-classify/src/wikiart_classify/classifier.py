@@ -83,6 +83,9 @@ class Classifier:
         config: the config it was trained with.
         device: to run on: auto, cpu, cuda, cuda:N or mps.
         path: the file it was loaded from, for messages.
+
+    Raises:
+        InputError: this machine has no such device.
     """
 
     def __init__(

@@ -39,6 +39,9 @@ class StyleTransfer:
         config: the options it was trained with.
         device: to run on: auto, cpu, cuda, cuda:N or mps.
 
+    Raises:
+        InputError: this machine has no such device.
+
     Example:
         >>> transfer = StyleTransfer.load("runs/stylegen/001")
         >>> transfer.repaint("photo.jpg", "Ukiyo_e").save("ukiyo.png")

@@ -41,14 +41,14 @@ def select_device(device: torch.device | str = "auto") -> torch.device:
     CPU and another one on a GPU.
 
     Args:
-        device: auto, cpu, cuda, cuda:N, mps; or a torch.device, which is returned unchecked.
+        device: auto, cpu, cuda, cuda:N, mps; or a torch.device of any kind.
 
     Raises:
         InputError: this machine has no such device.
     """
-    if isinstance(device, torch.device):
+    if isinstance(device, torch.device) and device.type != "cuda":
         return device
-    kind, _ = _checked(device)
+    kind, _ = _checked(str(device))
     if kind != "auto":
         return torch.device(device)
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
