@@ -225,6 +225,8 @@ def test_the_map_of_codes_has_the_pictures_and_artists_of_their_files(paintings)
         with Image.open(paintings / content.files[row]) as image:
             colour = np.asarray(image.convert("RGB")).mean(axis=(0, 1))
         np.testing.assert_allclose(content.thumbnails[row].mean(axis=(0, 1)), colour, atol=3)
+    with pytest.raises(ValueError, match="but clusters has 3 rows"):
+        MapContent.of_codes(codes, catalog, codes.codes[:, :2], clusters=np.arange(3))
     elsewhere = replace(codes, files=np.char.add("elsewhere/", codes.files))
     with pytest.raises(InputError, match=f"lacks {len(rows)} of the {len(rows)} pictures"):
         MapContent.of_codes(elsewhere, catalog, points=codes.codes[:, :2])

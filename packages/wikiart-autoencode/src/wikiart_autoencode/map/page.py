@@ -103,12 +103,18 @@ class MapContent:
 
         Raises:
             InputError: the catalog lacks pictures of the codes, or too many cannot be read.
+            ValueError: there are not as many points, clusters or texts as codes.
         """
         files = codes.files.tolist()
+        given = {"points": points, "clusters": clusters} | dict(metadata or {})
+        for name, values in given.items():
+            if values is not None and len(values) != len(files):
+                raise ValueError(f"there are {len(files):,} codes, but {name} has {len(values):,} rows")
         row_of = {file: row for row, file in enumerate(catalog.files)}
         if missing := sum(file not in row_of for file in files):
             raise InputError(
-                f"{catalog.root} lacks {missing:,} of the {len(files):,} pictures that the codes were computed from.",
+                f"{catalog.root} lacks {missing:,} of the {len(files):,} pictures that the codes were computed from: "
+                "scan the folder that they come from.",
                 field="catalog",
             )
         rows = np.array([row_of[file] for file in files])
