@@ -1,3 +1,4 @@
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import pytest
 
 from wikiart_data.cli.commands import Command, check_types, command_line, main, options_from
 from wikiart_data.cli.option_types import RunArgument
+from wikiart_data.cli.options import StatsOptions
 from wikiart_data.errors import InputError
 
 
@@ -372,3 +374,12 @@ def test_arguments_are_shown_by_what_they_take(capsys: pytest.CaptureFixture):
     assert main("program", "", command, ["predict", "a.jpg", "b.jpg", "--style", "Cubism"]) == 0
     assert seen == [Arguments((Path("a.jpg"), Path("b.jpg")), None, "Cubism")]
     options_from(Arguments, {"images": ["a"], "model": "runs/001"})
+
+
+def test_help_in_python_names_the_types_of_options():
+    signature = str(inspect.signature(StatsOptions))
+    assert "figure: MaybeFile = None" in signature
+    assert "_ArgConfig" not in signature
+    with pytest.raises(InputError) as error:
+        options_from(StatsOptions, {"figure": 3})
+    assert error.value.field == "--figure"

@@ -21,7 +21,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from wikiart_data.console import echo_to_stderr, printable
 from wikiart_data.errors import InputError
@@ -121,7 +121,7 @@ def _arguments(options: Any) -> list[str]:
 
     positional: list[str] = []
     flags: list[str] = []
-    hints = typing.get_type_hints(type(options), include_extras=True)
+    hints = _types_of(type(options), include_extras=True)
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         if value is None or value == field.default:
@@ -148,7 +148,7 @@ def options_from(options: type, values: Mapping[str, Any], missing: Any = None) 
     Raises:
         InputError: a name is no option, or a value is not of the option's type; the error's field is the option.
     """
-    hints = typing.get_type_hints(options)
+    hints = _types_of(options)
     if unknown := sorted(values.keys() - hints.keys()):
         raise InputError(f"{', '.join(unknown)}: no such option in {options.__name__}.", field=_flag(unknown[0]))
     arguments = {}
@@ -172,11 +172,21 @@ def check_types(options: Any) -> None:
     Raises:
         InputError: a value is not of the option's type; the error's field is the option.
     """
-    for name, hint in typing.get_type_hints(type(options)).items():
+    for name, hint in _types_of(type(options)).items():
         value = getattr(options, name)
         if isinstance(value, numbers.Number):
             value = getattr(value, "tolist", lambda number=value: number)()
         object.__setattr__(options, name, _converted(name, value, hint))
+
+
+def _types_of(options: type, include_extras: bool = False) -> dict[str, Any]:
+    """The type of every option, with the names of option_types.py replaced by what they stand for."""
+    types_by_name = {}
+    for name, hint in typing.get_type_hints(options, include_extras=True).items():
+        kind = getattr(hint, "__value__", hint)
+        annotated = not include_extras and typing.get_origin(kind) is Annotated
+        types_by_name[name] = typing.get_args(kind)[0] if annotated else kind
+    return types_by_name
 
 
 def _converted(name: str, value: Any, hint: Any) -> Any:
