@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import wikiart_classify
 from wikiart_classify.classifier import Classifier, Predictions, predict_split
 from wikiart_classify.cli import main
 from wikiart_classify.command_options import EvaluateOptions, PredictOptions
+from wikiart_classify.config import TrainConfig
 from wikiart_classify.evaluate import evaluate
 from wikiart_classify.predict import predict
 from wikiart_data import pack, scan
@@ -58,6 +60,19 @@ def test_logits_features_and_probabilities_agree(classifier):
     torch.testing.assert_close(classifier.network.head(features), classifier(images))
     mean = (classifier(images).softmax(dim=1) + classifier.network.head(flipped).softmax(dim=1)) / 2
     torch.testing.assert_close(classifier.predict_proba(images), mean)
+
+
+def test_a_network_of_ones_own_is_scored_with_the_same_metrics(paintings, tmp_path):
+    class Greyness(nn.Module):
+        def forward(self, images):
+            return images.mean(dim=(1, 2, 3))[:, None] * torch.arange(4.0)
+
+    config = TrainConfig(data=str(paintings), size=16, cache_dir=tmp_path)
+    own = Classifier(Greyness(), scan(paintings).styles, config)
+    scores = own.evaluate(split="valid")
+    assert scores.n == sum(1 for _ in (paintings / "valid").rglob("*.jpg"))
+    assert scores.balanced == pytest.approx(0.25)  # it always predicts the last of four styles
+    assert own.predict([Image.new("RGB", (20, 20), "white")]).labels == [3]
 
 
 def test_predictions_of_files(classifier, files):

@@ -78,9 +78,10 @@ class Classifier:
         print(classifier.predict("photo.jpg").top(3))
 
     Args:
-        network: the trained network.
+        network: the trained network; or one of your own, from images (N, 3, size, size) float in [0, 1] to logits
+            (N, styles). For `features` it needs a method of that name.
         styles: the class list, in the order of the logits.
-        config: the config it was trained with.
+        config: the config it was trained with; for a network of your own, `TrainConfig(data="paintings", size=64)`.
         device: to run on: auto, cpu, cuda, cuda:N or mps.
         path: the file it was loaded from, for messages.
 
@@ -90,7 +91,7 @@ class Classifier:
 
     def __init__(
         self,
-        network: Network,
+        network: nn.Module,
         styles: Sequence[str],
         config: TrainConfig,
         device: torch.device | str = "cpu",
@@ -142,7 +143,7 @@ class Classifier:
         """Images (N, 3, H, W) float in [0, 1], of any size → (N, F) float32, the input of the last layer."""
         images = self._load(images)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            return self.network.features(images).float()
+            return self.network.features(images).float()  # pyright: ignore[reportCallIssue]  (any module)
 
     @torch.no_grad()
     def predict_proba(self, images: Tensor) -> Tensor:
@@ -262,11 +263,11 @@ def create_network(styles: int, config: TrainConfig) -> Network:
 def probabilities(network: nn.Module, images: Tensor, bf16: bool) -> Tensor:
     """Images (B, 3, H, W) float in [0, 1] → (B, styles) float32: the mean over each image and its mirror image.
 
-    A network whose `flip_averaging` is False sees each image once.
+    A network with `flip_averaging = False` sees each image once.
     """
     with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
         result = network(images).float().softmax(dim=1)
-        if not network.flip_averaging:
+        if not getattr(network, "flip_averaging", True):
             return result
         return (result + network(images.flip(3)).float().softmax(dim=1)) / 2
 

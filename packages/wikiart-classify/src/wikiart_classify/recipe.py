@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from wikiart_classify.classifier import Classifier, Network, create_network
+from wikiart_classify.classifier import Classifier, create_network
 from wikiart_classify.config import TrainConfig
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
@@ -64,7 +64,7 @@ def limit_norms(head: nn.Linear, largest: float) -> None:
         head.weight.mul_((largest / norms).clamp(max=1.0))
 
 
-def load_teacher(config: TrainConfig, styles: tuple[str, ...], device: torch.device) -> Network | None:
+def load_teacher(config: TrainConfig, styles: tuple[str, ...], device: torch.device) -> nn.Module | None:
     """The trained network of --teacher; None without one.
 
     Raises:
@@ -158,7 +158,7 @@ MIXUP_ALPHA = 0.4
 """Parameter of the Beta distribution of MixUp's weight."""
 
 
-def warm_start(network: Network, config: TrainConfig, device: torch.device, bf16: bool) -> None:
+def warm_start(network: nn.Module, config: TrainConfig, device: torch.device, bf16: bool) -> None:
     """Train a network on pictures of the sample set's painters, in place; its last layer is left as it is.
 
     Pictures and labels are made by this toolkit, so nothing is downloaded and nothing but the style is known of them.

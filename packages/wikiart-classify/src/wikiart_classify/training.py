@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from wikiart_classify.calibration import calibrate_head
-from wikiart_classify.classifier import Classifier, Network, create_network, predict_split, score_split
+from wikiart_classify.classifier import Classifier, create_network, predict_split, score_split
 from wikiart_classify.command_options import ExportOptions
 from wikiart_classify.config import TrainConfig, load_packed, resolve_config
 from wikiart_classify.export import check_target, export
@@ -286,7 +286,7 @@ def size_at(epoch: int, config: TrainConfig) -> int:
 def finish(
     run: Run,
     config: TrainConfig,
-    network: Network,
+    network: nn.Module,
     packed: PackedImages,
     device: torch.device,
     bf16: bool,
