@@ -246,6 +246,12 @@ def test_options_that_a_base_has_no_use_for_are_refused(options, capsys, monkeyp
     assert not Path("runs").exists()
 
 
+def test_flux2_takes_no_guidance_rescale(flux2):
+    with pytest.raises(InputError) as error:
+        sample_images(load_base(str(flux2)), ["a lake"], [0], 16, num_inference_steps=1, guidance_rescale=0.5)
+    assert error.value.field == "--guidance-rescale"
+
+
 def test_text_encoders_that_stay_in_main_memory_give_the_same_embeddings(flux2):
     plain, offloaded = (encode_captions(load_base(str(flux2), offload=flag), ["a lake"]) for flag in (False, True))
     assert torch.equal(plain["embeds"], offloaded["embeds"])

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import torch
 from transformers import CLIPTokenizer
 
 from wikiart_data.styles import STYLES
@@ -20,6 +21,16 @@ def test_the_embedded_base_follows_the_prompt():
     images = sample_images(load_base("tiny"), prompts, [0, 0, 0], 64, num_inference_steps=12)
     coats = images[:, :, 52:, 20:44].mean(dim=(2, 3))
     assert [int(coat.argmax()) for coat in coats] == list(colours.values()), coats
+
+
+def test_guidance_of_a_schedule_that_ends_without_signal_keeps_the_contrast():
+    """As in Lin et al. 2023, §3.4: the same image as that of the pipeline with their φ."""
+    base, prompt = load_base("tiny"), "a portrait of a person in a red coat"
+    arguments = {"height": 64, "width": 64, "num_inference_steps": 3, "guidance_scale": 5.0, "output_type": "pt"}
+    expected = base.pipeline(prompt, **arguments, guidance_rescale=0.7, generator=torch.Generator().manual_seed(0))
+    image = sample_images(base, [prompt], [0], 64, 3, 5.0)
+    torch.testing.assert_close(image, expected.images, rtol=0.05, atol=0.02)
+    assert image.std() < sample_images(base, [prompt], [0], 64, 3, 5.0, guidance_rescale=0.0).std()
 
 
 def test_the_embedded_base_is_small_and_holds_no_code():

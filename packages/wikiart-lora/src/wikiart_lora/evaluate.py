@@ -100,7 +100,8 @@ def evaluate(options: EvaluateOptions) -> Score:
         else list(range(len(catalog.styles)))
     )
     prompts = make_prompts(catalog, np.repeat(labels, options.images_per_style), run.config.trigger, options.seed)
-    size, sampling = run.config.size, (options.num_inference_steps, options.guidance_scale)
+    size = run.config.size
+    sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
     generated: dict[str, Tensor] = {}
     for name, strength in (("base", 0.0), ("adapted", options.strength)):
         set_strength(run.base, strength)
@@ -169,6 +170,7 @@ def sample_without_style(run: LoadedRun, prompts: Prompts, options: EvaluateOpti
             run.config.size,
             options.num_inference_steps,
             options.guidance_scale,
+            options.guidance_rescale,
             label=f"generating {number} images without a style",
         )
     return images

@@ -32,7 +32,8 @@ def generate(options: GenerateOptions) -> None:
     size = options.size or run.config.size
     check_size(run.base, size)
     prompts = [prompt] * options.num_images
-    images = sample_images(run.base, prompts, seeds, size, options.num_inference_steps, options.guidance_scale)
+    sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
+    images = sample_images(run.base, prompts, seeds, size, *sampling)
     try:
         options.to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -54,13 +55,12 @@ def grid(options: GridOptions) -> None:
     prompts = [run.prompt(style, options.prompt) for style in styles]
     size = options.size or run.config.size
     check_size(run.base, size)
+    sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
     columns = []
     for strength in (0.0, *options.strengths):
         set_strength(run.base, strength)
         seeds = [options.seed] * len(prompts)
-        columns.append(
-            sample_images(run.base, prompts, seeds, size, options.num_inference_steps, options.guidance_scale)
-        )
+        columns.append(sample_images(run.base, prompts, seeds, size, *sampling))
     headings = ["base", *(f"{strength:g}" for strength in options.strengths)]
     figure = image_grid(torch.stack(columns, dim=1), [display_name(style) for style in styles], headings)
     write_figure(options.to, figure)

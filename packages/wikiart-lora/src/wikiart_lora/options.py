@@ -47,6 +47,9 @@ class GenerateOptions:
     """Denoising steps (default: tiny 20, turbo 4, others 30)."""
     guidance_scale: MaybeReal = None
     """Scale of classifier-free guidance (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
+    guidance_rescale: MaybeReal = None
+    """How far guidance keeps the contrast of the unguided prediction, 0 to 1 (default: 0.7 for bases without signal
+    at the last timestep, such as tiny, else 0). Not for FLUX.2."""
     runs: Path = Path("runs")
     """Folder in which the newest run is looked for."""
     device: str = "auto"
@@ -64,6 +67,7 @@ _SAMPLING_RANGES = (
     ("size", 16, 4096),
     ("num_inference_steps", 1, 1000),
     ("guidance_scale", 0, 100),
+    ("guidance_rescale", 0, 1),
     ("strength", -10, 10),
     ("seed", 0, 2**32),
 )
@@ -94,6 +98,9 @@ class GridOptions:
     """Denoising steps (default: tiny 20, turbo 4, others 30)."""
     guidance_scale: MaybeReal = None
     """Scale of classifier-free guidance (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
+    guidance_rescale: MaybeReal = None
+    """How far guidance keeps the contrast of the unguided prediction, 0 to 1 (default: 0.7 for bases without signal
+    at the last timestep, such as tiny, else 0). Not for FLUX.2."""
     runs: Path = Path("runs")
     """Folder in which the newest run is looked for."""
     device: str = "auto"
@@ -128,6 +135,9 @@ class EvaluateOptions:
     """Denoising steps (default: tiny 20, turbo 4, others 30)."""
     guidance_scale: MaybeReal = None
     """Scale of classifier-free guidance (default: tiny 3, turbo 1, FLUX.2 4, others 7)."""
+    guidance_rescale: MaybeReal = None
+    """How far guidance keeps the contrast of the unguided prediction, 0 to 1 (default: 0.7 for bases without signal
+    at the last timestep, such as tiny, else 0). Not for FLUX.2."""
     runs: Path = Path("runs")
     """Folder in which the newest run is looked for."""
     device: str = "auto"
