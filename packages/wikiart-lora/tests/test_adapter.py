@@ -193,7 +193,7 @@ def test_geometry_is_read_without_the_weights(request, family):
 def test_defaults_depend_on_the_base(sd, tmp_path):
     tiny = resolve_config(TrainOptions(), tmp_path)
     assert replace(tiny, data="") == TrainConfig()  # its defaults are those of tiny
-    assert (resolve_config(TrainOptions(optimizer="adamw"), tmp_path).lr, tiny.lr) == (2e-3, 0.02)
+    assert (resolve_config(TrainOptions(optimizer="adamw"), tmp_path).lr, tiny.lr) == (2e-3, 0.01)
     prodigy = resolve_config(TrainOptions(optimizer="prodigy"), tmp_path)
     assert (prodigy.lr, prodigy.text_encoder_lr) == (1.0, 1.0)
     other = resolve_config(TrainOptions(base=str(sd), size=17), tmp_path)

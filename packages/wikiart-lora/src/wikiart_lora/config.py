@@ -88,7 +88,7 @@ class TrainOptions(DataOptions):
     loraplus_ratio: float = 1.0
     """Ratio of the learning rates of B and A (LoRA+, Hayou et al. 2024, recommend 16)."""
     lr: MaybeReal = None
-    """Peak learning rate (default: 0.02 with muon, 1 with prodigy; else 1e-4, tiny 2e-3)."""
+    """Peak learning rate (default: 0.01 with muon, 1 with prodigy; else 1e-4, tiny 2e-3)."""
     lr_scheduler: Literal["cosine", "linear", "constant"] = "cosine"
     """Learning rate after the warm-up: half a cosine to zero, a line to zero, or constant."""
     lr_warmup_ratio: float = 0.15
@@ -188,8 +188,8 @@ class TrainConfig(TrainOptions):
     alpha: float = 32.0
     targets: Literal["attention", "feed-forward", "all"] = "all"
     text_encoder: Literal["none", "attention", "embeddings"] = "embeddings"
-    lr: float = 0.02
-    text_encoder_lr: float = 0.01
+    lr: float = 0.01
+    text_encoder_lr: float = 0.005
     optimizer: Literal["adamw", "muon", "adamw8bit", "prodigy"] = "muon"
     snr_gamma: float = 0.0
     artist_prob: float = 0.0
@@ -258,7 +258,7 @@ def resolve_config(options: TrainOptions, root: Path) -> TrainConfig:
     geometry = read_geometry(options.base, files_of(options))
     values |= {"data": str(root), "size": geometry.nearest_side(values["size"] or geometry.side)}
     if values["lr"] is None:
-        by_optimizer = {"muon": 0.02, "prodigy": 1.0}
+        by_optimizer = {"muon": 0.01, "prodigy": 1.0}
         values["lr"] = by_optimizer.get(values["optimizer"], 2e-3 if options.base == "tiny" else 1e-4)
     save_every = values["save_every"] or min(250, -(-values["steps"] // 4))
     derived = {
