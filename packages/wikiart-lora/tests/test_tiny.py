@@ -7,6 +7,7 @@ import torch
 from transformers import CLIPTokenizer
 
 from wikiart_data.styles import STYLES
+from wikiart_lora import sampling
 from wikiart_lora.base_models.known import TINY
 from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.sampling import sample_images
@@ -23,13 +24,14 @@ def test_the_embedded_base_follows_the_prompt():
     assert [int(coat.argmax()) for coat in coats] == list(colours.values()), coats
 
 
-def test_guidance_of_a_schedule_that_ends_without_signal_keeps_the_contrast():
+def test_guidance_of_a_schedule_that_ends_without_signal_keeps_the_contrast(monkeypatch):
     """As in Lin et al. 2023, §3.4: the same image as that of the pipeline with their φ."""
+    monkeypatch.setattr(sampling, "use_bf16", lambda device: False)  # the pipeline below is not autocast either
     base, prompt = load_base("tiny"), "a portrait of a person in a red coat"
     arguments = {"height": 64, "width": 64, "num_inference_steps": 3, "guidance_scale": 5.0, "output_type": "pt"}
     expected = base.pipeline(prompt, **arguments, guidance_rescale=0.7, generator=torch.Generator().manual_seed(0))
     image = sample_images(base, [prompt], [0], 64, 3, 5.0)
-    torch.testing.assert_close(image, expected.images, rtol=0.05, atol=0.02)
+    torch.testing.assert_close(image, expected.images, rtol=1e-3, atol=1e-3)
     assert image.std() < sample_images(base, [prompt], [0], 64, 3, 5.0, guidance_rescale=0.0).std()
 
 

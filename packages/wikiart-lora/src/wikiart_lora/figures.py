@@ -106,7 +106,7 @@ def score_figure(result: "Score | Mapping[str, Any]") -> "Figure":
     left.barh(positions, [100 * adapted for adapted, _, _ in hit_rates], color=ACCENT, height=0.7, label="adapted")
     left.plot([100 * base for _, base, _ in hit_rates], positions, "|", color=SECOND, markersize=7, label="base")
     left.set_yticks(positions, [display_name(style) for _, _, style in hit_rates], fontsize=TINY)
-    left.set(title="Classified by the judge as the style of the prompt", xlabel="%", xlim=(0, 100))
+    left.set(title="Recognised in the style of the prompt", xlabel="%", xlim=(0, 100))
     left.legend(loc="lower right")
     styles = [style for _, _, style in hit_rates if style in kids]
     positions = range(len(styles))

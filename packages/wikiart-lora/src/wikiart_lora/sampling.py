@@ -32,18 +32,15 @@ GRID_STYLES, GRID_TITLES = 5, 4
 """Rows of the grid, and its columns; each column is sampled with and without the adapter."""
 
 
-def sampling_defaults(base: BaseModel) -> tuple[int, float]:
-    """Number of denoising steps and guidance scale that suit a base."""
+def sampling_defaults(base: BaseModel) -> tuple[int, float, float]:
+    """Number of denoising steps, guidance scale and guidance rescale that suit a base."""
+    # Without signal at the last timestep, guidance adds too much contrast; 0.7 is the value of Lin et al. 2023.
+    rescale = 0.7 if base.pipeline.scheduler.config.get("rescale_betas_zero_snr") else 0.0
     if base.geometry.side <= 64:
-        return 20, 3.0
+        return 20, 3.0, rescale
     if is_turbo(base.name):
-        return 4, 1.0  # distilled: guidance is built in
-    return (30, 4.0) if base.family == "flux2" else (30, 7.0)
-
-
-def _default_rescale(base: BaseModel) -> float:
-    """0.7, as in the paper, for a base without signal at the last timestep, where guidance adds too much contrast."""
-    return 0.7 if base.pipeline.scheduler.config.get("rescale_betas_zero_snr") else 0.0
+        return 4, 1.0, rescale  # distilled: guidance is built in
+    return 30, 4.0 if base.family == "flux2" else 7.0, rescale
 
 
 def is_turbo(name: str) -> bool:
@@ -84,12 +81,14 @@ def sample_images(
         InputError: there is too little memory for one image, or FLUX.2 is given a `guidance_rescale`.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    default_steps, default_scale = sampling_defaults(base)
+    default_steps, default_scale, default_rescale = sampling_defaults(base)
     steps = default_steps if num_inference_steps is None else num_inference_steps
     scale = default_scale if guidance_scale is None else guidance_scale
-    rescale = _default_rescale(base) if guidance_rescale is None else guidance_rescale
+    rescale = default_rescale if guidance_rescale is None else guidance_rescale
     if rescale and base.family == "flux2":
-        raise InputError("--guidance-rescale is not for FLUX.2.", field="--guidance-rescale")
+        raise InputError(
+            "--guidance-rescale: the pipeline of FLUX.2 has no such setting; leave it out.", field="--guidance-rescale"
+        )
     rescaling = {"guidance_rescale": rescale} if rescale else {}
     # On a GPU the weights themselves are in half precision; on a CPU they are not, and autocast is faster.
     bf16 = base.device.type == "cpu" and use_bf16(base.device)

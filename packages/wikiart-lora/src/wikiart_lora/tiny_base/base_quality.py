@@ -72,9 +72,8 @@ def evaluate_base(options: EvaluateBaseOptions) -> BaseQuality:
     prompts = [caption(scene) for scene in [*scenes, *portraits]]
     seeds = [options.seed + index for index in range(len(prompts))]
     label = f"generating {len(prompts)} images"
-    images = sample_images(
-        base, prompts, seeds, SIZE, options.num_inference_steps, options.guidance_scale, label=label
-    )  # fmt: skip
+    sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
+    images = sample_images(base, prompts, seeds, SIZE, *sampling, label=label)
     painted, clothed = images.split([len(scenes), len(portraits)])
     quality = BaseQuality(
         scenes=scene_accuracy(probe, painted, kinds),

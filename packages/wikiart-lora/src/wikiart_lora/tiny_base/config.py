@@ -177,7 +177,9 @@ class EvaluateBaseOptions:
     num_inference_steps: MaybeNumber = None
     """Denoising steps (default: what suits the base)."""
     guidance_scale: MaybeReal = None
-    """Strength of classifier-free guidance (default: what suits the base)."""
+    """Scale of classifier-free guidance (default: what suits the base)."""
+    guidance_rescale: MaybeReal = None
+    """How far guidance keeps the contrast of the unguided prediction, 0 to 1 (default: what suits the base)."""
     to: Path = Path("scenes.png")
     """PNG file to write: images of every kind of scene, and of every colour."""
     seed: int = 0
@@ -191,7 +193,7 @@ class EvaluateBaseOptions:
             self,
             (
                 ("num_scenes", 6, 100_000), ("num_coats", 3, 100_000), ("num_inference_steps", 1, 1000),
-                ("guidance_scale", 0, 100), ("seed", 0, 2**32),
+                ("guidance_scale", 0, 100), ("guidance_rescale", 0, 1), ("seed", 0, 2**32),
             ),
         )  # fmt: skip
 
