@@ -69,6 +69,7 @@ def test_a_network_of_ones_own_is_scored_with_the_same_metrics(paintings, tmp_pa
 
     config = TrainConfig(data=str(paintings), size=16, cache_dir=tmp_path)
     own = Classifier(Greyness(), scan(paintings).styles, config)
+    assert "Greyness" in repr(own)
     scores = own.evaluate(split="valid")
     assert scores.n == sum(1 for _ in (paintings / "valid").rglob("*.jpg"))
     assert scores.balanced == pytest.approx(0.25)  # it always predicts the last of four styles

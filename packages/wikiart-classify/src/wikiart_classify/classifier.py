@@ -129,7 +129,8 @@ class Classifier:
 
     def __repr__(self) -> str:
         name = "" if self.path is None else f"{printable(str(self.path))!r}, "
-        return f"Classifier({name}{self.config.model}, {len(self.styles)} styles, {self.config.size} px, {self.device})"
+        network = self.config.model if isinstance(self.network, Network) else type(self.network).__name__
+        return f"Classifier({name}{network}, {len(self.styles)} styles, {self.config.size} px, {self.device})"
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
