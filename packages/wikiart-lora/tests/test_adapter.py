@@ -216,9 +216,9 @@ def test_empty_captions_of_sdxl_are_the_zeros_of_its_pipeline(sdxl):
 def test_the_path_of_a_folder_does_not_change_the_number_of_steps(sd, tmp_path):
     folder = tmp_path / "turbo" / "my-turbo-model"
     shutil.copytree(sd, folder)
-    assert sampling_defaults(replace(load_base(str(folder)), geometry=Geometry(512, 64))) == (30, 7.0)
+    assert sampling_defaults(replace(load_base(str(folder)), geometry=Geometry(512, 64))) == (30, 7.0, 0.0)
     turbo = replace(load_base(str(sd)), name="stabilityai/sd-turbo", geometry=Geometry(512, 64))
-    assert sampling_defaults(turbo) == (4, 1.0)
+    assert sampling_defaults(turbo) == (4, 1.0, 0.0)
 
 
 def test_fingerprints_depend_on_weights_and_not_on_their_type(sd):
