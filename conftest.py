@@ -15,6 +15,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+# Two test processes share two cores, and the networks and arrays of tests are tiny: with more threads each, they would
+# mostly wait for one another. torch, NumPy and scikit-learn read this when they are imported; so do programs that tests
+# start, which therefore round as these processes do.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # Where the environment forbids bytecode (containers often do), every process that a test starts would compile torch and
 # its friends again, which takes longer than most tests: 5 s of CPU time. Their bytecode is kept here instead.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
@@ -101,7 +106,7 @@ def warm_python(made_once: Callable[..., Path]) -> Path:
         program, address = Path(__file__).parent / "tests" / "warm_python.py", short / "socket"
         owner = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
         command = [sys.executable, program, "serve", address, str(owner)]
-        subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         (folder / "python").write_text(f'#!/bin/sh\nWARM_PYTHON={address} exec {sys.executable} -IS {program} "$@"\n')
         (folder / "python").chmod(0o755)
 
@@ -115,8 +120,7 @@ def run_program(warm_python: Path, tmp_path: Path) -> Callable[..., str]:
     def run_program(text: str, *arguments: str) -> str:
         (tmp_path / "program.py").write_text(text)
         command = [warm_python, tmp_path / "program.py", *arguments]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 
@@ -138,7 +142,7 @@ def in_two_processes(warm_python: Path) -> Callable[..., str]:
             processes = [
                 subprocess.Popen(
                     [warm_python, *arguments],
-                    env={**os.environ, **rendezvous, "OMP_NUM_THREADS": "1", "RANK": rank, "LOCAL_RANK": rank},
+                    env={**os.environ, **rendezvous, "RANK": rank, "LOCAL_RANK": rank},
                     stdout=printed,
                     stderr=subprocess.STDOUT,
                 )

@@ -158,11 +158,9 @@ def test_a_loss_that_becomes_nan_stops_the_run_names_the_step_and_keeps_the_chec
     part, function, stage, monkeypatch, capsys
 ):
     """classify and lora have such a test of their own."""
-    import torch
 
     from wikiart_data.training.training_run import TrainingRun
 
-    torch.set_num_threads(1)
     module_name, _, name = function.partition(":")
     module = importlib.import_module(f"wikiart_{part}.{module_name}")
     main = importlib.import_module(f"wikiart_{part}.cli").main

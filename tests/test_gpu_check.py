@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -24,7 +23,6 @@ def _one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # the program sets it, and this puts it back
     monkeypatch.setenv("WIKIART_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(gpu_sections, "PARTS", {"classify": gpu_sections.PARTS["classify"]})
-    torch.set_num_threads(1)
 
 
 def lines() -> dict[str, dict]:

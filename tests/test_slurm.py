@@ -76,7 +76,6 @@ class Scheduler:
             "SLURM_JOB_NODELIST": " ".join(["127.0.0.1"] * nodes),
             "SRUN_PID": str(pid_file),
             "SCONTROL_REQUEUED": str(requeue_file),
-            "OMP_NUM_THREADS": "1",
         }
         activate = self.folder / "submit" / ".venv" / "bin" / "activate"  # what `source` reads: nothing to do here
         activate.parent.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from wikiart_data.console import console
@@ -81,7 +80,6 @@ def art(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.delenv("WIKIART_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("wikiart_data.console.PLAIN_INTERVAL_S", 0.0)  # every step of a long job prints its line
-    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     for split, number in (("train", 8), ("valid", 2), ("test", 2)):
         for shade, style in enumerate(("Baroque", "Cubism", "Ukiyo_e")):

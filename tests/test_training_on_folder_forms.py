@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from wikiart_autoencode.cli import main as autoencode
@@ -19,11 +18,6 @@ COMMANDS = {
     "stylegen": (stylegen, "--size 32 --width 0.25 --blocks 1 --epochs 2 --warmup-epochs 1 --batch-size 4"),
     "lora": (lora, "--steps 1 --batch-size 4 --score 0 --sample-every 0"),
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> None:
-    torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for each other
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,6 @@ def figures() -> None:
     """Render figures in this test."""
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # for tiny networks more threads only add synchronisation
-
-
 @pytest.fixture(scope="session")
 def paintings(made_once: Callable[..., Path]) -> Path:
     """Pictures of four styles: coloured gradients under stripes, so that a code has something to keep."""

@@ -183,7 +183,7 @@ def launch(python: Path, *arguments: str) -> str:
     options = "--multi_gpu --num_processes 2 --main_process_port 0 --num_machines 1 --mixed_precision no"
     done = subprocess.run(
         [python, "-m", "accelerate.commands.launch", *options.split(), "--dynamo_backend", "no", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHON_EXEC": str(python)},  # what torchrun starts
+        env={**os.environ, "PYTHON_EXEC": str(python)},  # what torchrun starts
         capture_output=True,
         text=True,
         timeout=600,

@@ -68,13 +68,6 @@ def figures() -> None:
     """Render figures in this test."""
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for each other
-
-
 @pytest.fixture(scope="session")
 def trained(paintings: Path, made_once: Callable[..., Path]) -> Path:
     """The folder of a finished run of the smallest network."""

@@ -134,9 +134,8 @@ def test_a_stopped_run_saves_within_the_epoch_and_resumes_from_there(paintings, 
 def test_a_killed_run_resumes_to_the_same_weights(paintings, warm_python):
     common = [*QUICK, "--data", str(paintings), "--epochs", "8"]
     Path("killed.py").write_text(_KILLED)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}  # as in this process: more threads round differently
     command = [warm_python, "killed.py", *common, "--name", "killed"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     lines = Path("runs/classify/killed/metrics.jsonl")
     deadline = time.monotonic() + 600
     while not (lines.exists() and lines.read_text().count("\n") >= 2):

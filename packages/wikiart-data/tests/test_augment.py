@@ -15,8 +15,6 @@ from wikiart_data.images.augment import (
     resized_crops,
 )
 
-torch.set_num_threads(2)
-
 WHOLE = torch.tensor([[0.0, 0.0, 1.0, 1.0, 0.0]])
 
 

@@ -11,8 +11,6 @@ from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.images.sampler import BalancedSampler
 
-torch.set_num_threads(2)
-
 SIZE = 12
 Folder = Callable[..., Path]
 

@@ -15,9 +15,6 @@ from wikiart_data.training.run import Run
 
 from .conftest import equal, net, optimizer_of, resumed, save, saved, train
 
-torch.set_num_threads(2)
-
-
 # -- going on --------------------------------------------------------------------------------------------------------
 
 

@@ -16,8 +16,6 @@ from wikiart_data.training.checkpoints import load_checkpoint, load_weights, rea
 
 from .conftest import equal, net, optimizer_of, resumed, saved
 
-torch.set_num_threads(2)
-
 
 def test_types_of_tensors_survive(tmp_path: Path):
     tensors = {

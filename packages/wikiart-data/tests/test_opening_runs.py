@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from filelock import FileLock
 from torch import nn
 
@@ -18,7 +17,6 @@ from wikiart_data.training.training_run import TrainingRun
 from .conftest import equal, net
 from .training_loop import PART, TrainOptions, fit, interrupt_at, load_packed, resolve_config
 
-torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("git", "dispositions")
 
 

@@ -111,5 +111,4 @@ def test_one_process_keeps_torchs_batch_normalisation():
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(1)
     in_process(Path(sys.argv[1]))

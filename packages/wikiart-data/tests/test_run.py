@@ -16,7 +16,6 @@ from wikiart_data.training.run import Part, Run, read_run_record
 
 from .conftest import Config, net
 
-torch.set_num_threads(2)
 PART = Part("classify", "A classifier", "wikiart-classify", ("wikiart-classify predict PICTURE --model RUN",))
 pytestmark = pytest.mark.usefixtures("git")
 

@@ -24,7 +24,6 @@ from wikiart_data.training.training_run import LOG_INTERVAL
 from .conftest import equal, net
 from .training_loop import STEPS, TrainOptions, fit, interrupt_at, loss_on_batch
 
-torch.set_num_threads(1)
 pytestmark = pytest.mark.usefixtures("git", "dispositions")
 
 

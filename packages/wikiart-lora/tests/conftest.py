@@ -47,13 +47,6 @@ def figures() -> None:
     """Draw the figures of training in this test."""
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(scope="session")
 def paintings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three styles, each a colour with noise; titles in the file names, and not all images are square."""

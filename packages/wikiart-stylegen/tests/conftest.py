@@ -24,13 +24,6 @@ def _isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)  # the networks are tiny: on a busy machine two threads mostly wait for one another
-
-
-@pytest.fixture(autouse=True, scope="session")
 def _narrow(narrow_auxiliary_networks: dict[str, dict[str, object]]) -> None:
     """The networks that supervise the generator would take most of the time."""
 
