@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 
@@ -290,6 +291,7 @@ def test_evaluation_with_a_judge(trained, monkeypatch, capsys):
     content = json.loads((trained / "score/result.json").read_text())
     score = Score.from_json(content)
     assert (score.n, score.training["steps"], score.rows["real"].top1.value) == (9, 3, 1.0)
+    assert score.split == "test"
     for name in ("base", "adapted"):
         row = score.rows[name]
         assert row.top1.interval[0] <= row.top1.value <= row.top1.interval[1]
@@ -321,6 +323,35 @@ def test_evaluation_without_a_judge(trained, capsys):
     assert score.rows["adapted"].diversity.value > 0
     assert score.memorisation["adapted"].painted.value > 0
     assert Score.from_json(json.loads((trained / "score/result.json").read_text())).rows == score.rows
+
+
+def test_the_split_decides_which_real_images_and_titles_are_used(trained, paintings, tmp_path, monkeypatch, capsys):
+    splits, prompts = [], []
+
+    def read(catalog, rows, size):
+        splits.extend({catalog.splits[row] for row in rows})
+        return read_real_images(catalog, rows, size)
+
+    def sample(base, texts, seeds, size, *more, **options):
+        prompts.extend(texts)
+        return torch.rand(len(texts), 3, size, size)
+
+    read_real_images = evaluation.read_real_images
+    monkeypatch.setattr(evaluation, "read_real_images", read)
+    monkeypatch.setattr(evaluation, "sample_images", sample)
+    without_test = tmp_path / "paintings"
+    shutil.copytree(paintings, without_test)
+    shutil.rmtree(without_test / "test")
+    cases = (([], "test"), (["--split", "valid"], "valid"), (["--data", str(without_test)], "valid"))
+    for options, split in cases:
+        splits.clear()
+        prompts.clear()
+        assert main(["evaluate", str(trained), "--images-per-style", "1", *options]) == 0
+        assert splits == ["train", split]
+        assert prompts
+        assert all(prompt.endswith(f"lake {split}") for prompt in prompts)
+        assert f"Real images: of {split}." in " ".join(capsys.readouterr().out.split())
+        assert json.loads((trained / "score/result.json").read_text())["split"] == split
 
 
 def test_a_push_without_network_is_an_error(trained, capsys):

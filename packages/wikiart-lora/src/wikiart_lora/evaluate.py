@@ -51,7 +51,7 @@ MAX_REAL = 1500
 
 @dataclass(frozen=True)
 class Prompts:
-    """What is generated: each style with the same titles out of valid."""
+    """What is generated: each style with the same titles."""
 
     labels: np.ndarray
     """(N,) the style of each prompt, equal ones together."""
@@ -99,7 +99,9 @@ def evaluate(options: EvaluateOptions) -> Score:
         if run.config.style
         else list(range(len(catalog.styles)))
     )
-    prompts = make_prompts(catalog, np.repeat(labels, options.images_per_style), run.config.trigger, options.seed)
+    split = options.split if len(catalog.rows(options.split)) else "valid"
+    labels_of_prompts = np.repeat(labels, options.images_per_style)
+    prompts = make_prompts(catalog, split, labels_of_prompts, run.config.trigger, options.seed)
     size = run.config.size
     sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
     generated: dict[str, Tensor] = {}
@@ -110,10 +112,10 @@ def evaluate(options: EvaluateOptions) -> Score:
     set_strength(run.base, 0.0)  # what follows measures the base's autoencoder, and the base on plain prompts
 
     train = read_real_images(catalog, _random_rows(catalog, "train", labels, options.seed), size)
-    valid = read_real_images(catalog, _random_rows(catalog, "valid", labels, options.seed), size)
+    held_out = read_real_images(catalog, _random_rows(catalog, split, labels, options.seed), size)
     rows, per_style = {name: Measures() for name in generated}, [StyleRow(catalog.styles[label]) for label in labels]
     if judge is not None:
-        rows, per_style = judge_images(judge, run.base, generated, prompts.labels, valid, catalog)
+        rows, per_style = judge_images(judge, run.base, generated, prompts.labels, held_out, catalog)
     else:
         for name, images in generated.items():
             by_style = [thumbnails(images[prompts.labels == label]) for label in labels]
@@ -121,18 +123,19 @@ def evaluate(options: EvaluateOptions) -> Score:
     probe = network = None
     plain = {} if judge is None and prompts.kinds is None else sample_without_style(run, prompts, options)
     if prompts.kinds is not None:
-        kinds = [scene_kinds([catalog.files[row] for row in real.rows]) for real in (train, valid)]
+        kinds = [scene_kinds([catalog.files[row] for row in images.rows]) for images in (train, held_out)]
         network = train_scene_probe(train.images, kinds[0], options.seed)
         probe = {
-            "real": scene_accuracy(network, valid.images, kinds[1].numpy()),
+            "real": scene_accuracy(network, held_out.images, kinds[1].numpy()),
             # The base gets the scene alone: the adapter's cost is measured against the base at its best.
             "base": scene_accuracy(network, plain["base"], prompts.kinds[: len(plain["base"])]),
             **{f"{name}, style asked": scene_accuracy(network, x, prompts.kinds) for name, x in generated.items()},
         }
-    real_train, real_valid = thumbnails(train.images), thumbnails(valid.images)
-    near = {name: memorisation(thumbnails(images), real_train, real_valid) for name, images in generated.items()}
+    references = thumbnails(train.images), thumbnails(held_out.images)
+    near = {name: memorisation(thumbnails(images), *references) for name, images in generated.items()}
     score = Score(
         base=run.base.name,
+        split=split,
         strength=options.strength,
         n=len(prompts.texts),
         styles=len(labels),
@@ -233,16 +236,17 @@ def _training_facts(run: LoadedRun) -> dict[str, Any]:
     return {**options, **costs, "device": record["device"], "processes": record["processes"]}
 
 
-def make_prompts(catalog: Catalog, labels: np.ndarray, trigger: str, seed: int) -> Prompts:
-    """Combine styles with titles out of valid, the same titles for every style.
+def make_prompts(catalog: Catalog, split: str, labels: np.ndarray, trigger: str, seed: int) -> Prompts:
+    """Combine styles with titles of a split, the same titles for every style.
 
     Args:
         catalog: the data.
+        split: whose titles; those of train if it is empty.
         labels: (N,) the style of each image, equal ones together.
         trigger: of the run.
         seed: of titles and noise.
     """
-    rows = catalog.rows("valid") if len(catalog.rows("valid")) else catalog.rows("train")
+    rows = catalog.rows(split) if len(catalog.rows(split)) else catalog.rows("train")
     per_style = int((labels == labels[0]).sum())
     styles = len(labels) // per_style
     titles = image_titles(catalog)
@@ -275,7 +279,7 @@ def judge_images(
     base: BaseModel,
     generated: Mapping[str, Tensor],
     labels: np.ndarray,
-    valid: RealImages,
+    real: RealImages,
     catalog: Catalog,
 ) -> tuple[dict[str, Measures], list[StyleRow]]:
     """Hit rates, KID and diversity by the judge.
@@ -285,16 +289,16 @@ def judge_images(
         base: with the adapter turned off; its autoencoder bounds what any adapter can show.
         generated: "base" and "adapted" → (N, 3, S, S) float in [0, 1].
         labels: (N,) the style of each prompt.
-        valid: real images.
+        real: images that no one trained on.
         catalog: the data.
 
     Returns:
         The measures of base, adapted, real, and real images encoded and decoded; and a row per style.
     """
-    answers_real, features_real = judge.predict_batches(valid.images, 64)
+    answers_real, features_real = judge.predict_batches(real.images, 64)
     base.use("autoencoder")
     reconstructed = torch.cat(
-        [decode_latents(base, encode_images(base, part * 2 - 1)).cpu() for part in valid.images.split(32)]
+        [decode_latents(base, encode_images(base, part * 2 - 1)).cpu() for part in real.images.split(32)]
     )
     answers_reconstructed, _ = judge.predict_batches(reconstructed, 64)
     scale, styles = feature_scale(features_real), np.unique(labels)
@@ -305,7 +309,7 @@ def judge_images(
         hits = [in_top_k(answers, torch.from_numpy(labels), k) for k in (1, 3)]
         by_style[name] = []
         for label in styles:
-            of_style, real_of_style = labels == label, valid.labels == label
+            of_style, real_of_style = labels == label, real.labels == label
             top1, top3 = (proportion(hit[of_style]) for hit in hits)
             several = of_style.sum() > 1
             spread = style_estimate(diversity(features[of_style])) if several else None
@@ -319,13 +323,13 @@ def judge_images(
             distance = kid(features_real, features, scale)
         spread = _mean_diversity([features[labels == label] for label in styles])
         by_set[name] = Measures(top1, top3, distance, spread)
-    truth = torch.from_numpy(valid.labels)
-    spread_real = _mean_diversity([features_real[valid.labels == label] for label in styles])
+    truth = torch.from_numpy(real.labels)
+    spread_real = _mean_diversity([features_real[real.labels == label] for label in styles])
     for name, answers, spread in (
         ("real", answers_real, spread_real),
         ("real, encoded and decoded", answers_reconstructed, None),
     ):
-        top1, top3 = (balanced_proportion(in_top_k(answers, truth, k), valid.labels) for k in (1, 3))
+        top1, top3 = (balanced_proportion(in_top_k(answers, truth, k), real.labels) for k in (1, 3))
         by_set[name] = Measures(top1, top3, None, spread)
     rows = zip(styles, by_style["base"], by_style["adapted"], strict=True)
     return by_set, [StyleRow(catalog.styles[label], base, adapted) for label, base, adapted in rows]

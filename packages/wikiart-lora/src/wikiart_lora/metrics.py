@@ -55,7 +55,7 @@ def memorisation(generated: Tensor, train: Tensor, held_out: Tensor) -> Memorisa
     Args:
         generated: (N, d), of `thumbnails`.
         train: (M, d).
-        held_out: (K, d) of valid.
+        held_out: (K, d) of real images that were not trained on.
     """
     distances, indices = nearest_neighbours(generated, train)
     by_chance, _ = nearest_neighbours(held_out, train)

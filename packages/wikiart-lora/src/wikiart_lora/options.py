@@ -125,6 +125,9 @@ class EvaluateOptions:
     Without a judge, diversity, memorisation and content are measured, and styles are not."""
     images_per_style: int = 8
     """Images generated per style."""
+    split: Literal["valid", "test"] = "test"
+    """Split of the real images that are compared with, and of the titles in the prompts; valid where the data has no
+    test split. Choose settings on valid."""
     strength: float = 1.0
     """Strength of the adapter."""
     data: MaybeData = None

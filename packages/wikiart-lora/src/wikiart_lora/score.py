@@ -23,7 +23,7 @@ class Measures:
     top3: Estimate | None = None
     """The same among the judge's first three styles."""
     kid: Estimate | None = None
-    """KID to real validation images, on the judge's features."""
+    """KID to real images, on the judge's features."""
     diversity: Estimate | None = None
     """Mean distance between two images of one style, over the styles."""
 
@@ -44,9 +44,9 @@ class Memorisation:
     painted: Estimate
     """Distance of generated images to the nearest training image."""
     held_out: Estimate
-    """Distance of real validation images to the nearest training image."""
+    """Distance of held-out real images to the nearest training image."""
     closer: Estimate
-    """Fraction of generated images that are nearer to a training image than 95 % of the validation images are."""
+    """Fraction of generated images that are nearer to a training image than 95 % of the held-out ones are."""
     nearest: int
     """Index of the generated image that is nearest to a training image."""
     nearest_train: int
@@ -105,6 +105,8 @@ class Score:
     drift: Drift | None = None
     """None in results of earlier versions, and where there is neither a judge nor a probe."""
     targets: dict[str, Target] = field(default_factory=dict)
+    split: str = "valid"
+    """Of the held-out real images and of the titles in the prompts; results that do not say so are on valid."""
     title: str = "Evaluation of an adapter"
     kind: str = "lora score"
     command: str = "wikiart-lora evaluate"
@@ -183,8 +185,8 @@ def tables(score: Score) -> list[Table]:
             ("", "judge: top-1", "top-3", "KID", "diversity"),
             tuple(rows),
             "In brackets 95 % intervals. top-1 and top-3: images whose style the judge recognises; for real images "
-            f"{mix}. Encoded and decoded: real images after the base's autoencoder. KID: distance to real images, "
-            "lower is better.",
+            f"{mix}. Real images: of {score.split}. Encoded and decoded: the same after the base's autoencoder. KID: "
+            "distance to real images, lower is better.",
         )
     ]
     if score.probe:
