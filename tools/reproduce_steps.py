@@ -214,12 +214,12 @@ STEPS = (
     *(
         Step(
             "B",
-            "wikiart-lora --name long --steps 2000 --lr 0.02 --judge judge-sample-64",
+            "wikiart-lora --name long --steps 2000 --judge judge-sample-64",
             f"lora/{name}/score/result.json",
             f"--name {name} --seed {seed}",
             None,
         )
-        for seed, name in enumerate(("long", "long-1"))
+        for seed, name in enumerate(("long", "long-1", "long-2"))
     ),
     Step(
         "B",
@@ -258,7 +258,7 @@ KEPT = {
     "cas": ("compare-data",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
     "lora-sample": ("lora/plain/score", "lora/plain-1/score", "lora/plain-2/score"),
-    "lora-long-sample": ("lora/long/score", "lora/long-1/score"),
+    "lora-long-sample": ("lora/long/score", "lora/long-1/score", "lora/long-2/score"),
 }
 """The report's tables, and the folders of results that each is made from, one per seed. Those whose name ends in
 `-sample` are of the sample set, whatever the data."""
