@@ -158,7 +158,6 @@ def test_a_loss_that_becomes_nan_stops_the_run_names_the_step_and_keeps_the_chec
     part, function, stage, monkeypatch, capsys
 ):
     """classify and lora have such a test of their own."""
-
     from wikiart_data.training.training_run import TrainingRun
 
     module_name, _, name = function.partition(":")

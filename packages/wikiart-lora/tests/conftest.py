@@ -101,3 +101,23 @@ def options(paintings: Path, sd: Path) -> list[str]:
         "--device", "cpu", "--precision", "fp32", "--ema", "0.5", "--lr", "0.01", "--num-inference-steps", "1",
         "--save-every", "4",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(sd, paintings, tmp_path_factory) -> Path:
+    """The folder of a finished run with adapters in UNet and text encoder, strong enough to be visible."""
+    from matplotlib.figure import Figure
+
+    from wikiart_lora.cli import main
+
+    folder = tmp_path_factory.mktemp("runs")
+    options = (
+        f"--base {sd} --data {paintings} --runs {folder} --cache-dir {folder}/cache --name one --steps 3 "
+        "--batch-size 4 --size 16 --device cpu --rank 3 --alpha 6 --rslora --targets all --text-encoder attention "
+        "--lr 0.05 --ema 0 --num-inference-steps 1"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        for function in ("before_and_after", "learning_curve"):
+            patch.setattr(f"wikiart_lora.training.{function}", lambda *_: Figure(figsize=(1, 1)))
+        assert main(options.split()) == 0
+    return folder / "lora" / "one"

@@ -289,7 +289,7 @@ def judge_images(
         base: with the adapter turned off; its autoencoder bounds what any adapter can show.
         generated: "base" and "adapted" → (N, 3, S, S) float in [0, 1].
         labels: (N,) the style of each prompt.
-        real: images that no one trained on.
+        real: held-out images.
         catalog: the data.
 
     Returns:
