@@ -9,6 +9,7 @@ from wikiart_data.styles import (
     canonical_name,
     colour_and_marker,
     display_name,
+    find_style,
     period_order,
     style_index,
 )
@@ -69,6 +70,24 @@ def test_the_index_of_a_style_by_any_spelling():
     styles = ("Baroque", "My style", "Ukiyo_e", "ukiyo-e")
     assert [style_index(name, styles) for name in ("baroque", "My style", "Ukiyo-E", "ukiyo-e")] == [0, 1, 2, 3]
     assert style_index("art nouveau", list(STYLES)) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        ("Art Brut", "Art_Brut"),
+        ("ART-BRUT", "Art_Brut"),
+        ("cafe\u0301 scenes", "Café_scenes"),
+        ("art nouveau", "Art_Nouveau"),
+        ("Art_Nouveau", "Art_Nouveau"),
+        ("mannerism", "Mannerism_Late_Renaissance"),
+    ],
+)
+def test_styles_that_wikiart_lacks_or_names_otherwise_have_any_spelling_too(name: str, style: str):
+    styles = ("Art_Brut", "Art_Nouveau", "Café_scenes", "Mannerism_Late_Renaissance")
+    assert styles[style_index(name, styles)] == style
+    assert find_style(name, styles) == styles.index(style)
+    assert find_style(f"{name} 2", styles) is None
 
 
 @pytest.mark.parametrize(

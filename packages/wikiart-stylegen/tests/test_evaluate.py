@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,18 @@ import pytest
 import torch
 
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
+from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.judge import Judge
+from wikiart_data.results.serialization import to_plain
+from wikiart_data.training.checkpoints import read_model, write_model
+from wikiart_stylegen import EvaluateOptions, StyleTransfer, evaluate
 from wikiart_stylegen.cli import main
+from wikiart_stylegen.evaluation import measure
 from wikiart_stylegen.ground_truth import GroundTruth, StyleTruth, TruthScore
 from wikiart_stylegen.judging import JudgedImages, compare_at_same_mix
 from wikiart_stylegen.results import EvaluationResult
+from wikiart_stylegen.targets import choose_target_styles
 
 from .conftest import STYLES
 
@@ -69,9 +78,6 @@ def test_target_styles_need_enough_training_images(trained, judge, capsys):
 
 
 def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path):
-    from wikiart_stylegen.command_options import EvaluateOptions
-    from wikiart_stylegen.evaluate import evaluate
-
     about = json.loads((judge / "judge.json").read_text())
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "model.pt2").write_bytes((judge / "model.pt2").read_bytes())
@@ -79,6 +85,53 @@ def test_a_judge_of_other_styles_is_rejected(trained, judge, tmp_path):
     with pytest.raises(InputError) as error:
         evaluate(EvaluateOptions(model=trained, judge=tmp_path / "other", device="cpu"))
     assert error.value.field == str(tmp_path / "other")
+
+
+def without_training_images(packed: PackedImages, label: int, **splits: list[int]) -> PackedImages:
+    """The images of a pack without the training images of a style; of the named splits, only some rows are left."""
+    catalog = packed.catalog
+    left_out = (catalog.splits == "train") & (catalog.labels == label)
+    for split, rows in splits.items():
+        left_out |= (catalog.splits == split) & ~np.isin(np.arange(len(catalog)), rows)
+    return replace(packed, catalog=replace(catalog, splits=np.where(left_out, "", catalog.splits)))
+
+
+def test_one_image_and_a_style_without_training_images(trained, judge, paintings):
+    packed = pack(scan(paintings), 32)
+    row = next(row for row in packed.rows("test") if packed.catalog.labels[row] == 0)
+    packed = without_training_images(packed, 0, test=[row])
+    one_judge = Judge.load(judge)
+    options = EvaluateOptions(model=trained, judge=judge, device="cpu")
+    result, nearest = measure(StyleTransfer.load(trained, "cpu"), one_judge, packed, options, second_judge=one_judge)
+    assert (result.n, result.styles) == (1, 3)
+    assert "real" not in result.variants  # the image is of no target style
+    assert set(result.second_judge.top1) == set(result.variants)
+    assert {row.style for row in result.per_style} <= set(STYLES[1:])
+    assert result.tables()[0].rows[-1][-1].value == 1  # the chance of finding the only image
+    assert EvaluationResult.from_json(to_plain(result)) == result
+    assert len(nearest.splitlines()) == 2
+
+
+def test_target_styles_have_training_images(paintings):
+    packed = without_training_images(pack(scan(paintings), 32), 2)
+    for fewest in (None, 1, 24):
+        assert choose_target_styles(packed, fewest).tolist() == [0, 1, 3]
+    for label in (0, 1):
+        packed = without_training_images(packed, label)
+    with pytest.raises(InputError) as error:
+        choose_target_styles(packed, None)
+    assert error.value.field == str(paintings)
+
+
+@pytest.mark.parametrize("change", [{"styles": STYLES[::-1]}, {"size": 64}, {"artist_half": "second"}])
+def test_a_baseline_of_other_styles_size_or_artists_is_rejected(trained, judge, tmp_path, change):
+    tensors, metadata = read_model(trained / "model.safetensors")
+    other = {"styles": STYLES, **json.loads(metadata["config"]), **change}
+    other = {"styles": json.dumps(other.pop("styles")), "config": json.dumps(other)}
+    write_model(tmp_path / "model.safetensors", tensors, other)
+    with pytest.raises(InputError) as error:
+        evaluate(EvaluateOptions(model=trained, judge=judge, baseline=tmp_path, device="cpu"))
+    assert error.value.field == "--baseline"
 
 
 def judged(targets: list[int], predictions: list[int]) -> JudgedImages:

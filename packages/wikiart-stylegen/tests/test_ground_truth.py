@@ -1,5 +1,6 @@
 """The ground truth of the sample set: the same scene by painters of the target style."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,15 @@ def test_the_truth_is_the_same_scene_in_the_target_style(packed):
     assert in_own.scores["mean picture"].psnr < in_own.scores["another painter"].psnr
     assert [row.style for row in in_own.per_style] == [packed.catalog.styles[label] for label in np.unique(own)]
     assert in_own.closer_than_input("repaint", "psnr") < len(in_own.per_style)
+
+
+def test_styles_without_training_images_are_no_targets_and_not_needed(packed):
+    catalog, rows = packed.catalog, packed.rows("valid")[:2]
+    without = (catalog.splits == "train") & (catalog.labels == 26)
+    packed = replace(packed, catalog=replace(catalog, splits=np.where(without, "", catalog.splits)))
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    comparison = compare_with_truth(packed, rows, np.array([3, 4]), {"input": images})
+    assert np.isfinite(comparison.scores["mean picture"].psnr)
 
 
 def test_a_painter_of_the_target_style_is_closer_than_the_input(packed):

@@ -23,6 +23,13 @@ def test_retrieval_finds_inputs_and_nothing_in_unrelated_images():
     assert retrieval(unrelated, images).mean() < 0.08  # chance is 1 %
 
 
+def test_retrieval_among_fewer_images_than_the_gallery_holds():
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert retrieval(images, images).tolist() == [True] * 3
+    assert retrieval(images.roll(1, 0), images).tolist() == [False] * 3
+    assert retrieval(1 - images[:1], images[:1]).tolist() == [True]  # there is no other
+
+
 def test_target_styles_are_allowed_and_differ_from_the_own_style():
     labels = np.repeat(np.arange(5), 200)
     targets = assign_target_styles(labels, [0, 2, 4])

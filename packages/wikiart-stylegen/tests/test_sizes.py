@@ -52,6 +52,16 @@ def test_scores_of_the_input_itself(trained, picture):
     assert score.lattice < 0.7 * score.lattice_one_pass
 
 
+def test_the_lattice_of_a_panorama_is_not_measured(trained):
+    Image.radial_gradient("L").resize((1600, 200)).save("panorama.png")
+    options = SizesOptions(model=trained, picture="panorama.png", styles=("Baroque",), sides=(400,), device="cpu")
+    (score,) = sizes(options)
+    assert -1 <= score.edges <= 1
+    assert score.lattice is score.lattice_one_pass is None
+    (row,) = sizes_table([score]).rows
+    assert [cell.value for cell in row[3:]] == [None, None]
+
+
 @pytest.mark.parametrize("sides", [(), (32,), (256, 9000)])
 def test_sides_out_of_range(picture, sides):
     with pytest.raises(InputError) as error:

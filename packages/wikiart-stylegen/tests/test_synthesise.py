@@ -2,6 +2,7 @@
 
 import errno
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,52 @@ def test_the_folder_has_the_counts_of_train_and_the_real_test_images(trained, pa
     for split in ("valid", "test"):
         assert [made.files[row] for row in made.rows(split)] == [real.files[row] for row in real.rows(split)]
     assert {made.artists[row] for row in made.rows("train")} == {""}
+
+
+@pytest.mark.parametrize("folders", [("",), ("Train", "val", "Testing")])
+def test_the_real_images_are_linked_whatever_the_splits_are_called(trained, paintings, folders):
+    for style, number in zip(STYLES, (12, 12, 12, 9), strict=True):
+        for position, file in enumerate(sorted((paintings / "train" / style).iterdir())[:number]):
+            folder = Path("data", folders[position % len(folders)], style.lower())
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / file.name).symlink_to(file)
+    real = scan("data")
+    fewest = int(real.counts("train").min())
+    for name, most, styles in (("all", None, STYLES), ("rare", fewest, STYLES[3:])):
+        synthesise(
+            SynthesiseOptions(
+                model=trained, data="data", to=name, kind="paintings", max_train_images=most, device="cpu"
+            )
+        )
+        made = scan(name)
+        assert made.styles == styles
+        for split in ("valid", "test"):
+            names, expected = (
+                [(catalog.styles[catalog.labels[row]], Path(catalog.files[row]).name) for row in catalog.rows(split)]
+                for catalog in (made, real)
+            )
+            assert names == [(style, file) for style, file in expected if style in styles]
+            assert names
+
+
+def test_real_images_of_one_name_are_all_linked(trained, paintings):
+    for split in ("train", "test"):
+        for number, style in enumerate((*STYLES, "ukiyo-e")):
+            Path("data", split, style).mkdir(parents=True)
+            file = sorted((paintings / split / STYLES[min(number, 3)]).iterdir())[number]
+            Path("data", split, style, "one.jpg").symlink_to(file)
+    synthesise(SynthesiseOptions(model=trained, data="data", kind="paintings", device="cpu"))
+    made = scan("repaints")
+    assert made.counts("test").tolist() == [1, 1, 1, 2]
+
+
+def test_nothing_is_made_of_a_style_without_training_images(paintings):
+    packed = pack(scan(paintings), 32)
+    catalog = packed.catalog
+    without = (catalog.splits == "train") & (catalog.labels == 1)
+    packed = replace(packed, catalog=replace(catalog, splits=np.where(without, "", catalog.splits)))
+    _, targets = choose_inputs(packed, SynthesiseOptions(kind="colour-transfer", per_style=2))
+    assert targets.tolist() == [0, 0, 2, 2, 3, 3]
 
 
 def test_paintings_are_the_training_images_at_the_size_of_the_network(trained, paintings):

@@ -17,7 +17,7 @@ import wikiart_stylegen.training as training
 from wikiart_data.errors import InputError
 from wikiart_stylegen.cli import main
 from wikiart_stylegen.config import TrainConfig, TrainOptions, resolve_config
-from wikiart_stylegen.training import LOSSES, draw_conditioning
+from wikiart_stylegen.training import LOSSES, draw_conditioning, load_packed
 
 from .conftest import SMALL
 
@@ -50,7 +50,8 @@ def test_it_learns_and_writes_the_run_folder(trained):
     lines = read_metrics(trained)
     assert len(lines) == 5
     warmup, generator = lines[:2], lines[2:]
-    assert {line["reconstruction"] for line in warmup} == {None}  # only the style classifier is trained
+    for name in ("reconstruction", "psnr"):  # only the style classifier is trained
+        assert {line[name] for line in warmup} == {None}
     assert warmup[-1]["style_classifier"] < warmup[0]["style_classifier"]
     assert warmup[-1]["style_accuracy"] > 0.9
     assert generator[-1]["psnr"] > generator[0]["psnr"] + 0.5
@@ -80,8 +81,8 @@ def whole(paintings, tmp_path_factory) -> Path:
     return folder
 
 
-# Of 12 steps: in the warm-up epoch, and in an epoch of the generator.
-@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (8, signal.SIGTERM)])
+# Of 12 steps: in the warm-up epoch, in an epoch of the generator, and after the last step, where none is left to do.
+@pytest.mark.parametrize(("step", "number"), [(3, signal.SIGINT), (8, signal.SIGTERM), (12, signal.SIGTERM)])
 def test_an_interrupted_run_ends_where_the_uninterrupted_one_does(paintings, whole, monkeypatch, step, number):
     shutil.copytree(whole, "runs", ignore=shutil.ignore_patterns("cache"))
     arguments = INTERRUPTED
@@ -124,7 +125,9 @@ def test_the_concat_baseline_is_trained_on_reconstruction_alone(paintings):
     assert run_training(paintings, "--epochs", "1", "--name", "concat", "--conditioning", "concat") == 0
     (line,) = read_metrics(Path("runs/stylegen/concat"))
     assert line["reconstruction"] > 0
-    assert {line[name] for name in LOSSES if name != "reconstruction"} == {None}
+    assert line["psnr"] > 0
+    others = ["style_accuracy", "style_classifier", *(name for name in LOSSES if name != "reconstruction")]
+    assert {line[name] for name in others} == {None}  # no other network is trained
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,25 @@ def test_one_style_alone_is_rejected(paintings, tmp_path, capsys):
     assert run_training(tmp_path / "one") == 2
     assert str(tmp_path / "one") in capsys.readouterr().err
     assert not Path("runs").exists()
+
+
+def test_a_style_without_images_by_the_chosen_half_of_the_artists_is_refused(paintings, tmp_path):
+    artists = {"Baroque": ("anna", "bert", "cora", "dora"), "Cubism": ("emil",)}
+    for split in ("train", "valid"):
+        for style, names in artists.items():
+            (tmp_path / "halves" / split / style).mkdir(parents=True)
+            for number, file in enumerate(sorted((paintings / split / style).iterdir())[:8]):
+                name = f"{names[number % len(names)]}_{number}.jpg"
+                (tmp_path / "halves" / split / style / name).symlink_to(file)
+    refused, loaded = [], []
+    for half in ("first", "second"):
+        config = TrainConfig(data=str(tmp_path / "halves"), artist_half=half, size=32)
+        try:
+            loaded.append(load_packed(config).catalog.counts("train").tolist())
+        except InputError as error:
+            refused.append(error.field)
+    assert refused == ["--artist-half"]  # one half has no Cubism
+    assert loaded[0][1] == 8
 
 
 def test_target_styles_are_uniform_over_the_other_styles():

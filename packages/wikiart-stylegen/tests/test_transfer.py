@@ -129,11 +129,32 @@ def test_what_is_no_picture_is_refused_by_its_type(transfer, picture):
 @pytest.mark.parametrize(
     ("images", "labels"),
     [(torch.zeros(2, 3, 32, 33), [0, 1]), (torch.zeros(3, 32, 32), [0]), (torch.zeros(2, 3, 32, 32), [0]),
-     (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0]), (torch.full((1, 3, 32, 32), 255.0), [0])],
+     (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), [0]), (torch.full((1, 3, 32, 32), 255.0), [0]),
+     *((torch.zeros(2, 3, 32, 32), labels) for labels in ([0, 4], [0, 7], [-1, 0], [0.0, 1.0], [True, False]))],
 )  # fmt: skip
 def test_a_batch_of_another_shape_type_or_range_is_refused(transfer, images, labels):
     with pytest.raises(ValueError, match="expected"):
         transfer.repaint_batch(images, labels)
+
+
+@pytest.mark.parametrize("strength", [-0.5, 9.0, float("nan")])
+def test_the_strength_of_a_batch_is_checked(transfer, strength):
+    with pytest.raises(InputError) as error:
+        transfer.repaint_batch(torch.zeros(1, 3, 32, 32), [0], strength)
+    assert error.value.field == "--strength"
+
+
+def test_styles_that_wikiart_lacks_have_any_spelling_too(transfer):
+    transfer = StyleTransfer(transfer.network, ("Art_Brut", *STYLES[1:]), transfer.config)
+    assert transfer.repaint(make_image(32, 32), "art-brut") == transfer.repaint(make_image(32, 32), "Art_Brut")
+    for folder in ("Art_Brut", "art brut", "elsewhere"):
+        Path(folder).mkdir()
+        make_image(32, 32).save(f"{folder}/in.png")
+    framed, other_spelling, unframed = (
+        transfer.grid(f"{folder}/in.png", ["Art Brut"]) for folder in ("Art_Brut", "art brut", "elsewhere")
+    )
+    assert framed == other_spelling
+    assert framed != unframed
 
 
 def test_labels_of_a_batch_may_be_a_list(transfer):
@@ -143,8 +164,9 @@ def test_labels_of_a_batch_may_be_a_list(transfer):
 
 @pytest.mark.parametrize(
     ("arguments", "field"),
-    [({"pictures": []}, "pictures"), ({"styles": []}, "styles"), ({"captions": ["one", "two"]}, "captions")],
-)
+    [({"pictures": []}, "pictures"), ({"styles": []}, "styles"), ({"captions": ["one", "two"]}, "captions"),
+     ({"styles": ["Cubizm"]}, "styles")],
+)  # fmt: skip
 def test_input_errors_of_a_grid_name_the_argument(transfer, arguments, field):
     with pytest.raises(InputError) as error:
         transfer.grid(**{"pictures": [make_image(32, 32)], **arguments})
@@ -260,8 +282,8 @@ def test_importing_the_package_loads_no_torch():
     subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
 
 
-def test_train_stays_a_function(run_program):
+def test_train_and_evaluate_stay_functions(run_program):
     run_program(
-        "import wikiart_stylegen.training; from wikiart_stylegen import train, StyleTransfer, load; "
-        "assert callable(train) and load == StyleTransfer.load"
+        "import wikiart_stylegen.training; from wikiart_stylegen import evaluate, train, StyleTransfer, load; "
+        "assert callable(train) and callable(evaluate) and load == StyleTransfer.load"
     )

@@ -96,23 +96,41 @@ def canonical_name(name: str) -> str:
     return known.get(key, name)
 
 
+def find_style(name: str, styles: Sequence[str]) -> int | None:
+    """Index of a style in a class list, by any spelling of its name; None if the list has no such style.
+
+    As in the folders that `scan` reads, case, spaces, hyphens and Unicode forms do not matter, whether WikiArt has the
+    style or not.
+
+    Args:
+        name: `Ukiyo_e`, `ukiyo-e`, `Art Brut`, ...
+        styles: the class list.
+    """
+    from wikiart_data.images.names import style_key  # here, because it needs STYLES of this module
+
+    if name in styles:
+        return list(styles).index(name)
+    keys = [style_key(style) for style in styles]
+    return keys.index(key) if (key := style_key(name)) in keys else None
+
+
 def style_index(name: str, styles: Sequence[str], *, field: str = "style") -> int:
     """Index of a style in a class list, by any spelling of its name.
 
     Args:
-        name: `Ukiyo_e`, `ukiyo-e`, ...
+        name: as for `find_style`.
         styles: the class list.
         field: what the user named the style with, such as `--style`: the error starts with it.
 
     Raises:
         InputError: the list has no such style.
     """
-    style = name if name in styles else canonical_name(str(name))
-    if style not in styles:
-        closest = difflib.get_close_matches(style, styles, n=1)
+    index = find_style(str(name), styles)
+    if index is None:
+        closest = difflib.get_close_matches(canonical_name(str(name)), styles, n=1)
         hint = f"Did you mean {closest[0]}?" if closest else f"Choose one of {', '.join(styles)}."
         raise InputError(printable(f"{field} {name}: there is no such style. {hint}"), field=field)
-    return list(styles).index(style)
+    return index
 
 
 def display_name(style: str) -> str:

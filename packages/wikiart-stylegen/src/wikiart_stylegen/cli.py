@@ -11,18 +11,19 @@ from wikiart_stylegen.command_options import (
     GridOptions,
     RepaintOptions,
     SizesOptions,
-    StudyOptions,
-    StudyResultsOptions,
     SynthesiseOptions,
     WalkOptions,
 )
 from wikiart_stylegen.config import TrainOptions
+from wikiart_stylegen.study.options import StudyOptions, StudyResultsOptions
 
 ABOUT = "Style transfer: an autoencoder that repaints an image in any style, and its evaluation."
 
 COMMANDS = (
     Command("train", TrainOptions, "wikiart_stylegen.training:train", "train, and draw a grid of images × styles"),
-    Command("evaluate", EvaluateOptions, "wikiart_stylegen.evaluate:evaluate", "measure style and content of repaints"),
+    Command(
+        "evaluate", EvaluateOptions, "wikiart_stylegen.evaluation:evaluate", "measure style and content of repaints"
+    ),
     Command("repaint", RepaintOptions, "wikiart_stylegen.commands:repaint", "repaint an image of any size in a style"),
     Command("sizes", SizesOptions, "wikiart_stylegen.sizes:sizes", "compare repaints of one picture at several sizes"),
     Command("grid", GridOptions, "wikiart_stylegen.commands:grid", "repaint several images in every style"),

@@ -26,7 +26,7 @@ _DELTA = 6 / 29
 
 
 def rgb_to_lab(images: Tensor) -> Tensor:
-    """SRGB (N, 3, H, W) in [0, 1] → CIE L*a*b* of the same shape, L* in 0..100."""
+    """Convert sRGB (N, 3, H, W) in [0, 1] to CIE L*a*b* of the same shape, L* in 0..100."""
     linear = torch.where(images <= 0.04045, images / 12.92, ((images + 0.055) / 1.055).clamp(min=0) ** 2.4)
     xyz = torch.einsum("ij,njhw->nihw", linear.new_tensor(_RGB_TO_XYZ), linear)
     f = torch.where(xyz > _DELTA**3, xyz.clamp(min=1e-12) ** (1 / 3), xyz / (3 * _DELTA**2) + 4 / 29)

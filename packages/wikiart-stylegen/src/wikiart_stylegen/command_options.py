@@ -1,11 +1,11 @@
-"""The options of every command but `train`: fields of frozen dataclasses are the command line, docstrings the help."""
+"""The options of the commands but `train` and `study`: frozen dataclasses, whose docstrings are the help."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import (
-    FilesArgument,
     ImageArgument,
     ImagesArgument,
     MaybeData,
@@ -31,6 +31,14 @@ class _ModelOptions:
     device: str = "auto"
     """Device: auto, cpu, cuda, cuda:1 or mps."""
 
+    def __post_init__(self) -> None:
+        """Reject values of another type.
+
+        Raises:
+            InputError: a value is of another type.
+        """
+        check_types(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class DataRepaintOptions:
@@ -54,11 +62,12 @@ class DataRepaintOptions:
     """Largest fraction of unreadable files to accept."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
+        check_types(self)
         check_strength(self.strength)
 
 
@@ -86,15 +95,15 @@ class EvaluateOptions(SplitRepaintOptions):
     second_judge: MaybeFolder = None
     """Folder of a second judge, preferably of another architecture, whose accuracies are added to the tables."""
     baseline: MaybeFile = None
-    """A run with --conditioning concat, to be added to the table."""
+    """A run of the same styles, size and artists to compare with, usually one with --conditioning concat."""
     max_images: int = 600
     """Largest number of images; more are subsampled by --seed."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
         super().__post_init__()
         if self.max_images < 1:
@@ -106,9 +115,9 @@ class SynthesiseOptions(DataRepaintOptions):
     """Write a data folder whose training images are repaints, to train a classifier on them alone or in addition.
 
     DIR/train/<Style>/ gets as many images of every style as there are training images, repainted from images of other
-    styles; DIR/valid and DIR/test are those of the data. wikiart-classify compare data --other DIR measures the
-    classification accuracy score, wikiart-classify --extra DIR trains on them as additional images. If the network was
-    trained on half of the artists, only their images are used.
+    styles; DIR/valid and DIR/test get links to the images of these styles in the data. wikiart-classify compare data
+    --other DIR measures the classification accuracy score, wikiart-classify --extra DIR trains on them as additional
+    images. If the network was trained on half of the artists, only their images are used.
 
     Example: wikiart-stylegen synthesise runs/stylegen/001 --to repaints
     """
@@ -126,10 +135,10 @@ class SynthesiseOptions(DataRepaintOptions):
     """Keep only images that this judge classifies as their style."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
         super().__post_init__()
         for name in ("per_style", "max_train_images"):
@@ -137,49 +146,6 @@ class SynthesiseOptions(DataRepaintOptions):
             if value is not None and value < 1:
                 option = f"--{name.replace('_', '-')}"
                 raise InputError(f"{option} {value} is not at least 1.", field=option)
-
-
-@dataclass(frozen=True)
-class StudyOptions(SplitRepaintOptions):
-    """Write a page that asks people which style a picture is in, and whether it was painted by hand or by the network.
-
-    Half of the pictures are repaints, half are paintings of the same styles at the same size. The page is one HTML file
-    that works without network; participants save their answers as JSON, which study-results reads.
-
-    Example: wikiart-stylegen study runs/stylegen/001 --data paintings --to study.html
-    """
-
-    to: Path = Path("study.html")
-    """HTML file to write."""
-    trials: int = 30
-    """Number of pictures, an even one: each repaint is paired with a painting of the style."""
-    choices: int = 5
-    """Number of styles to choose from, fewer if there are not as many target styles."""
-
-    def __post_init__(self) -> None:
-        """Reject values out of range.
-
-        Raises:
-            InputError: a value is out of range.
-        """
-        super().__post_init__()
-        if not 2 <= self.trials <= 1000 or self.trials % 2:
-            raise InputError(f"--trials {self.trials} is not an even number in 2..1000.", field="--trials")
-        if not 2 <= self.choices <= 9:
-            raise InputError(f"--choices {self.choices} is not in 2..9, the number keys.", field="--choices")
-
-
-@dataclass(frozen=True)
-class StudyResultsOptions:
-    """Summarise the answers that participants of a study saved: rates with intervals, by style, by participant.
-
-    Example: wikiart-stylegen study-results answers/ --to runs/stylegen/001/study
-    """
-
-    files: FilesArgument
-    """JSON files that participants saved, and folders of such files."""
-    to: Path = Path("study-results")
-    """Folder for result.json and index.html; a folder inside a run's folder is shown on the run's page."""
 
 
 @dataclass(frozen=True)
@@ -203,13 +169,15 @@ class RepaintOptions(_ModelOptions):
     """PNG file to write."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
+        super().__post_init__()
         check_strength(self.strength)
         check_side(self.side)
+        check_png(self.to)
 
 
 @dataclass(frozen=True)
@@ -232,11 +200,13 @@ class SizesOptions(_ModelOptions):
     """PNG file to write."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
+        super().__post_init__()
+        check_png(self.to)
         for side in self.sides:
             check_side(side, "--sides")
         if not self.sides or min(self.sides) < 64:
@@ -266,11 +236,12 @@ class WalkOptions(_ModelOptions):
     """GIF or WebP file to write; a PNG with a strip of frames is written next to it."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
+        super().__post_init__()
         if not 3 <= self.frames <= 500:
             raise InputError(f"--frames {self.frames} is not in 3..500.", field="--frames")
         check_side(self.side)
@@ -294,6 +265,15 @@ class GridOptions(_ModelOptions):
     to: Path = Path("grid.png")
     """PNG file to write."""
 
+    def __post_init__(self) -> None:
+        """Reject values of another type, and names of other files.
+
+        Raises:
+            InputError: a value is of another type, or --to does not end in .png.
+        """
+        super().__post_init__()
+        check_png(self.to)
+
 
 @dataclass(frozen=True)
 class DemoOptions:
@@ -316,11 +296,12 @@ class DemoOptions:
     """Device: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Reject values out of range.
+        """Reject values of another type or out of range.
 
         Raises:
-            InputError: a value is out of range.
+            InputError: a value is of another type or out of range.
         """
+        check_types(self)
         check_port(self.port)
         check_side(self.side)
 
@@ -338,6 +319,25 @@ class EmbeddingsOptions:
     """PNG file to write; a CSV file of the similarities is written next to it."""
     runs: Path = Path("runs")
     """Folder in which the newest run is looked up."""
+
+    def __post_init__(self) -> None:
+        """Reject values of another type, and names of other files.
+
+        Raises:
+            InputError: a value is of another type, or --to does not end in .png.
+        """
+        check_types(self)
+        check_png(self.to)
+
+
+def check_png(path: Path) -> None:
+    """Reject names of files that are not PNG files.
+
+    Raises:
+        InputError: it does not end in .png.
+    """
+    if path.suffix.lower() != ".png":
+        raise InputError(f"--to {path}: the file's name must end in .png.", field="--to")
 
 
 def check_strength(strength: float) -> None:

@@ -10,13 +10,12 @@ import torch.nn.functional as F
 from PIL import Image
 
 from wikiart_data.console import echo, printable
-from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 from wikiart_data.images.load import read_captions
 from wikiart_data.images.manifest import pictures_in
 from wikiart_data.results.folder import write_figure
 from wikiart_data.styles import display_name
-from wikiart_stylegen.command_options import EmbeddingsOptions, GridOptions, RepaintOptions, WalkOptions
+from wikiart_stylegen.command_options import EmbeddingsOptions, GridOptions, RepaintOptions, WalkOptions, check_png
 from wikiart_stylegen.figures import embeddings_figure, strip_figure
 from wikiart_stylegen.transfer import StyleTransfer
 
@@ -106,8 +105,7 @@ def write_png(path: Path, image: Image.Image) -> None:
     Raises:
         InputError: its name does not end in .png, or it cannot be written.
     """
-    if path.suffix.lower() != ".png":
-        raise InputError(f"--to {path}: the file's name must end in .png.", field="--to")
+    check_png(path)
     content = io.BytesIO()
     image.save(content, "PNG")
     write_bytes(path, content.getvalue())

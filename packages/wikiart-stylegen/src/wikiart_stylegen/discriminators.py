@@ -168,8 +168,8 @@ class StyleStatistics(nn.Module):
             batch_means = one_hot.T @ statistics / number.clamp(min=1)[:, None]
         # Until a style has been seen often, its mean is the plain average, so that it is never mostly zeros.
         precise = torch.float32 if statistics.device.type == "mps" else torch.float64
-        seen_share = self.counts / (self.counts + number).clamp(min=1)
-        keep = torch.minimum(self.decay ** number.to(precise), seen_share.to(precise))[:, None]
+        seen_fraction = self.counts / (self.counts + number).clamp(min=1)
+        keep = torch.minimum(self.decay ** number.to(precise), seen_fraction.to(precise))[:, None]
         updated = keep.float() * self.means + (1 - keep).float() * batch_means
         self.means.copy_(torch.where(number[:, None] > 0, updated, self.means))
         self.counts += number

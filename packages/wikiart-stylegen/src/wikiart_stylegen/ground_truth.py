@@ -141,10 +141,10 @@ def compare_with_truth(
 
 
 def _mean_pictures(packed: PackedImages) -> Tensor:
-    """(styles, 3, S, S): the mean of some training images of each style."""
+    """(styles, 3, S, S): the mean of some training images of each style; NaN for a style without any."""
     train, labels, device_images = packed.rows("train"), packed.catalog.labels, DeviceImages(packed)
-    means = []
-    for label in range(len(packed.catalog.styles)):
+    means = torch.full((len(packed.catalog.styles), 3, packed.size, packed.size), torch.nan)
+    for label in np.unique(labels[train]):
         rows = train[labels[train] == label][:MEAN_OF]
-        means.append(next(device_images.in_order(rows, MEAN_OF, packed.size)).mean(dim=0))
-    return torch.stack(means)
+        means[label] = next(device_images.in_order(rows, MEAN_OF, packed.size)).mean(dim=0)
+    return means

@@ -10,7 +10,9 @@ from torch import Tensor
 CODE_CELL = 8
 """Side in pixels of what one position of the content code paints."""
 GALLERY_SIZE = 100
-"""Images among which `retrieval` looks for the input."""
+"""Images among which `retrieval` looks for the input, at most."""
+LATTICE_SIDE = 4 * CODE_CELL
+"""Side in pixels of the squares in which `lattice_amplitude` looks for the grid."""
 
 
 def edge_descriptor(images: Tensor, side: int = 32) -> Tensor:
@@ -30,7 +32,7 @@ def edge_correlation(repaints: Tensor, images: Tensor, side: int = 32) -> np.nda
     return (edge_descriptor(repaints, side) * edge_descriptor(images, side)).sum(dim=1).numpy()
 
 
-def lattice_amplitude(repaints: Tensor, images: Tensor, flat_share: float = 0.1) -> np.ndarray:
+def lattice_amplitude(repaints: Tensor, images: Tensor, flat_fraction: float = 0.1) -> np.ndarray:
     """How strongly the code's grid shows on flat areas: (N, 3, H, W) in [0, 1] → (N,) in grey levels of 0..255.
 
     The root mean square of what repeats every 8 pixels in the grey repaint, in the squares of 32 pixels in which the
@@ -38,17 +40,17 @@ def lattice_amplitude(repaints: Tensor, images: Tensor, flat_share: float = 0.1)
 
     Args:
         repaints: at the size at which the network painted them.
-        images: their inputs, of the same size, at least 32 pixels.
-        flat_share: share of the squares that count as flat.
+        images: their inputs, of the same size; both sides are at least LATTICE_SIDE.
+        flat_fraction: fraction of the squares that count as flat.
     """
-    side = 4 * CODE_CELL
+    side = LATTICE_SIDE
     grey, inputs = ((255 * batch.float().mean(dim=1, keepdim=True)) for batch in (repaints, images))
     # The mean over a cell has no component that repeats with it: what is left holds all of these, and no slope.
     detail = grey - F.avg_pool2d(F.pad(grey, [4, 3, 4, 3], mode="reflect"), CODE_CELL, stride=1)
     tiles, flatness = (
         F.unfold(batch, side, stride=CODE_CELL).mT.unflatten(2, (side, side)) for batch in (detail, inputs)
     )
-    number = max(1, round(flat_share * tiles.shape[1]))
+    number = max(1, round(flat_fraction * tiles.shape[1]))
     flattest = flatness.var(dim=(2, 3)).argsort(dim=1)[:, :number]
     window = torch.hann_window(side, device=grey.device)
     window = window[:, None] * window / window.sum().square()
@@ -60,8 +62,8 @@ def lattice_amplitude(repaints: Tensor, images: Tensor, flat_share: float = 0.1)
 def retrieval(repaints: Tensor, images: Tensor, gallery_size: int = GALLERY_SIZE, seed: int = 0) -> np.ndarray:
     """(N,) bool: whether the input is the nearest of `gallery_size` images to its repaint.
 
-    The gallery holds the input and random other inputs. Distances are those of `edge_descriptor`, which no network
-    learned. Chance is 1 / gallery_size.
+    The gallery holds the input and random other inputs, all of them if N is smaller. Distances are those of
+    `edge_descriptor`, which no network learned. Chance is 1 / min(gallery_size, N).
     """
     number = len(images)
     generator = torch.Generator().manual_seed(seed)
@@ -70,7 +72,7 @@ def retrieval(repaints: Tensor, images: Tensor, gallery_size: int = GALLERY_SIZE
     for row in range(number):
         others = torch.randperm(number - 1, generator=generator)[: gallery_size - 1]
         others = others + (others >= row)
-        retrieved.append(bool((gallery[others] @ queries[row]).max() < gallery[row] @ queries[row]))
+        retrieved.append(bool((gallery[others] @ queries[row] < gallery[row] @ queries[row]).all()))
     return np.array(retrieved)
 
 

@@ -12,6 +12,7 @@ from wikiart_data.results.statistics import Estimate
 from wikiart_data.results.tables import Cell, Number, Table, print_table
 from wikiart_data.styles import display_name
 from wikiart_stylegen.ground_truth import GroundTruth
+from wikiart_stylegen.metrics import GALLERY_SIZE
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class VariantScore:
     edges: Estimate | None = None
     """Correlation of coarse edge maps with the input's."""
     retrieval: Estimate | None = None
-    """Fraction whose input is the nearest of 100 images by edges."""
+    """Fraction whose input is the nearest of 100 images (of all, if they are fewer) by edges."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ class SecondJudge:
 
     judge: JudgeSummary
     top1: dict[str, Estimate]
-    """Judge accuracy by kind of image; the keys are those of `EvaluationResult.variants`."""
+    """Judge accuracy by kind of image; the keys are those of `EvaluationResult.variants`, without `real` if no target
+    style that was drawn has a real painting among the images."""
     all_styles: SameMix | None
     recognised_styles: SameMix | None
     unrecognised: tuple[str, ...]
@@ -177,7 +179,8 @@ class EvaluationResult:
     strength: float
     data_fingerprint: str
     variants: dict[str, VariantScore]
-    """mismatched, matched, shuffled, null, unchanged, colour_transfer, concat, real."""
+    """mismatched, matched, shuffled, null, unchanged, colour_transfer; concat with a baseline; real, if the images
+    include any of a target style."""
     per_style: tuple[StyleScore, ...]
     kid: tuple[StyleKid, ...]
     leakage: CodeMetrics
@@ -223,13 +226,14 @@ class EvaluationResult:
 
     def _variants_table(self) -> Table:
         rows = [(score.label, *_score_cells(score)) for score in self.variants.values()]
+        gallery = min(GALLERY_SIZE, self.n)
         chance = Number(1 / self.styles, "%"), Number(min(1.0, 3 / self.styles), "%")
         return Table(
             f"{self.n:,} {self.split} images in {self.styles} target styles at strength {self.strength:g}",
             ("", "judge: top-1", "top-3", "SSIM", "edges", "retrieval"),
-            (*rows, ("chance", *chance, None, None, Number(0.01, "%", 0))),
+            (*rows, ("chance", *chance, None, None, Number(1 / gallery, "%", 0))),
             note="top-1, top-3: images that the judge classifies as the target style. SSIM, edges and retrieval (of "
-            "the input among 100 images) compare with the input. In brackets: 95 % intervals.",
+            f"the input among {gallery} images) compare with the input. In brackets: 95 % intervals.",
         )
 
     def _same_mix_table(self) -> Table:
@@ -257,7 +261,7 @@ class EvaluationResult:
 
     def _judges_table(self, second: SecondJudge) -> Table:
         rows: list[tuple[Cell, ...]] = [
-            (score.label, score.top1.number("%"), second.top1[name].number("%"))
+            (score.label, score.top1.number("%"), second.top1[name].number("%") if name in second.top1 else None)
             for name, score in self.variants.items()
         ]
         for label, first_mix, second_mix in (

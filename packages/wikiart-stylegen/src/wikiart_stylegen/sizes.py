@@ -14,7 +14,7 @@ from wikiart_data.results import Number, Table, print_table
 from wikiart_data.styles import display_name, style_index
 from wikiart_stylegen.command_options import SizesOptions
 from wikiart_stylegen.commands import write_png
-from wikiart_stylegen.metrics import CODE_CELL, edge_correlation, lattice_amplitude
+from wikiart_stylegen.metrics import CODE_CELL, LATTICE_SIDE, edge_correlation, lattice_amplitude
 from wikiart_stylegen.transfer import StyleTransfer, read_image, to_pil, to_tensor
 
 TILE, LINE = 256, 24
@@ -25,14 +25,15 @@ TILE, LINE = 256, 24
 class SizeScore:
     """What repaints of one size keep of the image's edges, and how much of the code's grid they show.
 
-    Means over styles; `one_pass` is the network applied once at the size it can paint, enlarged bicubically.
+    Means over styles; `one_pass` is the network applied once at the size it can paint, enlarged bicubically. The
+    lattice is None for a picture so long that the network painted its shorter side with fewer than LATTICE_SIDE pixels.
     """
 
     side: int
     edges: float
     edges_one_pass: float
-    lattice: float
-    lattice_one_pass: float
+    lattice: float | None
+    lattice_one_pass: float | None
 
 
 def sizes(options: SizesOptions) -> list[SizeScore]:
@@ -72,18 +73,23 @@ def score_size(transfer: StyleTransfer, image: Tensor, repaints: Tensor, styles:
     one_pass = transfer.repaint_batch(small.expand(len(styles), -1, -1, -1), labels)
     enlarged = _resize(one_pass, (height, width))
     grid = max(32, max(height, width) // 8)
-    images, smalls = image.expand_as(repaints), small.expand_as(one_pass)
+    images = image.expand_as(repaints)
+    lattice = lattice_one_pass = None
+    if min(cells) >= LATTICE_SIDE:
+        smalls = small.expand_as(one_pass)
+        lattice = float(lattice_amplitude(_resize(repaints, cells), smalls).mean())
+        lattice_one_pass = float(lattice_amplitude(one_pass, smalls).mean())
     return SizeScore(
         side=max(height, width),
         edges=float(edge_correlation(repaints, images, grid).mean()),
         edges_one_pass=float(edge_correlation(enlarged, images, grid).mean()),
-        lattice=float(lattice_amplitude(_resize(repaints, cells), smalls).mean()),
-        lattice_one_pass=float(lattice_amplitude(one_pass, smalls).mean()),
+        lattice=lattice,
+        lattice_one_pass=lattice_one_pass,
     )
 
 
 def sizes_table(scores: Sequence[SizeScore]) -> Table:
-    """The scores of all sizes."""
+    """The scores of all sizes; a lattice that could not be measured is a dash."""
     rows = [
         (
             f"{score.side:,} px",
@@ -92,13 +98,18 @@ def sizes_table(scores: Sequence[SizeScore]) -> Table:
         )
         for score in scores
     ]
+    note = (
+        "edges: correlation of gradient magnitudes with the input's, in cells of about 8 pixels. "
+        "lattice: grey levels of 255 that repeat with the code's grid where the input is flat. one pass: the network "
+        "applied once, enlarged bicubically."
+    )
+    if any(score.lattice is None for score in scores):
+        note += f" The lattice is not measured where the network paints fewer than {LATTICE_SIDE} pixels on a side."
     return Table(
         "Repaints by size, means over styles",
         ("longer side", "edges", "edges, one pass", "lattice", "lattice, one pass"),
         tuple(rows),
-        note="edges: correlation of gradient magnitudes with the input's, in cells of about 8 pixels. "
-        "lattice: grey levels of 255 that repeat with the code's grid where the input is flat. one pass: the network "
-        "applied once, enlarged bicubically.",
+        note=note,
     )
 
 

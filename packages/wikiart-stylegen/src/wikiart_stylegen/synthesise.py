@@ -3,17 +3,20 @@
 The folder is the artefact between this package and wikiart-classify: neither imports the other.
 """
 
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from wikiart_data.acquire.file_names import UniqueNames
 from wikiart_data.console import echo, track
 from wikiart_data.errors import InputError
 from wikiart_data.files import new_folder
 from wikiart_data.images.batches import DeviceImages
+from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.packed import PackedImages
 from wikiart_stylegen.colour_transfer import transfer_to_styles
 from wikiart_stylegen.command_options import SynthesiseOptions
@@ -61,12 +64,10 @@ def synthesise(options: SynthesiseOptions) -> dict[str, int]:
                 # No artist in the name: a classifier must not take the input's for that of the repaint.
                 _save(images[number], folder / "train" / style / f"{options.kind}-{start + number:06d}.jpg")
                 written[style] += 1
-        for split in ("valid", "test"):
-            if (source := catalog.root / split).is_dir():
-                (folder / split).symlink_to(source.resolve(), target_is_directory=True)
         missing = [style for style, count in written.items() if not count]
         for style in missing:
             (folder / "train" / style).rmdir()
+        _link_held_out(catalog, [style for style in catalog.styles if written[style]], folder)
     styles, number = len(written) - len(missing), sum(written.values())
     echo(f"{number:,} of {len(rows):,} images in {styles} styles: {options.to}/train.")
     return written
@@ -88,7 +89,8 @@ def choose_inputs(packed: PackedImages, options: SynthesiseOptions) -> tuple[np.
         if options.max_train_images is not None and count > options.max_train_images:
             continue
         inputs = train[(labels == label) == (options.kind == "paintings")]
-        number = count if options.per_style is None else options.per_style
+        learned = (labels == label).any()  # nothing is made of a style without training images
+        number = options.per_style if options.per_style is not None and learned else count
         passes = max(1, -(-number // max(1, len(inputs))))
         # No input twice until every one was taken.
         chosen = np.concatenate([random.permutation(inputs) for _ in range(passes)])[:number]
@@ -99,6 +101,22 @@ def choose_inputs(packed: PackedImages, options: SynthesiseOptions) -> tuple[np.
             f"--max-train-images {options.max_train_images}: no style has so few.", field="--max-train-images"
         )
     return np.concatenate(rows), np.concatenate(targets)
+
+
+def _link_held_out(catalog: Catalog, styles: Sequence[str], folder: Path) -> None:
+    """Make links to the images of valid and test of some styles, in `folder`/{valid,test}/<Style>.
+
+    Each file is linked by itself, because the splits of the data need not be folders of these names: they may be called
+    otherwise, or be cut from a folder without splits.
+    """
+    root, names = catalog.root.resolve(), UniqueNames()
+    for split in ("valid", "test"):
+        for row in catalog.rows(split):
+            style, file = catalog.styles[catalog.labels[row]], catalog.files[row]
+            if style in styles:
+                link = folder / names.add(PurePosixPath(split, style, PurePosixPath(file).name))
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(root / file)
 
 
 def _save(image: Tensor, path: Path) -> None:

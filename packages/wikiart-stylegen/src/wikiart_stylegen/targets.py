@@ -46,15 +46,16 @@ def load_with_data(
 
 
 def choose_target_styles(packed: PackedImages, min_train_images: int | None) -> np.ndarray:
-    """Labels of the styles with enough training images; all of them where the default leaves fewer than two.
+    """Labels of the styles with enough training images; of all that have any where the default leaves fewer than two.
 
     Raises:
-        InputError: fewer than two styles have as many training images as the user wants.
+        InputError: fewer than two styles have as many training images as the user wants, or any.
     """
     counts = packed.catalog.counts("train")
+    with_images = np.isin(np.arange(len(counts)), packed.catalog.labels[packed.rows("train")])
     default = MIN_TRAIN_IMAGES_ON_SAMPLE if is_sample_set(packed.catalog.root) else MIN_TRAIN_IMAGES
     minimum = default if min_train_images is None else min_train_images
-    allowed = np.flatnonzero(counts >= minimum)
+    allowed = np.flatnonzero(with_images & (counts >= minimum))
     if len(allowed) >= 2:
         return allowed
     if min_train_images is not None:
@@ -62,4 +63,7 @@ def choose_target_styles(packed: PackedImages, min_train_images: int | None) -> 
             f"--min-train-images {minimum}: fewer than two styles have so many training images.",
             field="--min-train-images",
         )
-    return np.arange(len(counts))
+    if with_images.sum() < 2:
+        root = packed.catalog.root
+        raise InputError(f"Fewer than two styles of {root} have training images for this network.", field=root)
+    return np.flatnonzero(with_images)

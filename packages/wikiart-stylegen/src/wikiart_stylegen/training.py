@@ -4,6 +4,7 @@ The module is not called `train`, so that the function `wikiart_stylegen.train` 
 """
 
 import copy
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ from wikiart_data.images.augment import Augment
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed, to_device
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
+from wikiart_data.styles import display_name
 from wikiart_data.training.muon import Muon, muon_groups
 from wikiart_data.training.processes import synchronize_batch_norm
 from wikiart_data.training.run import Part
@@ -202,24 +204,34 @@ def finish_epoch(
     classifier: StyleClassifier,
     pictures: DeviceImages,
 ) -> None:
-    """Validate, save the averaged weights, draw the grid of some epochs, and log. In the main process only."""
+    """Validate, save the averaged weights, draw the grid of some epochs, and log. In the main process only.
+
+    A network that is not trained is not validated: the generator in warm-up epochs, the classifier with `concat`.
+    """
     config, done = run.config, run.epoch + 1
-    psnr_db, accuracy = validate(ema, classifier, pictures, config.size, run.bf16)
+    data = pictures, config.size, run.bf16
+    psnr_db = validate_generator(ema, *data) if generator_trained else None
+    accuracy = validate_classifier(classifier, *data) if config.conditioning == "film" else None
     run.save_model(ema)
     if generator_trained and (done % GRID_INTERVAL == 0 or done == config.epochs):
         name = "grid" if done == config.epochs else f"grid-{done:03d}"
-        run.save_figures({name: validation_grid(ema, pictures, config.size, run.bf16)})
+        run.save_figures({name: validation_grid(ema, *data)})
     means = {name: run.losses.get(name) for name in ("style_classifier", *LOSSES)}
-    text = "  ".join(f"{name} {value:.3f}" for name, value in means.items() if value is not None)
-    line = f"epoch {done:3}/{config.epochs}  {text}  PSNR {psnr_db:.2f} dB  style accuracy {accuracy:.0%}"
-    run.log(line, psnr=psnr_db, style_accuracy=accuracy, **means)
+    parts = [f"epoch {done:3}/{config.epochs}"]
+    parts += [f"{name} {value:.3f}" for name, value in means.items() if value is not None]
+    if psnr_db is not None:
+        parts.append(f"PSNR {psnr_db:.2f} dB")
+    if accuracy is not None:
+        parts.append(f"style accuracy {accuracy:.0%}")
+    run.log("  ".join(parts), psnr=psnr_db, style_accuracy=accuracy, **means)
 
 
 def load_packed(config: TrainConfig) -> PackedImages:
     """The packed images of a config's data folder.
 
     Raises:
-        InputError: the folder cannot be used, or has only one style.
+        InputError: the folder cannot be used, has only one style, or a style has no training images by the chosen half
+            of the artists.
     """
     assert config.data is not None  # resolved when the run was opened
     catalog = scan(config.data, cache_dir=config.cache_dir)
@@ -227,6 +239,13 @@ def load_packed(config: TrainConfig) -> PackedImages:
         raise InputError(f"{catalog.root} has only one style; repainting needs two.", field=catalog.root)
     if config.artist_half != "all":
         catalog = keep_half_of_artists(catalog, config.artist_half)
+        counts = zip(catalog.styles, catalog.counts("train"), strict=True)
+        if missing := [display_name(style) for style, count in counts if not count]:
+            raise InputError(
+                f"--artist-half {config.artist_half} leaves no training images of {', '.join(missing)}, whose artists "
+                "are all in the other half: train on all artists, or on a folder without these styles.",
+                field="--artist-half",
+            )
     return pack(catalog, config.size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
 
 
@@ -241,7 +260,7 @@ def draw_conditioning(
     Args:
         config: its seed and batch size are used.
         epoch: number of the epoch.
-        steps: steps to draw for.
+        steps: steps to draw for; there may be none.
         num_styles: number of styles.
         shard: rows of a batch that belong to this process.
         device: where the results go.
@@ -250,12 +269,14 @@ def draw_conditioning(
         (steps, b) int64 in 1 … num_styles − 1, to be added to an image's style (modulo num_styles) for a uniform draw
         among the others, and (steps, b) bool, which images are reconstructed under the null style.
     """
-    offsets, null_masks = [], []
-    for step in steps:
+    # Made before the loop: a run that stopped after the last step of an epoch resumes with no step to draw for.
+    shape = len(steps), len(range(config.batch_size)[shard])
+    offsets, null_masks = torch.empty(shape, dtype=torch.int64), torch.empty(shape, dtype=torch.bool)
+    for row, step in enumerate(steps):
         random = torch.Generator().manual_seed(step_seed(config.seed, epoch, step, stream=1))
-        offsets.append(torch.randint(1, num_styles, (config.batch_size,), generator=random)[shard])
-        null_masks.append(torch.rand(config.batch_size, generator=random)[shard] < NULL_PROBABILITY)
-    return to_device(torch.stack(offsets), device), to_device(torch.stack(null_masks), device)
+        offsets[row] = torch.randint(1, num_styles, (config.batch_size,), generator=random)[shard]
+        null_masks[row] = torch.rand(config.batch_size, generator=random)[shard] < NULL_PROBABILITY
+    return to_device(offsets, device), to_device(null_masks, device)
 
 
 def repaint_losses(
@@ -287,27 +308,36 @@ def repaint_losses(
 
 
 @torch.no_grad()
-def validate(
-    network: StyleAutoencoder, classifier: StyleClassifier, pictures: DeviceImages, size: int, bf16: bool
-) -> tuple[float, float]:
-    """Evaluate on the validation split.
-
-    Returns:
-        Mean PSNR of images reconstructed in their own style in dB, and the accuracy of the style classifier.
-    """
+def validate_generator(network: StyleAutoencoder, pictures: DeviceImages, size: int, bf16: bool) -> float:
+    """Mean PSNR of validation images reconstructed in their own style, in dB."""
     network.eval()
-    packed = pictures.packed
-    rows = packed.rows("valid")
-    values, correct, start = [], 0, 0
-    for images in pictures.in_order(rows, 128, size):
-        styles = torch.from_numpy(packed.catalog.labels[rows[start : start + len(images)]]).to(images.device)
-        start += len(images)
+    values = []
+    for images, styles in _validation_batches(pictures, size):
         with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
             reconstruction = network(images, styles)[0].float().clamp(0, 1)
-            logits = classifier.classify(classifier.statistics(images))[:, : network.null_style]
         values.append(psnr(reconstruction, images))
+    return torch.cat(values).mean().item()
+
+
+@torch.no_grad()
+def validate_classifier(classifier: StyleClassifier, pictures: DeviceImages, size: int, bf16: bool) -> float:
+    """Fraction of validation images whose style the style classifier recognises."""
+    num_styles, correct, number = len(pictures.packed.catalog.styles), 0, 0
+    for images, styles in _validation_batches(pictures, size):
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            logits = classifier.classify(classifier.statistics(images))[:, :num_styles]
         correct += int((logits.argmax(dim=1) == styles).sum())
-    return torch.cat(values).mean().item(), correct / len(rows)
+        number += len(images)
+    return correct / number
+
+
+def _validation_batches(pictures: DeviceImages, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (B, 3, S, S) in [0, 1] and styles (B,) int64 of the validation split."""
+    rows, start = pictures.packed.rows("valid"), 0
+    for images in pictures.in_order(rows, 128, size):
+        labels = pictures.packed.catalog.labels[rows[start : start + len(images)]]
+        start += len(images)
+        yield images, torch.from_numpy(labels).to(images.device)
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.decode import square
 from wikiart_data.images.load import Picture, as_list, check_range, read_picture
 from wikiart_data.results.figures import png
-from wikiart_data.styles import canonical_name, style_index
+from wikiart_data.styles import find_style, style_index
 from wikiart_data.training.checkpoints import load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
@@ -202,7 +202,7 @@ class StyleTransfer:
         return Image.open(io.BytesIO(png(figure))).convert("RGB")
 
     def _name(self, style: str) -> str:
-        return self.styles[style_index(style, self.styles, field="--styles")]
+        return self.styles[style_index(style, self.styles, field="styles")]
 
     @torch.no_grad()
     def style_vector(self, style: str, strength: float = 1.0) -> Tensor:
@@ -223,18 +223,26 @@ class StyleTransfer:
         Args:
             images: (N, 3, H, W) float in [0, 1], H and W multiples of 8.
             styles: (N,) integers, labels of the target styles: indices into `styles`.
-            strength: 0 is the null style, 1 the style as trained.
+            strength: 0 is the null style, 1 the style as trained, at most 1.5.
 
         Returns:
             (N, 3, H, W) float32 in [0, 1] on the CPU.
 
         Raises:
-            ValueError: the images have another shape, type or range, or there are more or fewer labels than images.
+            ValueError: the images have another shape, type or range, there are more or fewer labels than images, or a
+                label is no index into `styles`.
+            InputError: the strength is out of range.
         """
         _check_batch(images)
+        check_strength(strength)
         styles = torch.as_tensor(styles)
         if styles.shape != images.shape[:1]:
             raise ValueError(f"expected {len(images)} labels of styles, got {tuple(styles.shape)}")
+        if styles.is_floating_point() or styles.is_complex() or styles.dtype == torch.bool:
+            raise ValueError(f"expected labels that are integers, got {styles.dtype}")
+        outside = styles[(styles < 0) | (styles >= len(self.styles))]  # the label after the last is the null style
+        if len(outside):
+            raise ValueError(f"expected labels in 0..{len(self.styles) - 1}, got {int(outside[0])}")
         repaints = []
         for batch, labels in zip(images.split(BATCH_SIZE), styles.split(BATCH_SIZE), strict=True):
             vectors = self.network.style_vectors(labels.to(self.device), strength)
@@ -283,9 +291,9 @@ class StyleTransfer:
         return F.interpolate(repaint, (height, width), mode="bicubic", antialias=True)[0].clamp(0, 1).cpu()
 
     def _label(self, picture: Picture) -> int:
-        """The label of an image file by its folder's name, or −1."""
-        name = "" if isinstance(picture, Image.Image) else canonical_name(Path(picture).parent.name)
-        return self.styles.index(name) if name in self.styles else -1
+        """The label of an image file by its folder's name in any spelling, or −1."""
+        label = None if isinstance(picture, Image.Image) else find_style(Path(picture).parent.name, self.styles)
+        return -1 if label is None else label
 
 
 load = StyleTransfer.load

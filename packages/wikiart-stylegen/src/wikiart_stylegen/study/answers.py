@@ -15,8 +15,8 @@ from wikiart_data.results.serialization import from_plain
 from wikiart_data.results.statistics import Estimate, proportion
 from wikiart_data.results.tables import Cell, Number, Table
 from wikiart_data.styles import display_name
-from wikiart_stylegen.command_options import StudyResultsOptions
 from wikiart_stylegen.results import print_tables
+from wikiart_stylegen.study.options import StudyResultsOptions
 from wikiart_stylegen.study.page import FORMAT, StudyInfo
 from wikiart_stylegen.study.trials import SOURCES, Kind, Source
 

@@ -22,7 +22,7 @@ from wikiart_data.results.serialization import to_plain
 from wikiart_data.results.templates import fill_template
 from wikiart_data.sample import is_sample_set
 from wikiart_data.styles import display_name
-from wikiart_stylegen.command_options import StudyOptions
+from wikiart_stylegen.study.options import StudyOptions
 from wikiart_stylegen.study.trials import Trial, make_trials
 from wikiart_stylegen.targets import load_with_data
 

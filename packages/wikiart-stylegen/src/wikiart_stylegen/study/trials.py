@@ -9,7 +9,7 @@ import torch
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.packed import PackedImages
-from wikiart_stylegen.command_options import StudyOptions
+from wikiart_stylegen.study.options import StudyOptions
 from wikiart_stylegen.targets import choose_target_styles
 from wikiart_stylegen.transfer import StyleTransfer
 

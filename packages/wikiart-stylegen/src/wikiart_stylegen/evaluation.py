@@ -1,4 +1,8 @@
-"""`wikiart-stylegen evaluate`: whether repaints are in the target style and still show the input, with baselines."""
+"""`wikiart-stylegen evaluate`: whether repaints are in the target style and still show the input, with baselines.
+
+The module is not called `evaluate`, so that the function `wikiart_stylegen.evaluate` is never hidden by a module of its
+name.
+"""
 
 import json
 from dataclasses import replace
@@ -53,11 +57,12 @@ def evaluate(options: EvaluateOptions) -> EvaluationResult:
     repaint.
 
     Raises:
-        InputError: there is no such run or judge, they are of other styles, or the data cannot be used.
+        InputError: there is no such run or judge, they are of other styles, the baseline was trained on other images,
+            or the data cannot be used.
     """
     paths = [path for path in (options.judge, options.second_judge) if path is not None]
     file, transfer, packed, judges = load_with_data(options, paths)
-    baseline = None if options.baseline is None else StyleTransfer.load(options.baseline, device=options.device)
+    baseline = None if options.baseline is None else load_baseline(options.baseline, transfer)
     result, nearest = measure(transfer, judges[0], packed, options, baseline, *judges[1:])
     training, git_commit = _training_facts(file.parent, transfer.config), read_run_record(file.parent)["git_commit"]
     result = replace(result, training=training, git_commit=git_commit)
@@ -85,7 +90,7 @@ def measure(
         judge: a classifier of the same styles that took no part in training.
         packed: the data, at the network's size.
         options: split, strength, number of images, target styles and seed.
-        baseline: a second network, trained with `concat`, for a row of its own.
+        baseline: a second network of the same styles and size, for a row of its own.
         second_judge: another classifier of the same styles, whose accuracies stand beside the first one's.
 
     Returns:
@@ -121,13 +126,14 @@ def measure(
         "colour_transfer": judged("colour statistics transferred", recoloured, targets),
     }
     if baseline is not None:
-        variants["concat"] = judged("concat baseline", repaint(targets, 1.0, baseline), targets)
+        label = f"{baseline.config.conditioning} baseline"
+        variants["concat"] = judged(label, repaint(targets, 1.0, baseline), targets)
     scores = {name: score_variant(variant, images, seed) for name, variant in variants.items()}
     real = judged("real paintings of the style", images, labels)
     among_targets = np.isin(labels, allowed)
-    scores["real"] = VariantScore(
-        real.label, proportion(real.recognised()[among_targets]), proportion(real.recognised(3)[among_targets])
-    )
+    if among_targets.any():
+        top1, top3 = (proportion(real.recognised(k)[among_targets]) for k in (1, 3))
+        scores["real"] = VariantScore(real.label, top1, top3)
     mismatched, colour = variants["mismatched"], variants["colour_transfer"]
     all_styles, recognised_styles, unrecognised = compare_at_same_mix(mismatched, colour, real, catalog.styles, seed)
     train_rows = packed.rows("train")
@@ -176,6 +182,31 @@ def measure(
     return result, nearest
 
 
+def load_baseline(run: Path, transfer: StyleTransfer) -> StyleTransfer:
+    """Load a network whose repaints are compared with those of another one.
+
+    Args:
+        run: its folder or model.safetensors.
+        transfer: the network that is evaluated.
+
+    Raises:
+        InputError: there is no such run, or its styles, its size or its half of the artists are others.
+    """
+    baseline = StyleTransfer.load(run, device=transfer.device)
+    if baseline.styles != transfer.styles:
+        raise InputError(f"--baseline {run} was trained on other styles than the evaluated run.", field="--baseline")
+    for name in ("size", "artist_half"):
+        its, expected = getattr(baseline.config, name), getattr(transfer.config, name)
+        if its != expected:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"--baseline {run} was trained with {option} {its}, the evaluated run with {option} {expected}: their "
+                "repaints cannot be compared.",
+                field="--baseline",
+            )
+    return baseline
+
+
 def _training_facts(run: Path, config: TrainConfig) -> TrainingFacts | None:
     """How the network of a run was trained; None while it is not finished."""
     try:
@@ -204,7 +235,8 @@ def _second_opinion(
     }
     among_targets = np.isin(real.target_styles, np.unique(variants["mismatched"].target_styles))
     top1 = {name: proportion(images.recognised()) for name, images in judged.items() if name != "real"}
-    top1["real"] = proportion(judged["real"].recognised()[among_targets])
+    if among_targets.any():
+        top1["real"] = proportion(judged["real"].recognised()[among_targets])
     mixes = compare_at_same_mix(judged["mismatched"], judged["colour_transfer"], judged["real"], styles, seed)
     return SecondJudge(_summary(judge), top1, *mixes)
 
