@@ -15,9 +15,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import wikiart_autoencode
-from wikiart_autoencode import Autoencoder, Codes, cluster, load
+from wikiart_autoencode import Autoencoder, Codes, autoencoder, cluster, load
 from wikiart_autoencode.evaluation.image_metrics import psnr
 from wikiart_data import InputError, load_images, scan
+from wikiart_data.training.checkpoints import write_model
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,21 @@ def test_weights_of_another_kind_of_model_are_refused(trained, tmp_path):
     assert error.value.field == str(tmp_path / "model.safetensors")
 
 
+def test_options_of_another_version_are_left_out_and_wrong_ones_name_the_file(trained, tmp_path, model):
+    path = tmp_path / "model.safetensors"
+    with safe_open(trained / "model.safetensors", "pt") as file:
+        metadata = file.metadata()
+    config = json.loads(metadata["config"])
+    written = {"styles": metadata["styles"], "config": json.dumps({**config, "since_removed": 3})}
+    write_model(path, load_file(trained / "model.safetensors"), written)
+    assert load(path, device="cpu").config == model.config
+    written["config"] = json.dumps({**config, "size": "large"})
+    write_model(path, load_file(trained / "model.safetensors"), written)
+    with pytest.raises(InputError) as error:
+        load(path)
+    assert error.value.field == str(path)
+
+
 def test_codes_of_files_tensors_and_a_catalog_are_the_same(model, paintings):
     catalog = scan(paintings)
     of_catalog = model.encode(catalog)
@@ -90,6 +106,58 @@ def test_pictures_may_come_from_an_iterator(model, paintings):
     codes = model.encode(file for file in files)
     assert codes.files.tolist() == [str(file) for file in files]
     assert np.array_equal(codes.codes, expected.codes)
+
+
+def test_pictures_are_loaded_a_batch_at_a_time(model, paintings, monkeypatch, capsys):
+    files = sorted((paintings / "test" / "Cubism").iterdir())[:5]
+    codes, images = model.encode(files).codes, model.reconstruct(files)
+    loaded = []
+
+    def load_and_count(batch, size, device):
+        loaded.append((len(batch), device))
+        return load_images(batch, size, device)
+
+    monkeypatch.setattr(autoencoder, "BATCH_SIZE", 2)
+    monkeypatch.setattr(autoencoder, "load_images", load_and_count)
+    np.testing.assert_allclose(model.encode(files, progress=True).codes, codes, atol=1e-5)
+    assert torch.allclose(model.reconstruct(load_images(files, 32)), images, atol=1e-5)
+    assert loaded == [(number, model.device) for number in (2, 2, 1, 2, 2, 1)]
+
+
+def test_files_that_cannot_be_read_are_named_or_skipped(model, paintings, tmp_path, monkeypatch):
+    monkeypatch.setattr(autoencoder, "BATCH_SIZE", 2)
+    broken = [tmp_path / f"{number}.jpg" for number in range(3)]
+    for path in broken:
+        path.write_bytes(b"no picture")
+    whole = sorted((paintings / "test" / "Cubism").iterdir())[:2]
+    files = [broken[0], whole[0], *broken[1:], whole[1]]
+    with pytest.raises(InputError) as error:
+        model.encode(files)
+    assert error.value.field == str(broken[0])
+    codes = model.encode(files, skip_unreadable=True)
+    assert codes.files.tolist() == [str(path) for path in whole]
+    np.testing.assert_allclose(codes.codes, model.encode(whole).codes, atol=1e-5)
+    with pytest.raises(InputError) as error:
+        model.encode(broken, skip_unreadable=True)
+    assert error.value.field == str(broken[0])
+
+
+def test_pictures_without_a_file_are_numbered_and_folders_may_be_spelled_otherwise(model, paintings, tmp_path):
+    source = next((paintings / "train" / "Ukiyo_e").iterdir())
+    copy = tmp_path / "UKIYO-E" / "a.jpg"
+    copy.parent.mkdir()
+    shutil.copy(source, copy)
+    with Image.open(source) as opened:
+        codes = model.encode([opened, opened.convert("RGB"), copy])
+    assert codes.files.tolist() == [str(source), "image 2", str(copy)]
+    assert codes.styles[codes.labels].tolist() == ["Ukiyo_e", "unknown", "Ukiyo_e"]
+    assert model.encode(torch.rand(2, 3, 32, 32)).files.tolist() == ["image 1", "image 2"]
+    own = Autoencoder(model.network, ("Café_Scenes", "Ukiyo_e"), model.config, "cpu")
+    other = tmp_path / "cafe\u0301 scenes" / "b.jpg"
+    other.parent.mkdir()
+    shutil.copy(source, other)
+    assert own.encode(other).styles.tolist() == ["Café_Scenes", "Ukiyo_e"]
+    assert own.encode(other).labels.tolist() == [0]
 
 
 @pytest.mark.parametrize("shape", [(64,), (2, 5), (2, 4, 8, 2)])

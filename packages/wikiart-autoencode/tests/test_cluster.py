@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import zlib
 from functools import partial
 from pathlib import Path
@@ -15,10 +16,14 @@ from wikiart_autoencode.cli import main as autoencode
 from wikiart_autoencode.clustering import cluster_codes as module
 from wikiart_autoencode.clustering import compare, intervals, methods, scores
 from wikiart_autoencode.clustering.cli import main
+from wikiart_autoencode.clustering.comparison import CodeComparison
+from wikiart_autoencode.clustering.config import ClusterOptions, CompareOptions
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.config import TrainOptions
 from wikiart_autoencode.evaluation import probes
 from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import scan
+from wikiart_data.results.serialization import to_plain
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +45,9 @@ def test_codes_are_clustered_measured_and_drawn(codes, figures, capsys):
     run = Path("runs/cluster/one")
     result = json.loads((run / "result.json").read_text())
     assert result["n"] == 96
-    assert result["measures"]["clusters"] == 4
-    assert 0 <= result["measures"]["ami"] <= 1
-    mean, std = result["measures"]["ami_permuted"]
+    assert result["scores"]["clusters"] == 4
+    assert 0 <= result["scores"]["ami"] <= 1
+    mean, std = result["scores"]["ami_permuted"]
     assert abs(mean) < 0.1
     assert std > 0
     for name in ("map", "styles", "clusters"):
@@ -103,7 +108,7 @@ def test_codes_of_another_program_can_be_clustered(paintings):
     )
     codes.save(Path("mine.npz"))
     assert main(["--codes", "mine.npz", "--data", str(paintings), "--clusters", "4", "--reduce", "pca"]) == 0
-    assert json.loads(Path("runs/cluster/001/result.json").read_text())["measures"]["ami"] > 0.95
+    assert json.loads(Path("runs/cluster/001/result.json").read_text())["scores"]["ami"] > 0.95
 
 
 class Colours(nn.Module):
@@ -126,11 +131,12 @@ def judge(tmp_path_factory) -> Path:
     return folder
 
 
-def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, figures, capsys):
+def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, judge, figures, capsys, monkeypatch):
+    monkeypatch.delattr("accelerate.Accelerator")  # it would keep its device for a later training in this process
     options = ["--methods", "kmeans", "agglomerative", "--seeds", "2"]
     assert main(["compare", str(codes), "--clusters", "4", "--device", "cpu", "--judge", str(judge), *options]) == 0
     result = json.loads(Path("runs/compare-codes/result.json").read_text())
-    assert [row["space"] for row in result["rows"]] == [
+    assert [row["name"] for row in result["rows"]] == [
         "spatial code",
         "pixel-PCA (128)",
         "colour histogram (64 bins)",
@@ -144,8 +150,8 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
         for split in ("train", "test"):
             assert row["clusters"][split]["kmeans"]["clusters"] == 4
             assert len(row["clusters"][split]["agglomerative"]["over_seeds"]) == 2
-        assert 0 <= row["space_measures"]["probe_top1"] <= 1
-        assert 0 <= row["space_measures"]["retrieval"]["artist, CSLS"]["recall_at_10"] <= 1
+        assert 0 <= row["metrics"]["probe_top1"] <= 1
+        assert 0 <= row["metrics"]["retrieval"]["artist, CSLS"]["recall_at_10"] <= 1
     assert [table["title"].split(",")[0] for table in result["tables"]] == [
         "AMI of clusters and styles",
         "AMI of clusters and styles",
@@ -159,12 +165,12 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
         "Retrieval by artist",
         "Retrieval by artist",
     ]
-    (untrained,) = (row["clusters"]["train"]["kmeans"] for row in result["rows"] if row["space"] == "untrained encoder")
+    (untrained,) = (row["clusters"]["train"]["kmeans"] for row in result["rows"] if row["name"] == "untrained encoder")
     first, second = untrained["over_seeds"]
     assert first["ami"] == untrained["ami"] != second["ami"]  # other weights
     (cell,) = [cell for name, cell, _ in result["tables"][0]["rows"] if name == "untrained encoder"]
     assert cell["value"] == pytest.approx((first["ami"] + second["ami"]) / 2)
-    rows = {row["space"]: row for row in result["rows"]}
+    rows = {row["name"]: row for row in result["rows"]}
     clusters = rows["spatial code"]["clusters"]["test"]["kmeans"]
     low, high = clusters["ami_interval"]
     assert low < cell_of(result, "Clusters by kmeans", "spatial code", "AMI on test")["value"] < high
@@ -173,9 +179,14 @@ def test_compared_with_pixels_colours_an_untrained_encoder_and_a_judge(codes, ju
     assert pixels["clusters"]["test"]["kmeans"]["ami_gains"].keys() == {"untrained encoder"}
     gain = rows["untrained encoder"]["map_gains"]["style, cosine"]["pixel-PCA (128)"]
     of_untrained, of_pixels = (
-        row["space_measures"]["retrieval"]["style, cosine"]["map_at_r"] for row in (rows["untrained encoder"], pixels)
+        row["metrics"]["retrieval"]["style, cosine"]["map_at_r"] for row in (rows["untrained encoder"], pixels)
     )
     assert gain["value"] == pytest.approx(of_untrained - of_pixels)
+    names = {"name": "space", "metrics": "space_measures"}  # as earlier versions wrote them
+    earlier = [{names.get(key, key): value for key, value in row.items()} for row in result["rows"]]
+    read = to_plain(CodeComparison.from_json({**result, "rows": earlier}))
+    assert read == to_plain(CodeComparison.from_json(result))
+    assert read["rows"] == result["rows"]
     assert Path("runs/compare-codes/figures/ami.png").read_bytes().startswith(b"\x89PNG")
     output = capsys.readouterr().out
     assert max(map(len, output.splitlines())) <= 120
@@ -186,6 +197,45 @@ def cell_of(result: dict, title: str, row: str, column: str) -> dict:
     """The cell of a result's table whose title begins with `title`."""
     (table,) = [table for table in result["tables"] if table["title"].startswith(title)]
     return dict(zip(table["columns"], next(cells for cells in table["rows"] if cells[0] == row), strict=True))[column]
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_codes_without_a_split_are_refused_before_anything_is_computed(codes, paintings, monkeypatch, split):
+    loaded = Codes.load(codes)
+    loaded.select(np.flatnonzero(loaded.split != split)).save("some.npz")
+    monkeypatch.delattr(compare, "pack")
+    with pytest.raises(InputError) as error:
+        compare.compare(CompareOptions((Path("some.npz"),), data=str(paintings)))
+    assert error.value.field == "some.npz"
+
+
+def test_the_table_and_column_of_labels_are_found_again(paintings, tmp_path, monkeypatch):
+    monkeypatch.delattr(module, "fit")  # what is there is found, nothing is trained
+    art = tmp_path / "art"
+    art.mkdir()
+    files = sorted((paintings / "train" / "Cubism").iterdir())[:12]
+    for file in files:
+        shutil.copy(file, art)
+    rows = [f"{file.name},{'Cubism' if index % 2 else 'Baroque'},A. Painter" for index, file in enumerate(files)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,style,artist", *rows]))
+    catalog = scan(f"{art}:{tmp_path / 'labels.csv'}:artist")
+    run = Path("runs/autoencode/one")
+    run.mkdir(parents=True)
+    data = {"root": str(catalog.root), "source": catalog.source}
+    (run / "run.json").write_text(json.dumps({"config": {}, "styles": list(catalog.styles), "data": data}))
+    (run / "result.json").write_text("{}")
+    number = len(catalog)
+    names = (np.array(catalog.files), np.array(catalog.styles), np.full(number, "train"))
+    some = Codes(np.eye(number), catalog.labels, *names)
+    some.save(run / "codes.npz")
+    again = module.catalog_of(run / "codes.npz", ClusterOptions(), some)
+    assert (again.styles, again.source) == (catalog.styles, catalog.source)
+    assert module.find_codes(ClusterOptions(data=f"art:{tmp_path / 'labels.csv'}:artist")) == run / "codes.npz"
+    # Other labels of the same pictures are other data.
+    other = run.with_name("other")
+    shutil.copytree(run, other)
+    (other / "run.json").write_text((run / "run.json").read_text().replace(":artist", ""))
+    assert module.find_codes(ClusterOptions(data=f"art:{tmp_path / 'labels.csv'}")) == other / "codes.npz"
 
 
 def test_codes_in_another_order_are_aligned_and_those_of_other_pictures_refused(codes):
@@ -204,6 +254,9 @@ def test_codes_in_another_order_are_aligned_and_those_of_other_pictures_refused(
         (["--codes", "nowhere.npz"], "nowhere.npz"),
         (["--clusters", "1"], "--clusters"),
         (["compare", "--seeds", "0"], "--seeds"),
+        (["--codes", "nowhere.npz", "--seed", "-1"], "--seed"),
+        (["--codes", "nowhere.npz", "--seed", str(2**32)], "--seed"),
+        (["compare", "nowhere.npz", "--seed", str(2**32 - 1), "--seeds", "2"], "--seed"),
         (["--codes", "CODES", "--metadata", "nowhere.csv"], "nowhere.csv"),
         (["--codes", "CODES", "--clusters", "500"], "500"),
         (["--codes", "CODES", "--data", "OTHER"], "--data"),

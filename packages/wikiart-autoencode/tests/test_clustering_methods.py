@@ -185,3 +185,12 @@ def test_fewer_codes_than_clusters():
 @pytest.mark.parametrize("method", METHODS)
 def test_very_few_codes(method):
     check(cluster(np.random.default_rng(0).normal(size=(8, 12)), method, n_clusters=3), 8)
+
+
+@pytest.mark.parametrize("number", [2, 3])
+def test_spectral_clustering_needs_more_codes_than_clusters(number):
+    codes = np.random.default_rng(0).normal(size=(number + 1, 5))
+    assert cluster(codes, "spectral", number).n_clusters == number
+    with pytest.raises(InputError) as error:
+        cluster(codes[:number], "spectral", number)
+    assert error.value.field == "--clusters"

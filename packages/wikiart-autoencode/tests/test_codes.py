@@ -50,6 +50,11 @@ def test_what_is_saved_is_loaded(tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "codes.npz"]
 
 
+def test_a_run_folder_holds_its_codes(tmp_path):
+    some().save(tmp_path / "codes.npz")
+    assert Codes.load(str(tmp_path)).fingerprint == some().fingerprint
+
+
 def test_types_are_what_the_contract_says():
     codes = some(codes=np.ones((6, 4), dtype=np.float64), labels=np.zeros(6, dtype=np.uint8))
     assert (codes.codes.dtype, codes.labels.dtype) == (np.float32, np.int64)
@@ -155,7 +160,7 @@ def test_other_files_are_refused(tmp_path):
         assert refused(tmp_path / name) == str(tmp_path / name)
     np.save(tmp_path / "one.npy", np.zeros((3, 2)))
     assert refused(tmp_path / "one.npy") == str(tmp_path / "one.npy")
-    assert refused(tmp_path) == str(tmp_path)
+    assert refused(tmp_path) == str(tmp_path / "codes.npz")
 
 
 def test_a_missing_folder_is_named(tmp_path):

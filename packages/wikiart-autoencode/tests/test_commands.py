@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -146,6 +147,19 @@ def test_evaluation_compares_with_pca_jpeg_and_webp(trained, paintings, figures,
     assert [at["psnr"] for at in pca] == sorted(at["psnr"] for at in pca)
     assert result["curves"]["JPEG"][0]["bytes"] < result["curves"]["JPEG"][-1]["bytes"]
     assert Path("rates/figures/rates.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_that_is_not_finished_is_refused_before_its_data_are_read(trained, capsys):
+    run = Path("runs/autoencode/unfinished")
+    shutil.copytree(trained, run)
+    (run / "result.json").unlink()
+    shutil.rmtree(os.environ["WIKIART_CACHE"], ignore_errors=True)
+    assert main(["evaluate", str(run)]) == 2
+    assert str(run) in capsys.readouterr().err
+    (run / "result.json").write_text("{}")
+    assert main(["evaluate"]) == 2  # the newest run
+    assert str(run / "result.json") in capsys.readouterr().err
+    assert not Path(os.environ["WIKIART_CACHE"]).exists()
 
 
 @pytest.mark.parametrize(

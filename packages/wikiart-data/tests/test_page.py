@@ -124,6 +124,15 @@ def test_an_unfinished_run_shows_its_curves_and_how_to_resume_it(run: Path):
     assert labels == ["loss: 3 in epoch 1, 2 in epoch 2", "top-1: 25.0 % in epoch 1, 37.5 % in epoch 2"]
 
 
+def test_an_unfinished_run_of_a_version_that_kept_no_program_has_a_page(run: Path):
+    record = json.loads((run / "run.json").read_text())
+    del record["program"]
+    (run / "run.json").write_text(json.dumps(record))
+    shown = read(write_page(run))
+    assert "2 epochs so far" in shown.text
+    assert "--resume" not in shown.text
+
+
 @pytest.mark.parametrize(("steps", "text"), [([150, 300], "300 steps so far"), ([1], "1 step so far")])
 def test_a_run_that_logs_steps_counts_steps(run: Path, steps: list[int], text: str):
     lines = [{"epoch": place, "step": step, "loss": 1.0 - place / 4} for place, step in enumerate(steps)]

@@ -12,16 +12,15 @@ from torch import Tensor, nn
 from wikiart_autoencode.codes import Codes
 from wikiart_autoencode.config import TrainConfig
 from wikiart_autoencode.network import AutoencoderNet
-from wikiart_data.cli.commands import options_from
 from wikiart_data.console import track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.load import Picture, as_list, load_images
+from wikiart_data.images.load import Picture, as_list, load_images, picture_name, readable_pictures
 from wikiart_data.images.manifest import SPLITS
+from wikiart_data.images.names import style_key
 from wikiart_data.images.packed import PackedImages, pack
-from wikiart_data.styles import canonical_name
-from wikiart_data.training.checkpoints import load_weights, read_model
+from wikiart_data.training.checkpoints import load_config, load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
 
@@ -76,10 +75,9 @@ class Autoencoder:
         """
         file = find_model(None if run is None else Path(run), Path(runs), "autoencode")
         tensors, metadata = read_model(file)
-        values, styles = json.loads(metadata["config"]), json.loads(metadata["styles"])
-        if not {"code", "channels", "ssim_weight"} <= values.keys():
+        if not {"code", "channels", "ssim_weight"} <= json.loads(metadata["config"]).keys():
             raise InputError(f"{file} is not a model of wikiart-autoencode.", field=file)
-        config: TrainConfig = options_from(TrainConfig, values)
+        config, styles = load_config(TrainConfig, metadata, file), json.loads(metadata["styles"])
         network = make_network(config)
         load_weights(network, tensors, file)
         return cls(network, styles, config, device)
@@ -101,19 +99,25 @@ class Autoencoder:
         *,
         cache_dir: Path | None = None,
         max_bad_fraction: float = 0.01,
+        skip_unreadable: bool = False,
+        progress: bool = False,
     ) -> Codes:
         """Encode pictures; each code is one row, a spatial code is flattened.
 
         Labels are indices into the class list of a catalog. Other pictures have the style of the folder that they lie
-        in, or "unknown", and belong to the split "test". `files` are below the catalog's `root`, or as they were given.
+        in, in any spelling, or "unknown", and belong to the split "test". `files` are below the catalog's `root`, or as
+        they were given: `image 1`, `image 2`, … for tensors and PIL images without a file name.
 
         Args:
             pictures: a catalog, images (N, 3, H, W), float in [0, 1] or uint8, or files and PIL images.
             cache_dir: for the packed pictures of a catalog (default: $WIKIART_CACHE, else the user's cache).
             max_bad_fraction: of a catalog's files, the largest fraction that may be unreadable; those are left out.
+            skip_unreadable: leave out files that cannot be read; `files` holds the others.
+            progress: show the progress on the console, as it always is for a catalog.
 
         Raises:
-            InputError: a picture cannot be read, or there is none.
+            InputError: a file cannot be read and `skip_unreadable` is not set (the error's field is the file), none of
+                them can, or there is no picture.
             TypeError: something is no file name, PIL image, tensor or catalog.
             ValueError: the tensor has another shape or range.
         """
@@ -121,19 +125,15 @@ class Autoencoder:
             packed = pack(pictures, self.config.size, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
             return encode_packed(self.network.encoder, packed, self.device, self.bf16)
         pictures = pictures if isinstance(pictures, Tensor) else as_list(pictures)
-        files = [
-            str(picture) if isinstance(picture, str | Path) else f"image-{row}" for row, picture in enumerate(pictures)
-        ]
-        folders = [canonical_name(Path(file).parent.name) for file in files]
-        styles = [*self.styles, UNKNOWN] if set(folders) - set(self.styles) else list(self.styles)
-        codes = [self.encode_batch(batch).float().flatten(1).cpu() for batch in self._batches(pictures)]
-        return Codes(
-            codes=torch.cat(codes).numpy(),
-            labels=np.array([styles.index(folder if folder in self.styles else UNKNOWN) for folder in folders]),
-            files=np.array(files),
-            styles=np.array(styles),
-            split=np.full(len(files), "test"),
-        )
+        codes: list[Tensor] = []
+        files: list[str] = []
+        for rows, images in self._batches(pictures, skip_unreadable, progress):
+            codes.append(self.encode_batch(images).float().flatten(1).cpu())
+            files += [picture_name(pictures[row], row) for row in rows]
+        if not files:
+            raise InputError("None of the pictures can be read.", field=picture_name(pictures[0], 0))
+        labels, styles = self._styles_of_folders(files)
+        return Codes(torch.cat(codes).numpy(), labels, np.array(files), styles, np.full(len(files), "test"))
 
     @torch.no_grad()
     def decode(self, codes: Codes | Tensor | np.ndarray) -> Tensor:
@@ -153,17 +153,44 @@ class Autoencoder:
     def reconstruct(self, pictures: Tensor | Picture | Iterable[Picture]) -> Tensor:
         """Encode and decode: images (N, 3, S, S) float in [0, 1], on the CPU.
 
+        Args:
+            pictures: images (N, 3, H, W), float in [0, 1] or uint8, or files and PIL images.
+
         Raises:
             InputError: a picture cannot be read, or there is none.
+            TypeError: something is no file name, PIL image or tensor.
+            ValueError: the tensor has another shape or range.
         """
-        return torch.cat([self.decode_batch(self.encode_batch(batch)).cpu() for batch in self._batches(pictures)])
+        batches = self._batches(pictures if isinstance(pictures, Tensor) else as_list(pictures))
+        return torch.cat([self.decode_batch(self.encode_batch(images)).cpu() for _, images in batches])
 
-    def _batches(self, pictures: Tensor | Picture | Iterable[Picture]) -> Sequence[Tensor]:
-        """Images (b, 3, S, S) in [0, 1] at the size of the network."""
-        images = load_images(pictures, self.config.size)
-        if not len(images):
+    def _batches(
+        self, pictures: Tensor | Sequence[Picture], skip_unreadable: bool = False, progress: bool = False
+    ) -> Iterator[tuple[list[int], Tensor]]:
+        """Rows of pictures, and their images (b, 3, S, S) in [0, 1] at the size of the network, on its device."""
+        if not len(pictures):
             raise InputError("There is no picture to encode.", field="pictures")
-        return images.split(BATCH_SIZE)
+        starts = range(0, len(pictures), BATCH_SIZE)
+        for start in track(starts, len(starts), "encoding", "batches") if progress else starts:
+            batch = pictures[start : start + BATCH_SIZE]
+            rows = list(range(start, start + len(batch)))
+            try:
+                images = load_images(batch, self.config.size, self.device)
+            except InputError:
+                if not skip_unreadable or isinstance(batch, Tensor):
+                    raise
+                readable, _ = readable_pictures(batch)
+                rows = [start + index for index in readable]
+                images = load_images([batch[index] for index in readable], self.config.size, self.device)
+            if rows:
+                yield rows, images
+
+    def _styles_of_folders(self, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Labels (N,) int64 of files by the names of their folders, and the styles that they are indices into."""
+        label_of = {style_key(style): label for label, style in enumerate(self.styles)}
+        other = label_of.get(style_key(UNKNOWN), len(self.styles))
+        labels = np.array([label_of.get(style_key(Path(file).parent.name), other) for file in files])
+        return labels, np.array([*self.styles, UNKNOWN] if labels.max() == len(self.styles) else self.styles)
 
     def encode_batch(self, images: Tensor) -> Tensor:
         """Images (B, 3, S, S) in [0, 1] → codes of `code_shape`, on the device; in autograd's graph."""

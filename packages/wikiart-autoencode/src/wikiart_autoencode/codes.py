@@ -72,10 +72,14 @@ class Codes:
     def load(cls, path: Path | str) -> "Codes":
         """Read an .npz file of codes, written by `save` or by any other program.
 
+        Args:
+            path: the file, or the run folder with its codes.npz.
+
         Raises:
             InputError: the file is missing, damaged, lacks an array, or its arrays do not match.
         """
         path = Path(path)
+        path = path / "codes.npz" if path.is_dir() else path
         try:
             # The file is opened here because np.load leaves a broken one open. Members of a zip carry a CRC-32, which
             # is compared only at a member's end: a flipped bit in an array's shape would truncate it unnoticed.
@@ -132,7 +136,12 @@ class Codes:
         return np.flatnonzero(self.split == split)
 
     def select(self, rows: str | np.ndarray) -> "Codes":
-        """The codes of one split (`"train"`, `"valid"`, `"test"`), or of some rows."""
+        """The codes of one split (`"train"`, `"valid"`, `"test"`), or of some rows.
+
+        Raises:
+            InputError: there is no such split.
+            ValueError: the split has no codes, or there are no rows.
+        """
         rows = self.rows(rows) if isinstance(rows, str) else rows
         return Codes(self.codes[rows], self.labels[rows], self.files[rows], self.styles, self.split[rows])
 

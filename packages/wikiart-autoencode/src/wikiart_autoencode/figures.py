@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from wikiart_autoencode.evaluation.image_metrics import psnr
 from wikiart_data.results.figures import (
     ACCENT,
     FAINT,
@@ -77,8 +78,7 @@ def reconstruction_grid(images: Tensor, reconstructions: Tensor, captions: Seque
         for axes, picture in zip(row, pictures, strict=True):
             _show(axes, picture)
         row[0].set_ylabel(name)
-    decibels = -10 * torch.log10((reconstructions - images).square().mean(dim=(1, 2, 3)).clamp(min=1e-10))
-    for axes, value in zip(grid[1], decibels.tolist(), strict=True):
+    for axes, value in zip(grid[1], psnr(reconstructions, images).tolist(), strict=True):
         axes.set_xlabel(f"{value:.1f} dB", labelpad=1)
     return figure
 
@@ -112,7 +112,7 @@ def rate_figure(result: "RateComparison") -> "Figure":
 def ami_figure(result: "CodeComparison") -> "Figure":
     """AMI of clusters and styles by code: a bar for the first method with its 95 % interval, marks for the others."""
     first, *others = result.rows[0].clusters["train"]
-    names = [row.space for row in result.rows]
+    names = [row.name for row in result.rows]
     figure, ((left, right),) = canvas(0.9 + (0.38 if others else 0.3) * len(names), columns=2)
     rise, height = (0.16, 0.46) if others else (0.0, 0.62)  # marks below the bar leave its interval in sight
     markers, colours = ("o", "s", "^", "D", "v", "P", "X", "<"), (SECOND, THIRD, ACCENT)
@@ -120,7 +120,7 @@ def ami_figure(result: "CodeComparison") -> "Figure":
         for y, row in enumerate(result.rows):
             scores = row.clusters[split]
             # What was trained with labels is a bound, not a competitor.
-            colour = PALE if "labels" in row.space else FAINT
+            colour = PALE if "labels" in row.name else FAINT
             axes.barh(y - rise, scores[first].mean("ami"), height, color=colour)
             if between := scores[first].ami_interval:
                 axes.plot(between, (y - rise, y - rise), color=INK, linewidth=1.4, solid_capstyle="butt")

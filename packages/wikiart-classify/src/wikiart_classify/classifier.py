@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -15,14 +15,13 @@ from wikiart_classify.config import TrainConfig, load_catalog, load_packed
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.network import PRESETS, StyleNet
 from wikiart_classify.scores import Scores, score
-from wikiart_data.cli.commands import options_from
 from wikiart_data.console import printable, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.load import Picture, as_list, load_images
+from wikiart_data.images.load import Picture, as_list, load_images, picture_name, readable_pictures
 from wikiart_data.images.packed import PackedImages
-from wikiart_data.training.checkpoints import load_weights, read_model
+from wikiart_data.training.checkpoints import load_config, load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
 
@@ -121,8 +120,7 @@ class Classifier:
         values, styles = json.loads(metadata["config"]), json.loads(metadata["styles"])
         if values.get("model") not in (*PRESETS, *BASELINES):
             raise InputError(f"{path} holds no network of wikiart-classify.", field=path)
-        known = {field.name for field in fields(TrainConfig)}
-        config: TrainConfig = options_from(TrainConfig, {name: values[name] for name in values.keys() & known})
+        config = load_config(TrainConfig, metadata, path)
         network = create_network(len(styles), config)
         load_weights(network, tensors, path)
         return cls(network, styles, config, select_device(device), path)
@@ -186,11 +184,11 @@ class Classifier:
             except InputError:
                 if not skip_unreadable or isinstance(batch, Tensor):
                     raise
-                readable, messages = _readable(batch)
+                readable, messages = readable_pictures(batch)
                 unreadable += messages
                 loaded = self._load([batch[index] for index in readable])
             if readable:
-                files += [_name(batch[index], start + index) for index in readable]
+                files += [picture_name(batch[index], start + index) for index in readable]
                 outputs.append(self.predict_proba(loaded).cpu().numpy())
         return Predictions(np.concatenate(outputs), self.styles, tuple(files), tuple(unreadable))
 
@@ -307,21 +305,3 @@ def score_split(predictions: np.ndarray, packed: PackedImages, split: str) -> Sc
     """All metrics of probabilities (n, styles) for the images of a split."""
     catalog = packed.catalog
     return score(predictions, catalog.labels[packed.rows(split)], catalog.styles, catalog.counts("train"))
-
-
-def _readable(images: Sequence[Picture]) -> tuple[list[int], list[str]]:
-    """Indices of the images that can be read, and one sentence for each of the others."""
-    readable, messages = [], []
-    for index, image in enumerate(images):
-        try:
-            load_images(image, 1)
-            readable.append(index)
-        except InputError as error:
-            messages.append(str(error))
-    return readable, messages
-
-
-def _name(image: object, index: int) -> str:
-    if isinstance(image, str | Path):
-        return str(image)
-    return str(getattr(image, "filename", "") or f"image {index + 1}")

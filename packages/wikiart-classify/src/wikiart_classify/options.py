@@ -102,8 +102,9 @@ class TrainOptions(DataOptions):
     batch_size: MaybeNumber = None
     """Images per step, summed over all processes (default: 128, at most the training set; baselines: 32)."""
     lr: MaybeReal = None
-    """Peak learning rate of Muon (default: 0.02); AdamW, which updates the first and last layer, biases and norms,
-    uses 0.15 times that. For the baselines, the rate of Adam (default: 0.01 for inclass, 0.001 for threeblock)."""
+    """Peak learning rate of Muon (default: 0.02); AdamW, which updates the first layer and all that is no
+    convolution kernel, uses 0.15 times that. For the baselines, the rate of Adam (default: 0.01 for inclass, 0.001 for
+    threeblock)."""
     weight_decay: MaybeReal = None
     """Decoupled weight decay of the convolution kernels (default: 0.3; sample set: 0.05); for the baselines, Adam's L2
     penalty (default: 0)."""

@@ -1,6 +1,5 @@
 """Metrics of a classifier: accuracy is never reported alone."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from wikiart_data.errors import InputError
+from wikiart_data.results import serialization
 from wikiart_data.results.serialization import from_plain
 from wikiart_data.results.statistics import wilson
 
@@ -131,14 +130,7 @@ def read_result(folder: Path) -> TrainResult:
     Raises:
         InputError: the run has no result.json yet, or it cannot be read.
     """
-    path = folder / "result.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} has no result.json: the run is not finished.", field=folder) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}.", field=path) from error
-    return from_plain(TrainResult, content)
+    return serialization.read_result(folder, TrainResult)
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,12 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from wikiart_data.cli.commands import options_from
 from wikiart_data.errors import InputError
 from wikiart_data.images.decode import square
 from wikiart_data.images.load import Picture, as_list, check_range, read_picture
 from wikiart_data.results.figures import png
 from wikiart_data.styles import find_style, style_index
-from wikiart_data.training.checkpoints import load_weights, read_model
+from wikiart_data.training.checkpoints import load_config, load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
 from wikiart_data.training.run import find_model
 from wikiart_stylegen.command_options import check_side, check_strength
@@ -79,10 +78,7 @@ class StyleTransfer:
         record, styles = json.loads(metadata["config"]), tuple(json.loads(metadata["styles"]))
         if "conditioning" not in record:
             raise InputError(f"{file} holds no network of wikiart-stylegen.", field=file)
-        try:
-            config: TrainConfig = options_from(TrainConfig, record)
-        except (InputError, TypeError) as error:
-            raise InputError(f"{file} is of another version of wikiart-stylegen: {error}", field=file) from error
+        config = load_config(TrainConfig, metadata, file)
         network = make_network(len(styles), config)
         load_weights(network, tensors, file)
         return cls(network, styles, config, select_device(device))

@@ -24,6 +24,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.data_folder import find_data
+from wikiart_data.images.layout import DataSource
 from wikiart_data.results.tables import Table, print_table
 from wikiart_data.training.run import Part, Run, read_run_record
 
@@ -49,7 +50,7 @@ class ClusterResult:
     method: Method
     parameters: Parameters
     note: str
-    measures: ClusteringScores
+    scores: ClusteringScores
     kmeans: ClusteringScores | None = None
     """Scores of KMeans on the same codes, where the method left much noise."""
     kind: str = "clusters"
@@ -118,7 +119,7 @@ def cluster_codes(options: ClusterOptions) -> ClusterResult:
         method=clustering.method,
         parameters=clustering.parameters,
         note=clustering.note,
-        measures=clustering.scores,
+        scores=clustering.scores,
         kmeans=None if kmeans is None else kmeans.scores,
     )
     run.finish(result, tables(result), {})
@@ -135,11 +136,11 @@ def find_codes(options: ClusterOptions) -> Path:
     """
     if options.codes is not None:
         return options.codes / "codes.npz" if options.codes.is_dir() else options.codes
-    root = None if options.data is None else str(find_data(options.data).absolute())
+    source = None if options.data is None else str(DataSource.parse(find_data(options.data)))
     results = (options.runs / "autoencode").glob("*/result.json")
     runs = [path.parent for path in sorted(results, key=lambda path: path.stat().st_mtime, reverse=True)]
-    if root is not None:
-        runs = [folder for folder in runs if read_run_record(folder)["data"]["root"] == root]
+    if source is not None:
+        runs = [folder for folder in runs if _data_of(folder) == source]
     if runs:
         folder = runs[0]
         echo(f"Codes of the newest autoencoder in {options.runs}: {folder}")
@@ -180,7 +181,7 @@ def catalog_of(path: Path, options: ClusterOptions, codes: Codes) -> Catalog:
     """
     root: str | None = options.data
     if root is None and (path.parent / "run.json").exists():
-        root = read_run_record(path.parent)["data"]["root"]
+        root = _data_of(path.parent)
     catalog = scan(find_data(root, options.cache_dir), cache_dir=options.cache_dir)
     if missing := set(codes.files.tolist()) - set(catalog.files):
         raise InputError(
@@ -189,6 +190,12 @@ def catalog_of(path: Path, options: ClusterOptions, codes: Codes) -> Catalog:
             field="--data",
         )
     return catalog
+
+
+def _data_of(folder: Path) -> str:
+    """The data of a run, as `scan` takes it: earlier versions did not keep the table and the column of its labels."""
+    data = read_run_record(folder)["data"]
+    return data.get("source") or data["root"]
 
 
 def print_summary(clustering: Clustering, comparison: bool = False) -> None:
@@ -204,5 +211,5 @@ def print_summary(clustering: Clustering, comparison: bool = False) -> None:
 
 def tables(result: ClusterResult) -> list[Table]:
     """The scores of the clustering, and of KMeans if it was computed."""
-    shown = [scores_table(f"Clusters by {result.method} and styles", result.measures)]
+    shown = [scores_table(f"Clusters by {result.method} and styles", result.scores)]
     return shown + ([scores_table("For comparison: kmeans", result.kmeans)] if result.kmeans else [])

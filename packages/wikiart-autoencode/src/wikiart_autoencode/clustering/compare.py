@@ -28,10 +28,11 @@ from wikiart_autoencode.evaluation.retrieval import QueryScores, query_scores_of
 from wikiart_autoencode.figures import ami_figure
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
+from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.packed import pack
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.statistics import Estimate, bootstrap_mean
-from wikiart_data.training.device import create_accelerator
+from wikiart_data.training.device import select_device
 from wikiart_data.training.run import read_run_record
 
 
@@ -39,7 +40,7 @@ def compare(options: CompareOptions) -> CodeComparison:
     """Measure every kind of code, print the tables, and write RUNS/compare-codes/result.json.
 
     Raises:
-        InputError: codes, data or the judge cannot be used.
+        InputError: codes, data or the judge cannot be used, or a split has no codes.
     """
     source = ClusterOptions(
         data=options.data,
@@ -51,9 +52,15 @@ def compare(options: CompareOptions) -> CodeComparison:
     paths = [path / "codes.npz" if path.is_dir() else path for path in options.codes] or [find_codes(source)]
     loaded = [Codes.load(path) for path in paths]
     first = loaded[0]
+    if empty := [split for split in SPLITS if not len(first.rows(split))]:
+        raise InputError(
+            f"{paths[0]} has no codes of {' and '.join(empty)}: codes are compared on test, after fitting on train and "
+            "choosing on valid.",
+            field=paths[0],
+        )
     catalog = catalog_of(paths[0], source, first)
     loaded = [_aligned(codes, first, path) for path, codes in zip(paths, loaded, strict=True)]
-    device = create_accelerator(options.device).device
+    device = select_device(options.device)
     size = _image_size(paths[0])
     packed = pack(catalog, size, cache_dir=options.cache_dir, max_bad_fraction=options.max_bad_fraction)
 
@@ -78,7 +85,7 @@ def compare(options: CompareOptions) -> CodeComparison:
         rows.append(CodeRow(name, codes.codes.shape[1], clusters, code_metrics(codes, seed=options.seed)))
     queries = {name: query_scores_of_test(codes_by_seed[0]) for name, codes_by_seed in kinds.items()}
     rows = with_gains(rows, samples, queries, options.seed)
-    counts = {split: len(first.rows(split)) for split in ("train", "valid", "test")}
+    counts = {split: len(first.rows(split)) for split in SPLITS}
     result = CodeComparison(options.seed, counts, catalog.fingerprint, tuple(rows))
     folder = options.runs / "compare-codes"
     write_results(folder, result, tables(result), {"ami": ami_figure(result)})
@@ -140,12 +147,12 @@ def with_gains(
         queries: by kind of code and kind of retrieval.
         seed: of the bootstrap over queries.
     """
-    by_name = {row.space: row for row in rows}
+    by_name = {row.name: row for row in rows}
     references = [name for name in REFERENCES if name in by_name]
 
     def ami_gain(row: CodeRow, split: str, method: Method, reference: str) -> Estimate:
         scores, others = row.clusters[split][method], by_name[reference].clusters[split][method]
-        halves, of_reference = samples[row.space, split, method], samples[reference, split, method]
+        halves, of_reference = samples[row.name, split, method], samples[reference, split, method]
         return difference(scores.mean("ami"), others.mean("ami"), halves.ami, of_reference.ami, scores.n)
 
     def map_gain(name: str, kind: str, reference: str) -> Estimate:
@@ -153,7 +160,7 @@ def with_gains(
         return bootstrap_mean(own.average_precision - others.average_precision, seed)
 
     def gains(row: CodeRow) -> CodeRow:
-        others = [reference for reference in references if reference != row.space]
+        others = [reference for reference in references if reference != row.name]
         clusters = {
             split: {
                 method: replace(scores, ami_gains={name: ami_gain(row, split, method, name) for name in others})
@@ -161,7 +168,7 @@ def with_gains(
             }
             for split, methods in row.clusters.items()
         }
-        kinds = {kind: {name: map_gain(row.space, kind, name) for name in others} for kind in queries[row.space]}
+        kinds = {kind: {name: map_gain(row.name, kind, name) for name in others} for kind in queries[row.name]}
         return replace(row, clusters=clusters, map_gains=kinds)
 
     return [gains(row) for row in rows]

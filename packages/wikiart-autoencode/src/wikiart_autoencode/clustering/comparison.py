@@ -59,14 +59,19 @@ class MethodScores(ClusteringScores):
 class CodeRow:
     """One kind of code."""
 
-    space: str
-    """Its name."""
+    name: str
     dimensions: int
     clusters: dict[str, dict[Method, MethodScores]]
     """By split (train, test) and method."""
-    space_measures: CodeMetrics
+    metrics: CodeMetrics
     map_gains: dict[str, dict[str, Estimate]] = field(default_factory=dict)
     """MAP@R of each kind of retrieval minus that of each of REFERENCES, from a bootstrap over the same queries."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "CodeRow":
+        """Read a row of a result.json; earlier versions called `name` `space`, and `metrics` `space_measures`."""
+        earlier = {"space": "name", "space_measures": "metrics"}
+        return from_plain(cls, {earlier.get(key, key): value for key, value in content.items()})
 
 
 @dataclass(frozen=True)
@@ -103,14 +108,14 @@ def tables(result: CodeComparison) -> list[Table]:
         shown.append(method_table(result, method))
         if any(row.clusters["train"][method].ami_gains for row in result.rows):
             shown.append(gain_table(result, method))
-    kinds = dict.fromkeys(kind for row in result.rows for kind in row.space_measures.retrieval)
+    kinds = dict.fromkeys(kind for row in result.rows for kind in row.metrics.retrieval)
     return [*shown, classification_table(result), *(retrieval_table(result, kind) for kind in kinds)]
 
 
 def ami_table(result: CodeComparison, split: str) -> Table:
     """AMI of clusters and styles by code and method."""
     methods = list(result.rows[0].clusters[split])
-    rows = [(row.space, *(row.clusters[split][method].number("ami") for method in methods)) for row in result.rows]
+    rows = [(row.name, *(row.clusters[split][method].number("ami") for method in methods)) for row in result.rows]
     permuted = [result.rows[0].clusters[split][method].ami_permuted for method in methods]
     rows.append(("permuted labels", *(Number(mean, digits=3, std=std) for mean, std in permuted)))
     title = f"AMI of clusters and styles, {result.n[split]:,} images of {split}"
@@ -125,7 +130,7 @@ def method_table(result: CodeComparison, method: Method) -> Table:
         mean, std = train.ami_permuted
         rows.append(
             (
-                row.space,
+                row.name,
                 train.number("ami"),
                 Number(mean, digits=3, std=std),
                 test.number("ami"),
@@ -148,7 +153,7 @@ def gain_table(result: CodeComparison, method: Method) -> Table:
     for row in result.rows:
         gains = [row.clusters[split][method].ami_gains for split in ("train", "test")]
         if any(gains):
-            rows.append((row.space, *(_gain(of_split.get(name)) for of_split in gains for name in REFERENCES)))
+            rows.append((row.name, *(_gain(of_split.get(name)) for of_split in gains for name in REFERENCES)))
     columns = tuple(f"over {name}, {split}" for split in ("train", "test") for name in REFERENCES)
     note = "An interval without 0 is a difference; the images are the same in both rows."
     return Table(f"Gain of AMI by {method}", ("codes", *columns), tuple(rows), note)
@@ -158,17 +163,17 @@ def classification_table(result: CodeComparison) -> Table:
     """Accuracy of nearest neighbours and of a linear probe."""
     rows: list[tuple[Cell, ...]] = []
     for row in result.rows:
-        m = row.space_measures
+        m = row.metrics
         rows.append(
             (
-                row.space,
+                row.name,
                 Number(m.knn_top1, "%", interval=m.knn_top1_interval),
                 Number(m.knn_balanced, "%", interval=m.knn_balanced_interval),
                 Number(m.probe_top1, "%", interval=m.probe_top1_interval),
                 Number(m.probe_balanced, "%", interval=m.probe_balanced_interval),
             )
         )
-    first = result.rows[0].space_measures
+    first = result.rows[0].metrics
     majority, chance = Number(first.majority, "%"), Number(first.chance, "%")
     rows.append(("majority style", majority, chance, majority, chance))
     columns = ("codes", "20-NN", "20-NN, balanced", "linear probe", "linear probe, balanced")
@@ -180,14 +185,14 @@ def retrieval_table(result: CodeComparison, kind: str) -> Table:
     rows: list[tuple[Cell, ...]] = []
     names = [name for name in REFERENCES if any(name in row.map_gains.get(kind, {}) for row in result.rows)]
     for row in result.rows:
-        scores = row.space_measures.retrieval.get(kind)
+        scores = row.metrics.retrieval.get(kind)
         if scores is None:
             continue
         mean, std = scores.map_permuted
         chance, chance_std = scores.recall_at_1_permuted
         rows.append(
             (
-                row.space,
+                row.name,
                 Number(scores.map_at_r, digits=3, interval=scores.map_interval),
                 Number(mean, digits=3, std=std),
                 *(_gain(row.map_gains.get(kind, {}).get(name)) for name in names),
@@ -199,7 +204,7 @@ def retrieval_table(result: CodeComparison, kind: str) -> Table:
     gains = (f"MAP@R over {name}" for name in names)
     columns = ("codes", "MAP@R", "permuted", *gains, "recall@1", "recall@1, permuted", "recall@10")
     label, similarity = kind.split(", ")
-    number = next(row.space_measures.retrieval[kind].n for row in result.rows if kind in row.space_measures.retrieval)
+    number = next(row.metrics.retrieval[kind].n for row in result.rows if kind in row.metrics.retrieval)
     return Table(f"Retrieval by {label}, {similarity}, {number:,} test images", columns, tuple(rows))
 
 

@@ -59,9 +59,10 @@ class ClusterOptions:
         """Check ranges.
 
         Raises:
-            InputError: there are fewer than 2 clusters.
+            InputError: there are fewer than 2 clusters, or the seed is out of range.
         """
         _check_clusters(self.clusters)
+        _check_seed(self.seed)
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,18 @@ class CompareOptions:
         """Check ranges.
 
         Raises:
-            InputError: there are fewer than 2 clusters, or no seed.
+            InputError: there are fewer than 2 clusters or no seed, or a seed is out of range.
         """
         _check_clusters(self.clusters)
         if self.seeds < 1:
             raise InputError(f"--seeds {self.seeds}: at least one seed is needed.", field="--seeds")
+        _check_seed(self.seed, self.seeds)
+
+
+def _check_seed(seed: int, seeds: int = 1) -> None:
+    """scikit-learn takes seeds of 32 bits."""
+    if not 0 <= seed <= 2**32 - seeds:
+        raise InputError(f"--seed {seed} is not between 0 and {2**32 - seeds}.", field="--seed")
 
 
 def _check_clusters(clusters: int | None) -> None:

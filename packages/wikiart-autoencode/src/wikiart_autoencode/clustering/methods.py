@@ -108,7 +108,7 @@ def cluster(
         seed: of everything random.
 
     Raises:
-        InputError: there are fewer distinct codes than clusters.
+        InputError: there are fewer distinct codes than clusters, or for spectral not more codes than clusters.
         ValueError: the codes have another shape or are not finite, the number of clusters of an array is not given, or
             there is no such method.
     """
@@ -128,6 +128,11 @@ def cluster(
         raise InputError(
             f"{len(x):,} codes, {distinct:,} of them distinct, cannot be divided into {needed} clusters: use fewer "
             "clusters or more pictures, and check that the encoder does not give every picture the same code.",
+            field="--clusters",
+        )
+    if method == "spectral" and len(x) <= n_clusters:  # as many eigenvectors as codes cannot be computed
+        raise InputError(
+            f"spectral needs more codes than clusters: there are {len(x):,} codes for {n_clusters} clusters.",
             field="--clusters",
         )
     note = ""

@@ -1,6 +1,5 @@
 """`wikiart-autoencode evaluate`: autoencoders compared with PCA, JPEG and WebP at the same number of bytes."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from wikiart_data.images.catalog import scan
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.results.folder import write_results
-from wikiart_data.results.serialization import from_plain
+from wikiart_data.results.serialization import from_plain, read_result
 from wikiart_data.results.tables import Number, Table
 from wikiart_data.training.run import find_model, read_run_record
 
@@ -57,6 +56,14 @@ class CodeRate(ReconstructionScores):
     def label(self) -> str:
         """`vector, 256` or `spatial code`."""
         return f"vector, {self.code}" if self.code else "spatial code"
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """What a run's result.json says about its training."""
+
+    train_seconds: float
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -102,9 +109,11 @@ def evaluate(options: EvaluateOptions) -> RateComparison:
     """Evaluate every run and the baselines on one split; write result.json and the figure.
 
     Raises:
-        InputError: there is no such run, runs were trained at different sizes, or the split is empty.
+        InputError: there is no such run, it is not finished, runs were trained at different sizes, or the split is
+            empty.
     """
     paths = [find_model(model, options.runs, "autoencode") for model in options.models or (None,)]
+    costs = [read_result(path.parent, TrainingCost) for path in paths]
     models = [Autoencoder.load(path, device=options.device) for path in paths]
     sizes = {model.config.size for model in models}
     if len(sizes) > 1:
@@ -120,8 +129,8 @@ def evaluate(options: EvaluateOptions) -> RateComparison:
         raise InputError(f"{catalog.root} has no pictures in {options.split}.", field="--split")
 
     codes = []
-    for path, model in zip(paths, models, strict=True):
-        codes.append(evaluate_8_bit(model, packed, rows, path.parent))
+    for path, model, cost in zip(paths, models, costs, strict=True):
+        codes.append(evaluate_8_bit(model, packed, rows, path.parent, cost))
         echo(f"{path.parent}: {codes[-1].bytes} bytes, {codes[-1].psnr:.2f} dB, SSIM {codes[-1].ssim:.3f}")
     echo(f"PCA of {len(packed.rows('train')):,} training pictures …")
     curves = {"PCA": pca_curve(fit_pca(packed, max(COMPONENTS), size), packed, rows)}
@@ -198,16 +207,18 @@ def psnr_at(curve: Sequence[RatePoint], size: float, *, payload: bool = False) -
 
 
 @torch.no_grad()
-def evaluate_8_bit(model: Autoencoder, packed: PackedImages, rows: np.ndarray, folder: Path) -> CodeRate:
+def evaluate_8_bit(
+    model: Autoencoder, packed: PackedImages, rows: np.ndarray, folder: Path, cost: TrainingCost
+) -> CodeRate:
     """Scores of a run's reconstructions, from codes of 8 bits per number and from exact codes.
 
     Args:
         model: the run's.
         packed: the pictures, at the model's size.
         rows: of the pack.
-        folder: of the run, for its run.json and result.json.
+        folder: of the run, for its run.json.
+        cost: of its training.
     """
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     exact: list[Tensor] = []
     rounded: list[Tensor] = []
     for images in DeviceImages(packed, model.device).in_order(rows, 128, packed.size):
@@ -223,9 +234,8 @@ def evaluate_8_bit(model: Autoencoder, packed: PackedImages, rows: np.ndarray, f
         epochs=config.epochs,
         seed=config.seed,
         width=config.width,
-        train_seconds=result["train_seconds"],
-        parameters=result["parameters"],
-        git_commit=read_run_record(folder)["git_commit"],
+        **vars(cost),
+        git_commit=read_run_record(folder).get("git_commit"),
         bytes=math.prod(model.code_shape),
         pixels=3 * packed.size**2,
         exact=ReconstructionScores.from_images(torch.cat(exact)),

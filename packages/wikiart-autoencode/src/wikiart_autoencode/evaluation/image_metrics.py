@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wikiart_data.results.statistics import bootstrap_means
+
 METRICS = ("mse", "psnr", "ssim")
-BOOTSTRAP_SAMPLES = 2_000
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,16 @@ class ReconstructionScores:
             scores: (N, 3) float, as `image_scores` returns them.
             seed: of the bootstrap.
         """
-        values = scores.numpy()
-        random = np.random.default_rng(seed)
-        counts = random.multinomial(len(values), np.full(len(values), 1 / len(values)), size=BOOTSTRAP_SAMPLES)
-        low, high = np.percentile(counts @ values / len(values), [2.5, 97.5], axis=0)
-        means: list[float] = [float(values[:, column].mean()) for column in range(len(METRICS))]
-        intervals = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
-        return cls(len(values), means[0], intervals[0], means[1], intervals[1], means[2], intervals[2])
+        error, decibels, similarity = bootstrap_means(scores.numpy(), seed)
+        return cls(
+            n=len(scores),
+            mse=error.value,
+            mse_interval=error.interval,
+            psnr=decibels.value,
+            psnr_interval=decibels.interval,
+            ssim=similarity.value,
+            ssim_interval=similarity.interval,
+        )
 
 
 def image_scores(prediction: Tensor, target: Tensor) -> Tensor:

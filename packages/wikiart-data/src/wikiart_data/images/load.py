@@ -73,6 +73,30 @@ def as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:
     return [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
 
 
+def picture_name(picture: object, index: int) -> str:
+    """What a picture is called in results: its file name, or `image 1`, `image 2`, … if it has none.
+
+    Args:
+        picture: a file, a PIL image, which may know its file, or a tensor.
+        index: its place among the pictures that were given, from 0.
+    """
+    if isinstance(picture, str | Path):
+        return str(picture)
+    return str(getattr(picture, "filename", "") or f"image {index + 1}")
+
+
+def readable_pictures(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:
+    """Indices of the pictures that can be read, and one sentence for each of the others."""
+    readable, messages = [], []
+    for index, picture in enumerate(pictures):
+        try:
+            load_images(picture, 1)
+            readable.append(index)
+        except InputError as error:
+            messages.append(str(error))
+    return readable, messages
+
+
 def read_picture(picture: Picture, at_least: int | None = None) -> Image.Image:
     """One picture as upright RGB on white.
 

@@ -189,7 +189,8 @@ def _next_commands(folder: Path, record: Mapping[str, Any], result: Mapping[str,
     """What can be done with a run: resume it, or use it."""
     run = shlex.quote(str(folder))
     if record and not result:
-        return [f"{record['program']} --resume {run}"] if (folder / "last.safetensors").exists() else []
+        program = record.get("program")
+        return [f"{program} --resume {run}"] if program and (folder / "last.safetensors").exists() else []
     return [str(command).replace("RUN", run) for command in record.get("next_commands", [])]
 
 

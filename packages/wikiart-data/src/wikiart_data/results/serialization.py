@@ -70,6 +70,29 @@ def from_plain(kind: type[Result], content: Any) -> Result:
     return _read_fields(kind, content, kind.__name__)
 
 
+def read_result(folder: Path, kind: type[Result]) -> Result:
+    """The result of a finished run.
+
+    Args:
+        folder: the run's.
+        kind: the dataclass that its result.json holds, or one with some of its fields.
+
+    Raises:
+        InputError: the run has no result.json yet, or it cannot be read.
+    """
+    path = folder / "result.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{folder} has no result.json: the run is not finished.", field=folder) from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}.", field=path) from error
+    try:
+        return from_plain(kind, content)
+    except InputError as error:
+        raise InputError(f"{path}: {error}", field=path) from error
+
+
 def _read(kind: Any, content: Any, name: str) -> Any:
     """`content` as `kind`; `name` is the field, for the message."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

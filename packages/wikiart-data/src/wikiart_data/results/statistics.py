@@ -59,10 +59,16 @@ def bootstrap_mean(values: np.ndarray, seed: int = 0) -> Estimate:
         values: (N,) float, at least one.
         seed: of the bootstrap samples.
     """
+    return bootstrap_means(values[:, None], seed)[0]
+
+
+def bootstrap_means(values: np.ndarray, seed: int = 0) -> list[Estimate]:
+    """`bootstrap_mean` of each column of (N, K) values, from the same bootstrap samples of the N rows."""
     random, n = np.random.default_rng(seed), len(values)
     means = random.multinomial(n, np.full(n, 1 / n), size=BOOTSTRAP_SAMPLES) @ values / n
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Estimate(float(values.mean()), (float(low), float(high)), n)
+    intervals = np.percentile(means, [2.5, 97.5], axis=0).T.tolist()
+    pairs = zip(values.T, intervals, strict=True)
+    return [Estimate(float(column.mean()), (low, high), n) for column, (low, high) in pairs]
 
 
 def in_top_k(probabilities: "Tensor", labels: "Tensor", k: int) -> np.ndarray:

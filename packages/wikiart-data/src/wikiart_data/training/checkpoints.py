@@ -9,9 +9,9 @@ import json
 import threading
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,9 +19,14 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
+from wikiart_data.cli.commands import options_from
 from wikiart_data.errors import InputError
 from wikiart_data.files import write_bytes
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+ConfigT = TypeVar("ConfigT", bound="DataclassInstance")
 LAST, STATE = "last.safetensors", "state.pt"
 
 
@@ -54,6 +59,24 @@ def read_model(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if str(_crc(tensors, metadata)) != metadata["crc32"]:
         raise InputError(f"{path} is damaged: its content does not match its checksum.", field=path)
     return tensors, metadata
+
+
+def load_config(kind: type[ConfigT], metadata: Mapping[str, str], path: Path) -> ConfigT:
+    """The config in the metadata of a model, which another version may have written.
+
+    Args:
+        kind: the dataclass; options that it lacks are left out: if one of them changed the network, weights do not fit.
+        metadata: from `read_model`.
+        path: the file, for messages.
+
+    Raises:
+        InputError: a value does not fit its option; the error's field is the file.
+    """
+    values, known = json.loads(metadata["config"]), {field.name for field in fields(kind)}
+    try:
+        return options_from(kind, {name: value for name, value in values.items() if name in known})
+    except (InputError, TypeError) as error:
+        raise InputError(f"{path} was written by another version: {error}", field=path) from error
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -19,11 +19,11 @@ it always was."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised (Jordan et al. 2024), for hidden kernels; AdamW (Loshchilov & Hutter 2019) for the rest.
+    """Momentum, orthogonalised (Jordan et al. 2024), for kernels; AdamW (Loshchilov & Hutter 2019) for the rest.
 
     A kernel's momentum, seen as an (out, in · k · k) matrix, is replaced by the nearest matrix with equal singular
-    values: rare directions are learned as fast as frequent ones. The first convolution, the last layer, biases and
-    norms are no such maps between hidden spaces and take AdamW's step.
+    values: rare directions are learned as fast as frequent ones. `muon_groups` gives it the (out, in, k, k) kernels,
+    except those of the stem, which reads pixels; AdamW takes all other parameters: linear layers, biases and norms too.
 
     `torch.optim.Muon` takes two-dimensional parameters only, not the (out, in, k, k) kernels of a convolution, and
     cannot mix with AdamW in one optimiser, as one scheduler and one checkpoint want it.
@@ -122,13 +122,13 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 def muon_groups(network: nn.Module, lr: float, weight_decay: float, first: str = "stem.") -> list[dict[str, Any]]:
-    """Divide a network's parameters between Muon and AdamW.
+    """Divide a network's parameters: Muon takes 4-D kernels except those of the stem, AdamW all other parameters.
 
     Args:
         network: any convolutional network, or a module that contains one.
         lr: learning rate of Muon; AdamW's is 0.15 times that.
         weight_decay: of Muon's kernels; AdamW's parameters are not decayed.
-        first: part of the name of the first convolution, which AdamW takes.
+        first: part of the names of the stem's parameters, which AdamW takes.
     """
     named = list(network.named_parameters())
     kernels = [p for name, p in named if p.ndim == 4 and first not in name]
