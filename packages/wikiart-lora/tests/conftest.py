@@ -1,5 +1,6 @@
 """Small data folders, small pipelines of every family with random weights, and no network."""
 
+import json
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -121,3 +122,19 @@ def trained(sd, paintings, tmp_path_factory) -> Path:
             patch.setattr(f"wikiart_lora.training.{function}", lambda *_: Figure(figsize=(1, 1)))
         assert main(options.split()) == 0
     return folder / "lora" / "one"
+
+
+@pytest.fixture
+def trained_on_one_style(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that run's folder which says that it was trained on Ukiyo_e only."""
+    from wikiart_data.training.checkpoints import read_model, write_model
+
+    folder = tmp_path / "one-style"
+    folder.mkdir()
+    record = json.loads((trained / "run.json").read_text())
+    record["config"]["style"] = "ukiyo-e"
+    (folder / "run.json").write_text(json.dumps(record))
+    tensors, metadata = read_model(trained / "model.safetensors")
+    del metadata["crc32"]
+    write_model(folder / "model.safetensors", tensors, metadata | {"config": json.dumps(record["config"])})
+    return folder

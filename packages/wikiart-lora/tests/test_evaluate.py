@@ -2,18 +2,25 @@
 
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from wikiart_data.errors import InputError
+from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.judge import Judge, JudgeInfo
-from wikiart_lora import evaluate as evaluation
+from wikiart_data.results.statistics import proportion
+from wikiart_data.sample import MARK
+from wikiart_lora import evaluation
 from wikiart_lora.cli import main
 from wikiart_lora.metrics import balanced_proportion, diversity, memorisation
 from wikiart_lora.model_card import model_card
 from wikiart_lora.options import EvaluateOptions
-from wikiart_lora.score import Score
+from wikiart_lora.real_images import HeldOut, choose_held_out
+from wikiart_lora.score import Measures, Score, compare_with_targets, has_targets
 from wikiart_lora.tiny_base import scene_probe
 from wikiart_lora.tiny_base.scene_probe import scene_accuracy, train_scene_probe
 
@@ -49,11 +56,10 @@ def test_evaluation_with_a_judge(trained, monkeypatch, capsys):
         assert row.diversity is not None
     assert {row.style for row in score.per_style} == {"Baroque", "Cubism", "Ukiyo_e"}
     assert all(row.adapted.kid is not None for row in score.per_style)
-    assert {"hit rate", "hit rate among three"} < score.targets.keys()
+    assert score.targets == {}  # the aims are those of another base
     assert score.drift.scene is None  # no sample set
     assert score.drift.kid.value != score.drift.kid_of_base.value
     assert [row[0] for row in content["tables"][1]["rows"]] == ["base", "with the adapter"]
-    assert score.targets["images nearer to a training image than 95 % of held-out ones"].aim == 0.06
     for figure in ("score", "before-after", "nearest"):
         assert (trained / f"score/figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
     rows = {row[0]: row for row in content["tables"][0]["rows"]}
@@ -72,14 +78,89 @@ def test_evaluation_without_a_judge(trained, capsys):
     assert score.rows["adapted"].diversity.value > 0
     assert score.memorisation["adapted"].painted.value > 0
     assert Score.from_json(json.loads((trained / "score/result.json").read_text())).rows == score.rows
+    installed = replace(score, git_commit=None)  # a copy that is in no repository
+    assert Score.from_json(json.loads(json.dumps(installed.to_json()))) == installed
+    assert "| adapted |" in model_card(trained)
+    (trained / "score/result.json").write_text('{"per_style": []}')
+    assert "| adapted |" not in model_card(trained)
+
+
+def test_aims_are_those_of_tiny_on_the_sample_set(tmp_path):
+    assert not has_targets("tiny", tmp_path)
+    (tmp_path / MARK).touch()
+    assert has_targets("tiny", tmp_path)
+    assert not has_targets("sd15", tmp_path)
+    torch.manual_seed(0)
+    near = memorisation(torch.randn(5, 12), torch.randn(5, 12), torch.randn(5, 12))
+    rows = {name: Measures(proportion(np.array([True, False])), None) for name in ("base", "adapted")}
+    targets = compare_with_targets(rows, near, None)
+    assert (targets["hit rate"].value, targets["hit rate"].reached) == (0.5, True)
+    assert targets["hit rate, times the base's"].reached is False
+    assert targets["images nearer to a training image than 95 % of held-out ones"].aim == 0.06
+
+
+def keep(catalog: Catalog, *wanted: tuple[str, int, int]) -> Catalog:
+    """The catalog with only so many images (split, style, number) in valid and test."""
+    splits = catalog.splits.copy()
+    splits[splits != "train"] = ""
+    for split, style, number in wanted:
+        splits[np.flatnonzero((catalog.splits == split) & (catalog.labels == style))[:number]] = split
+    return replace(catalog, splits=splits)
+
+
+def test_a_rare_style_is_compared_with_valid_and_then_with_all_styles(paintings):
+    catalog = scan(paintings)
+    both = keep(catalog, ("test", 2, 2), ("valid", 2, 2))
+    assert choose_held_out(both, "test", [2]) == HeldOut("test", all_styles=False)
+    assert choose_held_out(both, "valid", [2]) == HeldOut("valid", all_styles=False)
+    rare = keep(catalog, ("test", 2, 1), ("valid", 2, 2))
+    assert choose_held_out(rare, "test", [2]) == HeldOut("valid", all_styles=False)
+    others = keep(catalog, ("test", 0, 2), ("valid", 2, 1))
+    assert choose_held_out(others, "test", [2]) == HeldOut("test", all_styles=True)
+    with pytest.raises(InputError) as error:
+        choose_held_out(keep(catalog, ("test", 0, 1), ("valid", 2, 1)), "test", [2])
+    assert error.value.field == str(catalog.root)
+
+
+def test_an_adapter_of_a_rare_style_is_evaluated(trained_on_one_style, paintings, tmp_path, monkeypatch, capsys):
+    root = tmp_path / "paintings"
+    shutil.copytree(paintings, root)
+    for split in ("valid", "test"):
+        for file in sorted((root / split / "Ukiyo_e").iterdir())[1:]:
+            file.unlink()
+    monkeypatch.setattr(evaluation.Judge, "load", lambda folder, device: colour_judge())
+    monkeypatch.setattr(evaluation, "sample_images", lambda base, texts, seeds, size, *_, **__: noise(len(texts), size))
+    arguments = ["--data", str(root), "--judge", "judge", "--images-per-style", "2"]
+    assert main(["evaluate", str(trained_on_one_style), *arguments]) == 0
+    score = Score.from_json(json.loads((trained_on_one_style / "score/result.json").read_text()))
+    assert (score.split, score.real_of_all_styles, score.styles) == ("test", True, 1)
+    assert score.rows["real"].top1.value == 1.0
+    assert score.rows["adapted"].kid is None  # there are too few images of the style
+    assert score.memorisation["adapted"].held_out.n > 1
+    assert "of all styles" in " ".join(capsys.readouterr().out.split())
+
+
+def noise(number: int, size: int) -> torch.Tensor:
+    return torch.rand(number, 3, size, size, generator=torch.Generator().manual_seed(0))
+
+
+def test_too_few_held_out_images_are_refused_before_training(options, paintings, tmp_path, capsys):
+    root = tmp_path / "paintings"
+    shutil.copytree(paintings, root)
+    shutil.rmtree(root / "test")
+    for file in sorted((root / "valid").rglob("*.jpg"))[1:]:
+        file.unlink()
+    assert main([*options, "--data", str(root), "--score", "2"]) == 2
+    assert str(root) in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_the_split_decides_which_real_images_and_titles_are_used(trained, paintings, tmp_path, monkeypatch, capsys):
     splits, prompts = [], []
 
-    def read(catalog, rows, size):
+    def read(catalog, rows, size, **options):
         splits.extend({catalog.splits[row] for row in rows})
-        return read_real_images(catalog, rows, size)
+        return read_real_images(catalog, rows, size, **options)
 
     def sample(base, texts, seeds, size, *more, **options):
         prompts.extend(texts)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from wikiart_data.errors import InputError
 from wikiart_data.training.checkpoints import read_model
 from wikiart_lora.adapter import add_adapter, load_adapter, set_strength
 from wikiart_lora.base_models.families import encode_captions
@@ -17,6 +18,8 @@ from wikiart_lora.base_models.loading import load_base
 from wikiart_lora.cli import main
 from wikiart_lora.config import TrainConfig
 from wikiart_lora.export import to_kohya
+from wikiart_lora.model_card import model_card
+from wikiart_lora.pipeline import load_pipeline, load_run
 from wikiart_lora.sampling import sample_images
 
 
@@ -248,3 +251,47 @@ def test_a_push_without_network_is_an_error(trained, capsys):
     printed = capsys.readouterr().err
     assert "somebody/styles" in printed
     assert "Traceback" not in printed
+
+
+def test_a_loaded_pipeline_paints_where_weights_are_in_half_precision(trained, sd, monkeypatch):
+    """As on a GPU: the pipeline decodes latents in their own type."""
+    monkeypatch.setattr("wikiart_lora.base_models.loading.weights_dtype", lambda *_: torch.bfloat16)
+    pipeline = load_pipeline(trained, device="cpu", base=str(sd))
+    assert pipeline.unet.dtype == torch.bfloat16
+    image = pipeline("a red lake", height=16, width=16, num_inference_steps=1, output_type="np").images[0]
+    assert image.shape == (16, 16, 3)
+    assert np.isfinite(image).all()
+
+
+def test_a_run_of_one_style_is_described_as_one(trained_on_one_style, capsys):
+    run = str(trained_on_one_style)
+    assert main(["grid", run, "--strengths", "1", "--num-inference-steps", "1"]) == 0
+    assert "1 styles × 2 strengths" in capsys.readouterr().out
+    for command in (["generate", run, "--style", "cubism"], ["grid", run, "--styles", "ukiyo-e", "Cubism"]):
+        assert main(command) == 2
+        assert "--style" in capsys.readouterr().err
+    with pytest.raises(InputError) as error:
+        load_run(trained_on_one_style, Path("runs"), "cpu").prompt("Cubism", "a lake")
+    assert error.value.field == "--style"
+    card = model_card(trained_on_one_style)
+    assert "Ukiyo_e" in card
+    assert "an ukiyo-e painting" in card or "a ukiyo-e painting" in card
+    assert "Cubism" not in card
+    assert main(["export", run, "--format", "kohya", "--to", "x.safetensors"]) == 0
+    _, metadata = read_model(Path("x.safetensors"))
+    assert json.loads(metadata["ss_tag_frequency"]) == {"styles": {"Ukiyo_e": 1}}
+
+
+def test_an_export_leaves_all_or_nothing(trained, tmp_path, capsys):
+    Path("x.md").write_text("mine")
+    assert main(["export", str(trained), "--to", "x.safetensors"]) == 2
+    assert "x.md" in capsys.readouterr().err
+    assert Path("x.md").read_text() == "mine"
+    lone = tmp_path / "lone" / "model.safetensors"  # without the run.json that the card is made of
+    lone.parent.mkdir()
+    lone.write_bytes((trained / "model.safetensors").read_bytes())
+    assert main(["export", str(lone), "--to", "y.safetensors"]) == 2
+    assert not Path("x.safetensors").exists()
+    assert not Path("y.safetensors").exists()
+    assert main(["export", str(trained), "--to", "x.safetensors", "--overwrite"]) == 0
+    assert Path("x.md").read_text() != "mine"

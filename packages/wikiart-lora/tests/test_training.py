@@ -225,13 +225,14 @@ def test_learning_rate_schedules():
         ["--no-cache", "--text-encoder", "attention", "--text-encoder-lr", "0.001"],
         ["--text-encoder", "embeddings", "--dora", "--optimizer", "muon"],
         ["--gradient-checkpointing", "--num-prior-images", "3", "--rslora", "--loraplus-ratio", "4"],
-        ["--dora", "--style", "ukiyo-e", "--trigger", "zwx"],
+        ["--dora", "--style", "cubism", "--trigger", "zwx"],
     ],
 )
-def test_options_train(options, more):
+def test_options_train(options, more, capsys):
     assert main([*options, "--steps", "2", "--name", "one", *more]) == 0
     assert any("text_encoder." in key for key in weights_of("one")) == ("--text-encoder" in more)
     assert any("lora_embedding_A" in key for key in weights_of("one")) == ("embeddings" in more)
+    assert f"--style {'Cubism' if '--style' in more else 'Ukiyo_e'} --prompt" in capsys.readouterr().out
 
 
 def test_weights_without_the_cache_are_nearly_the_same(options):

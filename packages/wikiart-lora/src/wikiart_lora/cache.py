@@ -98,17 +98,7 @@ def cached_latents(
     }
 
     def write(folder: Path) -> None:
-        bucket_of, index_of, counts, bad = _assign_buckets(catalog, buckets)
-        if len(bad) > max_bad_fraction * len(catalog):
-            listed = "\n".join(f"  {printable(catalog.files[row])}: {why}" for row, why in list(bad.items())[:20])
-            raise InputError(
-                f"{len(bad)} of {len(catalog)} images in {catalog.root} cannot be read, more than "
-                f"{max_bad_fraction:.0%}:\n{listed}\nRun wikiart-data doctor for details; repair or remove them, or "
-                "raise --max-bad-fraction.",
-                field="--max-bad-fraction",
-            )
-        if bad:
-            echo(f"{len(bad)} unreadable images are left out: " + ", ".join(printable(catalog.files[r]) for r in bad))
+        bucket_of, index_of, counts = _assign_buckets(catalog, buckets, max_bad_fraction)
         maps: list[_ArrayFile | None] = [None] * len(buckets)
         work = [
             (bucket, rows) for bucket in range(len(buckets)) for rows in _chunks(np.flatnonzero(bucket_of == bucket))
@@ -296,9 +286,13 @@ def _check_free_space(folder: Path, needed: int, what: str) -> None:
 
 
 def _assign_buckets(
-    catalog: Catalog, buckets: Sequence[tuple[int, int]]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[int, str]]:
-    """The bucket of each image and its index there, images per bucket, and row → reason for unreadable files."""
+    catalog: Catalog, buckets: Sequence[tuple[int, int]], max_bad_fraction: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The bucket of each image, -1 where it cannot be read; its index there; and images per bucket.
+
+    Raises:
+        InputError: too many files cannot be read.
+    """
 
     def size_of(row: int) -> tuple[int, int] | str:
         try:
@@ -308,13 +302,36 @@ def _assign_buckets(
 
     with ThreadPoolExecutor(available_cores()) as pool:
         sizes = list(track(pool.map(size_of, range(len(catalog))), len(catalog), "reading image sizes", "files"))
-    bad = {row: size for row, size in enumerate(sizes) if isinstance(size, str)}
+    _check_unreadable(catalog, {row: size for row, size in enumerate(sizes) if isinstance(size, str)}, max_bad_fraction)
     bucket_of = np.array([-1 if isinstance(size, str) else nearest_bucket(*size, buckets) for size in sizes])
     index_of = np.zeros(len(catalog), dtype=np.int64)
     for bucket in range(len(buckets)):
         rows = np.flatnonzero(bucket_of == bucket)
         index_of[rows] = np.arange(len(rows))
-    return bucket_of, index_of, np.bincount(bucket_of[bucket_of >= 0], minlength=len(buckets)), bad
+    return bucket_of, index_of, np.bincount(bucket_of[bucket_of >= 0], minlength=len(buckets))
+
+
+def _check_unreadable(catalog: Catalog, bad: dict[int, str], max_bad_fraction: float) -> None:
+    """Name the files that are left out.
+
+    Args:
+        catalog: the data.
+        bad: row → why it cannot be read.
+        max_bad_fraction: of all files, the largest to accept.
+
+    Raises:
+        InputError: they are more.
+    """
+    if len(bad) > max_bad_fraction * len(catalog):
+        listed = "\n".join(f"  {printable(catalog.files[row])}: {why}" for row, why in list(bad.items())[:20])
+        raise InputError(
+            f"{len(bad)} of {len(catalog)} images in {catalog.root} cannot be read, more than "
+            f"{max_bad_fraction:.0%}:\n{listed}\nRun wikiart-data doctor for details; repair or remove them, or "
+            "raise --max-bad-fraction.",
+            field="--max-bad-fraction",
+        )
+    if bad:
+        echo(f"{len(bad)} unreadable images are left out: " + ", ".join(printable(catalog.files[r]) for r in bad))
 
 
 def _read(catalog: Catalog, rows: np.ndarray, bucket: tuple[int, int]) -> np.ndarray:
@@ -329,9 +346,13 @@ def read_images(catalog: Catalog, rows: np.ndarray, bucket: tuple[int, int]) -> 
     return torch.from_numpy(_read(catalog, rows, bucket)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 
 
-def bucket_of_images(catalog: Catalog, buckets: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(N,) the bucket of each image, -1 where it cannot be read."""
-    return _assign_buckets(catalog, buckets)[0]
+def bucket_of_images(catalog: Catalog, buckets: Sequence[tuple[int, int]], max_bad_fraction: float) -> np.ndarray:
+    """(N,) the bucket of each image, -1 where it cannot be read.
+
+    Raises:
+        InputError: too many files cannot be read.
+    """
+    return _assign_buckets(catalog, buckets, max_bad_fraction)[0]
 
 
 def _chunks(rows: np.ndarray) -> Iterator[np.ndarray]:

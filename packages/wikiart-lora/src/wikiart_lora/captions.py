@@ -39,7 +39,7 @@ def caption_for(style: str, title: str, artist: str = "", trigger: str = "", tem
     """One caption.
 
     Args:
-        style: as in the class list; '' for none.
+        style: as in the class list.
         title: what is shown; '' if unknown.
         artist: '' if unknown.
         trigger: a rare word to put in front, or ''.

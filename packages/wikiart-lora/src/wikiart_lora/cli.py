@@ -25,7 +25,9 @@ COMMANDS = (
     Command("train", TrainOptions, "wikiart_lora.training:train", "train an adapter, sample grids, evaluate it"),
     Command("generate", GenerateOptions, "wikiart_lora.generate:generate", "generate images with an adapter"),
     Command("grid", GridOptions, "wikiart_lora.generate:grid", "styles × strengths at one seed, and the base alone"),
-    Command("evaluate", EvaluateOptions, "wikiart_lora.evaluate:evaluate", "evaluate a base with and without adapter"),
+    Command(
+        "evaluate", EvaluateOptions, "wikiart_lora.evaluation:evaluate", "evaluate a base with and without adapter"
+    ),
     Command("export", ExportOptions, "wikiart_lora.export:export", "write an adapter for other programs or the hub"),
     Command(
         "pretrain-autoencoder",

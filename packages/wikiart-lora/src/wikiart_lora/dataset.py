@@ -12,6 +12,7 @@ from wikiart_data.images.batches import to_device
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.sampler import BalancedSampler
 from wikiart_data.styles import style_index
+from wikiart_lora.adapter import set_strength
 from wikiart_lora.base_models.families import TextEmbeddings, encode_captions
 from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.buckets import epoch_batches, make_buckets
@@ -58,7 +59,7 @@ class LatentDataset:
         self.embedding_cache = None
         if config.no_cache:
             base.use(*self.stages)
-            self.bucket_of = bucket_of_images(catalog, self.buckets)
+            self.bucket_of = bucket_of_images(catalog, self.buckets, config.max_bad_fraction)
         else:
             self.latent_cache = cached_latents(
                 base, catalog, self.buckets, config.flip, config.max_bad_fraction, config.cache_dir
@@ -119,6 +120,10 @@ class LatentDataset:
             embeddings = self.embeddings([captions[row][0] for row in rows])
         return {name: values.detach().cpu() for name, values in embeddings.items()}
 
+    def swaps_every_style(self, rows: Sequence[int]) -> bool:
+        """Whether each row's swapped caption names another style: not with captions from files, nor with one style."""
+        return all(self.captions[row][0] != self.swapped_captions[row][0] for row in rows)
+
     @property
     def stages(self) -> list[str]:
         """What training steps need on the device: the denoiser, and the networks that the cache does not replace."""
@@ -151,10 +156,21 @@ class PriorImages:
 
 @torch.no_grad()
 def generate_prior_images(base: BaseModel, titles: Sequence[str], config: TrainConfig) -> PriorImages:
-    """Let the base generate `config.num_prior_images` images from titles alone, without any style.
+    """Let the base alone generate `config.num_prior_images` images from titles, without any style.
 
-    The adapter must still be new: with B = 0 the output is the base's.
+    Args:
+        base: its adapter is turned off meanwhile: it may have been started from a trained one.
+        titles: of training images; '' where a title is unknown.
+        config: with number, seed and sampling.
     """
+    set_strength(base, 0.0)
+    try:
+        return _generate_and_encode(base, titles, config)
+    finally:
+        set_strength(base, 1.0)
+
+
+def _generate_and_encode(base: BaseModel, titles: Sequence[str], config: TrainConfig) -> PriorImages:
     number, known = config.num_prior_images, sorted({title for title in titles if title}) or ["a picture"]
     random = np.random.default_rng(config.seed)
     prompts = [known[index] for index in random.integers(len(known), size=number)]

@@ -17,6 +17,7 @@ from wikiart_data.files import write_bytes
 from wikiart_data.training.checkpoints import read_model, write_model
 from wikiart_data.training.run import find_model
 from wikiart_lora.adapter import fold_scale
+from wikiart_lora.config import trained_styles
 from wikiart_lora.model_card import model_card, push
 from wikiart_lora.options import ExportOptions
 
@@ -41,11 +42,14 @@ def export(options: ExportOptions) -> None:
     """Write the file and the model card next to it, and upload both if requested.
 
     Raises:
-        InputError: there is no such run, the format does not fit its base, or the file exists.
+        InputError: there is no such run, the format does not fit its base, the file or the card exists or cannot be
+            written, or the hub cannot be reached.
     """
     file = find_model(options.model, options.runs, "lora")
-    if options.to.exists() and not options.overwrite:
-        raise InputError(f"{options.to} exists: choose another file, or replace it with --overwrite.", field="--to")
+    card = options.to.with_suffix(".md")
+    for path in (options.to, card):
+        if path.exists() and not options.overwrite:
+            raise InputError(f"{path} exists: choose another file, or replace it with --overwrite.", field="--to")
     tensors, metadata = read_model(file)
     if "lora_adapter_metadata" not in metadata:
         raise InputError(f"{file} is no adapter written by wikiart-lora.", field=file)
@@ -54,16 +58,19 @@ def export(options: ExportOptions) -> None:
     tensors = fold_scale(tensors, settings)
     if options.format == "kohya":
         tensors = to_kohya(tensors)
+        config = json.loads(metadata["config"])
         # Without lora_adapter_metadata, diffusers takes rank and alpha from the tensors, as in kohya's own files.
-        metadata |= kohya_metadata(json.loads(metadata["config"]), json.loads(metadata["styles"]))
+        metadata |= kohya_metadata(config, trained_styles(config.get("style"), json.loads(metadata["styles"])))
     else:
         metadata["lora_adapter_metadata"] = json.dumps(with_unit_scale(settings), sort_keys=True)
+    # Made before anything is written: it needs the run's folder, and not the model.safetensors alone.
+    text = model_card(file.parent, options.to.name)
     try:
         options.to.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{options.to.parent} cannot be created ({error.strerror}).", field="--to") from error
     write_model(options.to, tensors, metadata)
-    write_bytes(options.to.with_suffix(".md"), model_card(file.parent, options.to.name).encode())
+    write_bytes(card, text.encode())
     echo(f"{options.to}: {len(tensors):,} tensors in the format {options.format}, for {READERS[options.format]}.")
     echo("The model card is next to it.")
     if options.push_to_hub:

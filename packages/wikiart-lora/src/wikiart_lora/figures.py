@@ -22,9 +22,12 @@ def learning_curve(metrics: list[dict[str, Any]]) -> "Figure":
     left.plot(steps, [line["loss"] for line in metrics], color=INK, marker=".")
     left.set(title="Training loss", xlabel="step")
     right.plot(steps, [line["valid"] for line in metrics], marker=".", label="with the style", **LINES[0])
-    right.plot(steps, [line["valid_swapped"] for line in metrics], marker=".", label="with another style", **LINES[1])
-    right.set(title="Validation loss by caption", xlabel="step")
-    right.legend()
+    right.set(title="Validation loss", xlabel="step")
+    swapped = {line["step"]: line["valid_swapped"] for line in metrics if "valid_swapped" in line}
+    if swapped:  # without, captions name no style, or there is only one
+        right.plot([*swapped], [*swapped.values()], marker=".", label="with another style", **LINES[1])
+        right.set(title="Validation loss by caption")
+        right.legend()
     for axes in (left, right):
         count_axis(axes, steps)
     return figure

@@ -8,12 +8,10 @@ import torch
 from PIL import Image
 
 from wikiart_data.console import echo, printable
-from wikiart_data.errors import InputError
 from wikiart_data.files import not_written, write_bytes
 from wikiart_data.results.folder import write_figure
-from wikiart_data.styles import display_name, style_index
+from wikiart_data.styles import display_name
 from wikiart_lora.adapter import set_strength
-from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.figures import image_grid
 from wikiart_lora.options import GenerateOptions, GridOptions
 from wikiart_lora.pipeline import load_run
@@ -30,7 +28,7 @@ def generate(options: GenerateOptions) -> None:
     prompt = run.prompt(options.style, options.prompt)
     seeds = range(options.seed, options.seed + options.num_images)
     size = options.size or run.config.size
-    check_size(run.base, size)
+    run.base.geometry.check_side(size, run.base.name)
     prompts = [prompt] * options.num_images
     sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
     images = sample_images(run.base, prompts, seeds, size, *sampling)
@@ -50,11 +48,10 @@ def grid(options: GridOptions) -> None:
         InputError: there is no such run or style, or the file cannot be written.
     """
     run = load_run(options.model, options.runs, options.device)
-    names = options.styles or ((run.config.style,) if run.config.style else run.styles)
-    styles = [run.styles[style_index(name, run.styles, field="--styles")] for name in names]
+    styles = [run.find_style(name, field="--styles") for name in options.styles or run.trained_styles]
     prompts = [run.prompt(style, options.prompt) for style in styles]
     size = options.size or run.config.size
-    check_size(run.base, size)
+    run.base.geometry.check_side(size, run.base.name)
     sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
     columns = []
     for strength in (0.0, *options.strengths):
@@ -65,20 +62,6 @@ def grid(options: GridOptions) -> None:
     figure = image_grid(torch.stack(columns, dim=1), [display_name(style) for style in styles], headings)
     write_figure(options.to, figure)
     echo(f"{len(styles)} styles × {len(headings)} strengths written to {options.to}.")
-
-
-def check_size(base: BaseModel, size: int) -> None:
-    """Check, before any work, whether images of this size can be generated.
-
-    Raises:
-        InputError: they cannot.
-    """
-    multiple = base.geometry.multiple
-    if size % multiple:
-        lower = max(multiple, size // multiple * multiple)
-        raise InputError(
-            f"--size {size}: {base.name} generates multiples of {multiple} pixels, such as {lower}.", field="--size"
-        )
 
 
 def write_png(path: Path, image: torch.Tensor, metadata: dict[str, str]) -> None:

@@ -8,7 +8,6 @@ from accelerate import PartialState
 
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog, scan
-from wikiart_data.styles import style_index
 from wikiart_data.training.device import create_accelerator
 from wikiart_data.training.run import find_model
 from wikiart_lora.adapter import Adapter, add_adapter, load_into
@@ -16,8 +15,9 @@ from wikiart_lora.base_models.fingerprints import fingerprints
 from wikiart_lora.base_models.loading import BaseModel, load_base_of
 from wikiart_lora.base_models.precision import choose_precision
 from wikiart_lora.captions import style_phrase
-from wikiart_lora.config import TrainConfig
+from wikiart_lora.config import TrainConfig, trained_styles
 from wikiart_lora.dataset import check_splits
+from wikiart_lora.real_images import choose_held_out
 
 
 @dataclass(frozen=True)
@@ -51,12 +51,13 @@ def load_inputs(config: TrainConfig) -> Inputs:
         raise InputError(
             f"--judge {config.judge} holds no judge: make one with wikiart-classify --export DIR.", field="--judge"
         )
+    if config.score:
+        labels = [catalog.styles.index(style) for style in trained_styles(config.style, catalog.styles)]
+        choose_held_out(catalog, "test", labels)
     precision, reason = choose_precision(device, config.precision)
     base = load_base_of(config, device, precision)
     base_fingerprints = fingerprints(base)
-    styles = catalog.styles
-    if config.style is not None:
-        styles = [styles[style_index(config.style, styles, field="--style")]]
+    styles = trained_styles(config.style, catalog.styles)
     torch.manual_seed(config.seed)
     adapter = add_adapter(base, config, [config.trigger, *(style_phrase(style) for style in styles)])
     if config.init_adapter is not None and config.resume is None:

@@ -12,6 +12,7 @@ from wikiart_data.training.checkpoints import read_model
 from wikiart_data.training.run import read_run_record
 from wikiart_lora.base_models.known import BASES
 from wikiart_lora.captions import caption_for
+from wikiart_lora.config import trained_styles
 from wikiart_lora.score import Score
 
 _SETTINGS = (
@@ -38,6 +39,7 @@ def model_card(folder: Path, weights: str = "model.safetensors") -> str:
     record = read_run_record(folder)
     config, known = record["config"], BASES.get(record["config"]["base"])
     base = known.location if known and config["base"] != "tiny" else config["base"]
+    styles = trained_styles(config.get("style"), record["styles"])
     # Markdown, not HTML: nothing is to be escaped.
     environment = Environment(
         loader=PackageLoader("wikiart_lora", "."), undefined=StrictUndefined, keep_trailing_newline=True
@@ -45,11 +47,12 @@ def model_card(folder: Path, weights: str = "model.safetensors") -> str:
     return environment.get_template("model_card.md.jinja").render(
         config=config,
         hub_base=base if "/" in base and not base.startswith((".", "/", "~")) else None,
-        train_images=record["data"]["train"],
-        styles=record["styles"],
+        # run.json has the number of all training images, and not how many there are of each style.
+        train_images=record["data"]["train"] if config.get("style") is None else None,
+        styles=styles,
         licence=known.licence if known else None,
         weights=weights,
-        example=caption_for(record["styles"][-1], "a lake", trigger=config["trigger"]),
+        example=caption_for(styles[-1], "a lake", trigger=config["trigger"]),
         settings=_SETTINGS,
         fingerprint=record["data"]["fingerprint"],
         commit=record["git_commit"],
@@ -69,7 +72,7 @@ def push(folder: Path, repository: str, weights: Path | None = None) -> None:
         weights: an exported file (default: the run's model.safetensors).
 
     Raises:
-        InputError: the run is not finished, or the hub refuses or cannot be reached.
+        InputError: the folder is no run, the file is missing or damaged, or the hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
 
@@ -104,7 +107,7 @@ def _last_grid(folder: Path) -> Path | None:
 def _score(folder: Path) -> Score | None:
     try:
         return Score.from_json(json.loads((folder / "score" / "result.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, InputError):  # none, or damaged, or of another version
         return None
 
 

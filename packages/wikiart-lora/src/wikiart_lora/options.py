@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import (
     MaybeData,
     MaybeFolder,
@@ -17,7 +18,7 @@ from wikiart_data.cli.option_types import (
     RunArgument,
 )
 from wikiart_data.errors import InputError
-from wikiart_lora.config import check_ranges
+from wikiart_lora.config import check_png, check_ranges
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,25 @@ class GenerateOptions:
     """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values of another type or out of range, and an empty prompt.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         check_ranges(self, _SAMPLING_RANGES)
         if not self.prompt and self.style is None:
             raise InputError("There is nothing to generate: give a --prompt, a --style, or both.", field="--prompt")
 
 
+_STRENGTHS = (-10, 10)
 _SAMPLING_RANGES = (
     ("num_images", 1, 100_000),
     ("size", 16, 4096),
     ("num_inference_steps", 1, 1000),
     ("guidance_scale", 0, 100),
     ("guidance_rescale", 0, 1),
-    ("strength", -10, 10),
+    ("strength", *_STRENGTHS),
     ("seed", 0, 2**32),
 )
 
@@ -107,8 +114,14 @@ class GridOptions:
     """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
-        check_ranges(self, _SAMPLING_RANGES)
+        """Refuse values of another type or out of range, and a file of another kind.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
+        check_ranges(self, (("strengths", *_STRENGTHS), *_SAMPLING_RANGES))
+        check_png(self.to)
 
 
 @dataclass(frozen=True)
@@ -149,7 +162,12 @@ class EvaluateOptions:
     """Folder of the cache (default: $WIKIART_CACHE, else the user's cache)."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values of another type or out of range.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         check_ranges(self, (("images_per_style", 1, 10_000), *_SAMPLING_RANGES))
 
 
@@ -168,13 +186,18 @@ class ExportOptions:
     to: Path = Path("adapter.safetensors")
     """The file to write; a model card is written next to it."""
     overwrite: bool = False
-    """Replace an existing file."""
+    """Replace an existing file and its model card."""
     push_to_hub: MaybeText = None
     """Upload both to this repository of the hub (owner/name)."""
     runs: Path = Path("runs")
     """Folder in which the newest run is looked for."""
 
     def __post_init__(self) -> None:
-        """Refuse a file that diffusers would not find."""
+        """Refuse values of another type, and a file that diffusers would not find.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         if self.to.suffix != ".safetensors":
             raise InputError(f"--to {self.to}: the name must end in .safetensors.", field="--to")

@@ -19,7 +19,7 @@ from wikiart_lora.base_models.fingerprints import fingerprints, same_weights
 from wikiart_lora.base_models.loading import BaseModel, load_base_of
 from wikiart_lora.base_models.precision import choose_precision
 from wikiart_lora.captions import caption_for
-from wikiart_lora.config import TrainConfig
+from wikiart_lora.config import TrainConfig, trained_styles
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +36,28 @@ class LoadedRun:
     config: TrainConfig
     file: Path
 
+    @property
+    def trained_styles(self) -> tuple[str, ...]:
+        """The styles that the adapter was trained on: one with `--style`, else all."""
+        return trained_styles(self.config.style, self.styles)
+
+    def find_style(self, name: str, *, field: str = "style") -> str:
+        """The name in the class list of a style that the adapter was trained on.
+
+        Args:
+            name: in any spelling.
+            field: what the user named the style with, such as `--styles`: the error starts with it.
+
+        Raises:
+            InputError: there is no such style, or the adapter was not trained on it.
+        """
+        style = self.styles[style_index(name, self.styles, field=field)]
+        if style not in self.trained_styles:
+            raise InputError(
+                f"{field} {style}: {self.file} was trained on {', '.join(self.trained_styles)} only.", field=field
+            )
+        return style
+
     def prompt(self, style: str | None, text: str) -> str:
         """The prompt for a style, phrased as in training; without one, the text alone.
 
@@ -44,8 +66,7 @@ class LoadedRun:
         """
         if style is None:
             return f"{self.config.trigger} {text}".strip()
-        name = self.styles[style_index(style, self.styles, field="--style")]
-        return caption_for(name, text, trigger=self.config.trigger)
+        return caption_for(self.find_style(style, field="--style"), text, trigger=self.config.trigger)
 
 
 def load_pipeline(
@@ -68,13 +89,17 @@ def load_pipeline(
 
     Returns:
         A `StableDiffusionPipeline`, `StableDiffusionXLPipeline` or `Flux2KleinPipeline`:
-        `pipeline("a cubism painting of a lake", height=64, width=64).images[0]`.
+        `pipeline(prompt="a cubism painting of a lake", height=64, width=64).images[0]`. FLUX.2's takes an image as its
+        first argument: name the prompt.
 
     Raises:
         InputError: there is no adapter at that path, or its base cannot be loaded.
     """
     loaded = load_run(None if run is None else Path(run), Path(runs), device, strength, base).base
     loaded.use("text", "autoencoder", "denoiser")
+    # Called on its own, a pipeline decodes latents in the type of its other networks. Where half precision would
+    # overflow, as in SDXL, it converts the autoencoder itself, but only if that is in half precision.
+    loaded.pipeline.vae.to(loaded.dtype)
     return loaded.pipeline
 
 

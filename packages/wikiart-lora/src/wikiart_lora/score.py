@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from wikiart_data.console import echo
 from wikiart_data.results.serialization import from_plain, to_plain
 from wikiart_data.results.statistics import Estimate
 from wikiart_data.results.tables import Number, Table, print_table
+from wikiart_data.sample import is_sample_set
 from wikiart_data.styles import display_name
 
 TARGETS = {"times_base": 3.0, "hit_rate": 0.45, "among_three": 0.7, "scene": 0.9, "closer": 0.06}
@@ -58,9 +60,9 @@ class Drift:
     """What an adapter changes in images of prompts without a style word; least of all is best."""
 
     kid: Estimate | None = None
-    """KID of its images to the base's at the same titles and other seeds, on the judge's features."""
+    """KID of its images of the first half of the prompts to the base's of the second half, on the judge's features."""
     kid_of_base: Estimate | None = None
-    """The same of the base's own images at those seeds: what seeds alone make."""
+    """The same of the base's own images of the first half: what other prompts and seeds alone make."""
     scene: Estimate | None = None
     """Fraction of its images whose scene the probe recognises; sample set only."""
     scene_of_base: Estimate | None = None
@@ -88,7 +90,6 @@ class Score:
     side: int
     seed: int
     data_fingerprint: str
-    git_commit: str | None
     training: dict[str, Any]
     """Options, steps and time of the run; empty for a run that was not finished."""
     rows: dict[str, Measures]
@@ -107,6 +108,10 @@ class Score:
     targets: dict[str, Target] = field(default_factory=dict)
     split: str = "valid"
     """Of the held-out real images and of the titles in the prompts; results that do not say so are on valid."""
+    real_of_all_styles: bool = False
+    """Whether held-out real images are of all styles, because those trained on have too few."""
+    git_commit: str | None = None
+    """None for an installed copy without a repository."""
     title: str = "Evaluation of an adapter"
     kind: str = "lora score"
     command: str = "wikiart-lora evaluate"
@@ -141,6 +146,11 @@ def _of_style(measures: Mapping[str, Any]) -> Mapping[str, Any]:
     if not isinstance(value, float):
         return measures
     return {**measures, "diversity": {"value": value, "interval": [value, value], "n": 1}}
+
+
+def has_targets(base: str, data: Path) -> bool:
+    """Whether there are aims for this base on this data folder."""
+    return base == "tiny" and is_sample_set(data)
 
 
 def compare_with_targets(
@@ -179,14 +189,15 @@ def tables(score: Score) -> list[Table]:
     mix = (
         "on their natural mix of styles" if score.drift is None else "the mean over styles, as all are generated alike"
     )
+    of_all = ", of all styles, since those trained on have too few there" if score.real_of_all_styles else ""
     result = [
         Table(
             f"{score.n:,} images of {score.styles} styles, at the same prompts and seeds",
             ("", "judge: top-1", "top-3", "KID", "diversity"),
             tuple(rows),
             "In brackets 95 % intervals. top-1 and top-3: images whose style the judge recognises; for real images "
-            f"{mix}. Real images: of {score.split}. Encoded and decoded: the same after the base's autoencoder. KID: "
-            "distance to real images, lower is better.",
+            f"{mix}. Real images: of {score.split}{of_all}. Encoded and decoded: the same after the base's "
+            "autoencoder. KID: distance to real images, lower is better.",
         )
     ]
     if score.probe:
@@ -198,7 +209,10 @@ def tables(score: Score) -> list[Table]:
             ("base", _percent(drift.scene_of_base), _number(drift.kid_of_base)),
             ("with the adapter", _percent(drift.scene), _number(drift.kid)),
         )
-        note = "Prompts without a style word. KID to the base's own images at the same titles and other seeds."
+        note = (
+            "Prompts without a style word. KID: images of the first half of the prompts, compared with the base's own "
+            "images of the second half, at other seeds."
+        )
         result.append(Table("Drift", ("", "scene recognised", "KID to the base"), rows_of_drift, note))
     near = score.memorisation["adapted"]
     result.append(

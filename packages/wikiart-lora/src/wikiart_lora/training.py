@@ -1,6 +1,7 @@
 """`wikiart-lora train`: fine-tuning an adapter, from the options to a finished run's folder."""
 
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -18,6 +19,7 @@ from wikiart_data.images.batches import step_seed
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.results.tables import Number, Table
 from wikiart_data.training.checkpoints import finish_writing, write_model
+from wikiart_data.training.opening import AUTO
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import average_gradients, update_ema
 from wikiart_data.training.training_run import TrainingRun
@@ -25,11 +27,11 @@ from wikiart_lora.adapter import Adapter, peft_metadata, set_dropout, set_streng
 from wikiart_lora.base_models.fingerprints import same_weights
 from wikiart_lora.base_models.loading import BaseModel
 from wikiart_lora.base_models.precision import autocast_for, weights_dtype
-from wikiart_lora.config import TrainConfig, TrainOptions, resolve_config
+from wikiart_lora.config import TrainConfig, TrainOptions, resolve_config, trained_styles
 from wikiart_lora.dataset import LatentDataset, generate_prior_images
 from wikiart_lora.diffusion import read_schedule
 from wikiart_lora.estimate import dry_run, print_plan
-from wikiart_lora.evaluate import evaluate, find_judge
+from wikiart_lora.evaluation import evaluate, find_judge
 from wikiart_lora.figures import learning_curve
 from wikiart_lora.inputs import Inputs, load_inputs
 from wikiart_lora.model_card import push
@@ -107,6 +109,8 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
     Raises:
         InputError: the base, the data, the options or the run's folder cannot be used.
     """
+    if options.dry_run and str(options.resume) == AUTO:
+        options = replace(options, resume=None)  # what the command would start with
     if options.dry_run and options.resume is None:
         root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
         config = resolve_config(options, root)
@@ -131,7 +135,8 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
         result = replace(result, score=evaluate(evaluation))
     if config.push_to_hub:
         push(result.folder, config.push_to_hub)
-    echo(f"\nGenerate images: wikiart-lora generate {result.folder} --style {styles[-1]} --prompt '…'")
+    example = shlex.join(["wikiart-lora", "generate", str(result.folder), "--style", styles[-1]])
+    echo(f"\nGenerate images: {example} --prompt '…'")
     return result
 
 
@@ -139,14 +144,14 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
     """Train and write the run's folder.
 
     Returns:
-        Result, config and styles; None in processes other than the main one.
+        Result, config and the styles trained on; None in processes other than the main one.
 
     Raises:
         InputError: the base, the data, the options or the run's folder cannot be used.
     """
     run = TrainingRun.open(PART, options, resolve_config, load_inputs)
     config, catalog, base, adapter = run.config, run.data.catalog, run.data.base, run.data.adapter
-    if options.resume is None:
+    if "fingerprints" not in run.record:  # a new run, or one that was killed before they were written
         run.record["libraries"] = {name: metadata.version(name) for name in LIBRARIES}
         run.record["fingerprints"] = dict(run.data.fingerprints)
         run.write_json("run.json", run.record)
@@ -157,10 +162,14 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
     if run.is_main:
         print_plan(base, adapter, catalog, config, run.data.precision_reason, run.world)
     dataset = LatentDataset(base, catalog, config, weights_dtype(run.device, run.data.precision))
-    prior = generate_prior_images(base, dataset.titles, config) if config.num_prior_images else None
+    titles = [dataset.titles[row] for row in dataset.rows("train")]
+    prior = generate_prior_images(base, titles, config) if config.num_prior_images else None
     # A style may have no image in valid; then progress is measured on all styles.
     rows = dataset.rows("valid") if len(dataset.rows("valid")) else dataset.all_rows("valid")
     examples = make_examples(validation_rows(rows, catalog.labels), dataset.latents, config.seed)
+    captions = {"valid": dataset.first_embeddings}
+    if dataset.swaps_every_style([example.row for example in examples]):
+        captions["valid_swapped"] = partial(dataset.first_embeddings, swapped=True)
     dataset.use_for_training()
     schedule, autocast = read_schedule(base.pipeline.scheduler), autocast_for(run.device, run.data.precision)
     ema = adapter.clone()
@@ -198,18 +207,15 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
         if run.is_main:
             save_adapter(run, base, ema)
             with adapter.swapped_weights(ema):
-                valid, swapped = (
-                    validation_loss(base, schedule, examples, embeddings, autocast)
-                    for embeddings in (dataset.first_embeddings, partial(dataset.first_embeddings, swapped=True))
-                )
-            line = f"step {first + length:6,} of {config.steps:,}  loss {run.losses['loss']:.4f}  valid {valid:.4f}"
-            run.log(
-                f"{line} (with other styles' captions {swapped:.4f})",
-                step=first + length,
-                loss=run.losses["loss"],
-                valid=valid,
-                valid_swapped=swapped,
-            )
+                valid = {
+                    name: validation_loss(base, schedule, examples, embeddings, autocast)
+                    for name, embeddings in captions.items()
+                }
+            mean_loss = run.losses["loss"]
+            line = f"step {first + length:6,} of {config.steps:,}  loss {mean_loss:.4f}  valid {valid['valid']:.4f}"
+            if "valid_swapped" in valid:
+                line += f" (with other styles' captions {valid['valid_swapped']:.4f})"
+            run.log(line, step=first + length, loss=mean_loss, **valid)
     draw_grid(run, dataset, ema, config.steps)
     trainable = sum(weight.numel() for weight in weights)
     metrics = run.metrics() if run.is_main else []
@@ -227,7 +233,7 @@ def fit(options: TrainOptions) -> tuple[TrainResult, TrainConfig, Sequence[str]]
         save_adapter(run, base, ema)
         run.finish(result.to_json(), tables(result), {"learning": learning_curve(metrics)})
     run.close()
-    return (result, config, run.record["styles"]) if run.is_main else None
+    return (result, config, trained_styles(config.style, catalog.styles)) if run.is_main else None
 
 
 def draw_grid(run: TrainingRun[TrainConfig, Inputs], dataset: LatentDataset, ema: Adapter, step: int) -> None:

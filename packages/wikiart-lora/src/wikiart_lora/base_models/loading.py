@@ -41,6 +41,22 @@ class Geometry:
         """The valid side nearest to a given one."""
         return max(self.multiple, round(side / self.multiple) * self.multiple)
 
+    def check_side(self, side: int, base: str) -> None:
+        """Check, before any work, whether the base takes images of this size.
+
+        Args:
+            side: in pixels.
+            base: its name.
+
+        Raises:
+            InputError: it does not.
+        """
+        if side % self.multiple:
+            raise InputError(
+                f"--size {side}: {base} takes multiples of {self.multiple} pixels, such as {self.nearest_side(side)}.",
+                field="--size",
+            )
+
 
 @dataclass(frozen=True)
 class TextOptions:
@@ -76,6 +92,8 @@ class BaseModel:
     """Of the denoiser's linear layers: none, nf4 or fp8."""
     offload: bool = False
     """Whether text encoders stay in main memory, and their layers are moved to the device one at a time."""
+    dtype: torch.dtype = torch.float32
+    """Of the weights, except the autoencoder's, which are float32."""
 
     @property
     def denoiser(self) -> Any:
@@ -161,7 +179,7 @@ def load_base(
         if isinstance(module, nn.Module):
             module.eval().requires_grad_(False)
     geometry = _geometry(family, _denoiser_config(pipeline), pipeline.vae.config)
-    base = BaseModel(name, family, pipeline, geometry, device, text, quantize, offload)
+    base = BaseModel(name, family, pipeline, geometry, device, text, quantize, offload, dtype)
     if _latent_channels(base) != base.denoiser.config["in_channels"]:
         raise InputError(
             f"--base {name}: its denoiser does not take the latents of its autoencoder alone, so it is no "

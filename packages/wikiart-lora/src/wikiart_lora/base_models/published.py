@@ -117,4 +117,4 @@ def published_base(name: str) -> BaseModel:
         network.eval().requires_grad_(False)
     pipeline = _Pipeline(published.family, denoiser, vae, encoders)
     geometry = Geometry(size, 8 if is_flux else 64)
-    return BaseModel(name, published.family, pipeline, geometry, torch.device("cpu"))
+    return BaseModel(name, published.family, pipeline, geometry, torch.device("cpu"), dtype=torch.bfloat16)

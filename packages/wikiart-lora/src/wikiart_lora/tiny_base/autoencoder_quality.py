@@ -6,17 +6,17 @@ from torch import Tensor
 
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.files import write_bytes
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.judge import Judge
-from wikiart_data.results.figures import png
+from wikiart_data.results.folder import write_figure
 from wikiart_data.results.statistics import in_top_k, proportion
 from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.styles import display_name
 from wikiart_data.training.device import select_device
-from wikiart_lora.evaluate import find_judge, read_real_images
+from wikiart_lora.evaluation import find_judge
 from wikiart_lora.figures import image_grid
+from wikiart_lora.real_images import read_real_images
 from wikiart_lora.tiny_base.autoencoder import Fidelity, load_autoencoder, measure
 from wikiart_lora.tiny_base.config import EvaluateAutoencoderOptions
 
@@ -78,7 +78,7 @@ def evaluate_autoencoder(options: EvaluateAutoencoderOptions) -> tuple[Fidelity,
             indices = np.resize(indices, FIGURE_COLUMNS)
             grid.append(torch.stack([valid.images[indices], decoded[indices]], dim=1).flatten(0, 1))
             names.append(display_name(catalog.styles[label]))
-    write_bytes(options.to, png(image_grid(torch.stack(grid), names, ["real", "decoded"] * FIGURE_COLUMNS)))
+    write_figure(options.to, image_grid(torch.stack(grid), names, ["real", "decoded"] * FIGURE_COLUMNS))
     echo(f"The styles that lose most are in {options.to}.")
     return fidelity, table
 

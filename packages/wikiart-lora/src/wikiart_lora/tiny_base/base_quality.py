@@ -10,8 +10,7 @@ from torch import Tensor
 
 from wikiart_data.console import echo
 from wikiart_data.errors import InputError
-from wikiart_data.files import write_bytes
-from wikiart_data.results.figures import png
+from wikiart_data.results.folder import write_figure
 from wikiart_data.results.statistics import Estimate, proportion
 from wikiart_data.results.tables import Number, Table, print_table
 from wikiart_data.sample.scenes import SCENES, Scene, caption, title
@@ -101,7 +100,7 @@ def evaluate_base(options: EvaluateBaseOptions) -> BaseQuality:
     groups += [clothed[coats == colour] for colour in range(len(COATS))]
     grid = torch.stack([group[np.resize(np.arange(len(group)), FIGURE_COLUMNS)] for group in groups])
     names = [*(kind.replace("_", " ") for kind in SCENES), *(f"{colour} coat" for colour in COATS)]
-    write_bytes(options.to, png(image_grid(grid, names, [""] * FIGURE_COLUMNS)))
+    write_figure(options.to, image_grid(grid, names, [""] * FIGURE_COLUMNS))
     echo(f"Images of every kind are in {options.to}.")
     return quality
 

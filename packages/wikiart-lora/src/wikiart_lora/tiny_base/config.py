@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import tyro
 
+from wikiart_data.cli.commands import check_types
 from wikiart_data.cli.option_types import MaybeData, MaybeFolder, MaybeNumber, MaybeReal, MaybeText
-from wikiart_lora.config import check_ranges
+from wikiart_lora.config import check_png, check_ranges
 
 Widths = Annotated[tuple[int, int, int], tyro.conf.arg(metavar="N N N")]
 
@@ -41,7 +42,12 @@ class StageOptions:
     """Precision of the computation; auto takes bf16 where the hardware is faster with it."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values of another type or out of range.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         check_ranges(
             self,
             (
@@ -157,7 +163,12 @@ class NarrowOptions:
     """Folder in which the autoencoder is written, as vae/."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values of another type or out of range.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         check_ranges(self, (("deviation", 1e-4, 10),))
 
 
@@ -188,7 +199,12 @@ class EvaluateBaseOptions:
     """Device to run on: auto, cpu, cuda, cuda:1 or mps."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values of another type or out of range, and a file of another kind.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         check_ranges(
             self,
             (
@@ -196,6 +212,7 @@ class EvaluateBaseOptions:
                 ("guidance_scale", 0, 100), ("guidance_rescale", 0, 1), ("seed", 0, 2**32),
             ),
         )  # fmt: skip
+        check_png(self.to)
 
 
 @dataclass(frozen=True)
@@ -221,5 +238,11 @@ class EvaluateAutoencoderOptions:
     """Folder of the cache (default: $WIKIART_CACHE, else the user's cache)."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range."""
+        """Refuse values of another type or out of range, and a file of another kind.
+
+        Raises:
+            InputError: there is one.
+        """
+        check_types(self)
         check_ranges(self, (("size", 16, 4096),))
+        check_png(self.to)

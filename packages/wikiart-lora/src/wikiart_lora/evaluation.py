@@ -10,26 +10,25 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from wikiart_data.console import echo, track
+from wikiart_data.console import echo
 from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.data_folder import find_data
-from wikiart_data.images.decode import BadPictureError, decode
 from wikiart_data.judge import Judge
 from wikiart_data.results.folder import write_results
 from wikiart_data.results.statistics import Estimate, bootstrap_mean, feature_scale, in_top_k, kid, proportion
 from wikiart_data.sample import is_sample_set
-from wikiart_data.styles import display_name, style_index
+from wikiart_data.styles import display_name
 from wikiart_data.training.run import read_run_record
 from wikiart_lora.adapter import set_strength
 from wikiart_lora.base_models.families import decode_latents, encode_images
 from wikiart_lora.base_models.loading import BaseModel
-from wikiart_lora.buckets import resize_and_crop
 from wikiart_lora.captions import caption_for, image_titles
 from wikiart_lora.figures import image_grid, pairs_figure, score_figure
 from wikiart_lora.metrics import balanced_proportion, diversity, memorisation, thumbnails
 from wikiart_lora.options import EvaluateOptions
 from wikiart_lora.pipeline import LoadedRun, load_run
+from wikiart_lora.real_images import RealImages, choose_held_out, random_rows, read_real_images
 from wikiart_lora.sampling import sample_images
 from wikiart_lora.score import (
     Drift,
@@ -37,6 +36,7 @@ from wikiart_lora.score import (
     Score,
     StyleRow,
     compare_with_targets,
+    has_targets,
     print_score,
     style_estimate,
     tables,
@@ -45,8 +45,6 @@ from wikiart_lora.tiny_base.scene_probe import scene_accuracy, scene_kinds, trai
 
 MAX_PLAIN = 108
 """Images without a style, of base and adapter each."""
-MAX_REAL = 1500
-"""Real images compared with, drawn at random from larger sets."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +60,6 @@ class Prompts:
     kinds: np.ndarray | None
     """(N,) kinds of scenes; sample set only."""
     seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class RealImages:
-    """Real images as training sees them."""
-
-    images: Tensor
-    """(n, 3, size, size) float32 in [0, 1]."""
-    rows: np.ndarray
-    """(n,) of the catalog."""
-    labels: np.ndarray
-    """(n,) styles."""
 
 
 def find_judge(folder: Path | None) -> Path | None:
@@ -94,14 +80,10 @@ def evaluate(options: EvaluateOptions) -> Score:
     if catalog.styles != run.styles:
         raise InputError(f"{run.file} was trained on other styles than {catalog.root} has.", field=catalog.root)
     judge = _load_judge(find_judge(options.judge), catalog, run.base.device)
-    labels = (
-        [style_index(run.config.style, catalog.styles, field="--style")]
-        if run.config.style
-        else list(range(len(catalog.styles)))
-    )
-    split = options.split if len(catalog.rows(options.split)) else "valid"
+    labels = [catalog.styles.index(style) for style in run.trained_styles]
+    real = choose_held_out(catalog, options.split, labels)
     labels_of_prompts = np.repeat(labels, options.images_per_style)
-    prompts = make_prompts(catalog, split, labels_of_prompts, run.config.trigger, options.seed)
+    prompts = make_prompts(catalog, real.split, labels_of_prompts, run.config.trigger, options.seed)
     size = run.config.size
     sampling = (options.num_inference_steps, options.guidance_scale, options.guidance_rescale)
     generated: dict[str, Tensor] = {}
@@ -111,8 +93,9 @@ def evaluate(options: EvaluateOptions) -> Score:
         generated[name] = sample_images(run.base, prompts.texts, prompts.seeds, size, *sampling, label=label)
     set_strength(run.base, 0.0)  # what follows measures the base's autoencoder, and the base on plain prompts
 
-    train = read_real_images(catalog, _random_rows(catalog, "train", labels, options.seed), size)
-    held_out = read_real_images(catalog, _random_rows(catalog, split, labels, options.seed), size)
+    train = read_real_images(catalog, random_rows(catalog, "train", labels, options.seed), size, at_least=1)
+    styles_of_real = range(len(catalog.styles)) if real.all_styles else labels
+    held_out = read_real_images(catalog, random_rows(catalog, real.split, styles_of_real, options.seed), size)
     rows, per_style = {name: Measures() for name in generated}, [StyleRow(catalog.styles[label]) for label in labels]
     if judge is not None:
         rows, per_style = judge_images(judge, run.base, generated, prompts.labels, held_out, catalog)
@@ -135,7 +118,8 @@ def evaluate(options: EvaluateOptions) -> Score:
     near = {name: memorisation(thumbnails(images), *references) for name, images in generated.items()}
     score = Score(
         base=run.base.name,
-        split=split,
+        split=real.split,
+        real_of_all_styles=real.all_styles,
         strength=options.strength,
         n=len(prompts.texts),
         styles=len(labels),
@@ -151,7 +135,7 @@ def evaluate(options: EvaluateOptions) -> Score:
         chance=None if judge is None else _chance(judge),
         probe=probe,
         drift=measure_drift(plain, prompts, judge, network),
-        targets=compare_with_targets(rows, near["adapted"], probe),
+        targets=compare_with_targets(rows, near["adapted"], probe) if has_targets(run.base.name, catalog.root) else {},
     )
     _write(run, catalog, score, generated, train.images, prompts.labels)
     return score
@@ -189,6 +173,11 @@ def measure_drift(
         prompts: that they are of.
         judge: for its features.
         probe: of scenes.
+
+    Returns:
+        KID of images of the first half of the prompts to the base's own images of the second half, and the scenes of
+        all images; None where there is neither a judge nor a probe. The halves have other seeds; the same titles are in
+        both only where they repeat, for several styles.
     """
     if judge is None and probe is None:
         return None
@@ -289,7 +278,7 @@ def judge_images(
         base: with the adapter turned off; its autoencoder bounds what any adapter can show.
         generated: "base" and "adapted" → (N, 3, S, S) float in [0, 1].
         labels: (N,) the style of each prompt.
-        real: held-out images.
+        real: held-out images; KID is measured to those of the prompts' styles.
         catalog: the data.
 
     Returns:
@@ -318,9 +307,9 @@ def judge_images(
                 distance = kid(features_real[real_of_style], features[of_style], scale)
             by_style[name].append(Measures(top1, top3, distance, spread))
         top1, top3 = (proportion(hit) for hit in hits)
-        distance = None
-        if len(features_real) > 1 and len(features) > 1:
-            distance = kid(features_real, features, scale)
+        distance, of_styles = None, torch.from_numpy(np.isin(real.labels, styles))
+        if of_styles.sum() > 1 and len(features) > 1:
+            distance = kid(features_real[of_styles], features, scale)
         spread = _mean_diversity([features[labels == label] for label in styles])
         by_set[name] = Measures(top1, top3, distance, spread)
     truth = torch.from_numpy(real.labels)
@@ -338,35 +327,6 @@ def judge_images(
 def _mean_diversity(features_by_style: Sequence[Tensor]) -> Estimate | None:
     values = [diversity(features) for features in features_by_style if len(features) > 1]
     return bootstrap_mean(np.array(values)) if values else None
-
-
-def _random_rows(catalog: Catalog, split: str, labels: Sequence[int], seed: int) -> np.ndarray:
-    """At most MAX_REAL rows of a split of some styles, in order."""
-    rows = catalog.rows(split)
-    rows = rows[np.isin(catalog.labels[rows], labels)]
-    if len(rows) <= MAX_REAL:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, MAX_REAL, replace=False))
-
-
-def read_real_images(catalog: Catalog, rows: np.ndarray, size: int) -> RealImages:
-    """Real images cropped as in training, of those rows that can be read.
-
-    Raises:
-        InputError: fewer than two of them can be.
-    """
-    images, readable = [], []
-    for row in track(rows, len(rows), "reading real images", "images"):
-        try:
-            image = decode(catalog.root / catalog.files[row], at_least=size)
-        except BadPictureError:
-            continue  # reported during training
-        images.append(torch.from_numpy(resize_and_crop(image, (size, size)).copy()))
-        readable.append(row)
-    if len(images) < 2:
-        raise InputError(f"{catalog.root} has fewer than two readable images to compare with.", field=catalog.root)
-    readable = np.array(readable)
-    return RealImages(torch.stack(images).permute(0, 3, 1, 2).float() / 255, readable, catalog.labels[readable])
 
 
 def _write(
