@@ -22,8 +22,9 @@ class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised (Jordan et al. 2024), for hidden kernels; AdamW (Loshchilov & Hutter 2019) for the rest.
 
     A kernel's momentum, seen as an (out, in · k · k) matrix, is replaced by the nearest matrix with equal singular
-    values: rare directions are learned as fast as frequent ones. The first convolution, the last layer, biases and
-    norms are no such maps between hidden spaces and take AdamW's step.
+    values: rare directions are learned as fast as frequent ones. `muon_groups` gives Muon all four-dimensional kernels
+    but those of the stem, which is no map between hidden spaces; AdamW takes all other parameters: the stem's kernels,
+    linear layers, biases and norms.
 
     `torch.optim.Muon` takes two-dimensional parameters only, not the (out, in, k, k) kernels of a convolution, and
     cannot mix with AdamW in one optimiser, as one scheduler and one checkpoint want it.
