@@ -1,7 +1,8 @@
-"""`audit`: out-of-fold answers find labels that were changed on purpose."""
+"""`audit`: out-of-fold predictions find labels that were changed on purpose."""
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from wikiart_data.errors import InputError
 def test_changed_labels_are_found_and_shown(paintings, tmp_path, figures):
     data = tmp_path / "changed"
     shutil.copytree(paintings, data)
+    next((data / "test/Ukiyo_e").iterdir()).rename(data / "test/Ukiyo_e" / os.fsdecode(b"caf\xe9.jpg"))
     changed = {f"train/Cubism/painter-{number}_changed-{number}.jpg" for number in range(3)}
     for number in range(3):
         file = data / f"train/Baroque/painter-{number}_train-{number}.jpg"
@@ -24,11 +26,12 @@ def test_changed_labels_are_found_and_shown(paintings, tmp_path, figures):
     options = ["--data", str(data), "--folds", "2", "--model", "tiny", "--size", "32", "--epochs", "8"]
     assert main(["audit", *options, "--device", "cpu"]) == 0
     folder = Path("runs/audit")
-    with (folder / "audit.csv").open() as file:
+    with (folder / "audit.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 84 + 42 + 42
+    assert "test/Ukiyo_e/caf\ufffd.jpg" in {row["file"] for row in rows}
     assert {row["file"] for row in rows[:3]} == changed
-    assert {(row["label"], row["answer"]) for row in rows[:3]} == {("Cubism", "Baroque")}
+    assert {(row["label"], row["predicted"]) for row in rows[:3]} == {("Cubism", "Baroque")}
     assert rows[0]["likely_mislabelled"] == "1"
     assert {row["likely_mislabelled"] for row in rows[3:]} == {"0"}
     result = json.loads((folder / "result.json").read_text())
@@ -39,6 +42,8 @@ def test_changed_labels_are_found_and_shown(paintings, tmp_path, figures):
     assert "changed-0" in page
     assert page.count("data:image/png") >= 2
     assert main(["audit", *options, "--device", "cpu"]) == 0  # finished folds are not repeated
+    shutil.copy(folder / "classify/fold-0/predictions.npz", folder / "classify/fold-1")
+    assert main(["audit", *options, "--device", "cpu"]) == 2  # an image in two folds
     with pytest.raises(InputError) as error:
         audit(AuditOptions(data=str(data), folds=2, model="tiny", size=32, epochs=2, device="cpu"))
     assert error.value.field == str(folder / "classify/fold-0")

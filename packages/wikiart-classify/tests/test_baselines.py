@@ -5,14 +5,17 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
+from wikiart_classify import training
 from wikiart_classify.baselines import InClass, ThreeBlock
 from wikiart_classify.classifier import create_network
 from wikiart_classify.cli import main
@@ -120,6 +123,29 @@ def inclass(paintings: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = ["--data", str(paintings), "--runs", str(folder), "--cache-dir", str(folder / "cache")]
     assert main(["--model", "inclass", "--size", "64", "--epochs", "1", "--device", "cpu", *places]) == 0
     return next((folder / "classify").iterdir())
+
+
+def test_a_stopped_baseline_resumes_with_the_dropout_of_the_unbroken_run(paintings, monkeypatch):
+    command = ["--model", "inclass", "--size", "32", "--epochs", "2", "--batch-size", "16", "--device", "cpu"]
+    command += ["--data", str(paintings)]
+    assert main([*command, "--name", "whole"]) == 0
+    update_ema, steps = training.update_ema, []
+    for stop_after in (5, 7):  # at the end of the first of two epochs of 5 steps, and within the second
+
+        def interrupt(*arguments: object, stop_after: int = stop_after) -> None:
+            steps.append(1)
+            if len(steps) == stop_after:
+                signal.raise_signal(signal.SIGTERM)
+            update_ema(*arguments)
+
+        steps.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "update_ema", interrupt)
+            assert main([*command, "--name", f"stopped-{stop_after}"]) == 128 + signal.SIGTERM
+        assert main(["--resume", f"runs/classify/stopped-{stop_after}"]) == 0
+        names = ("whole", f"stopped-{stop_after}")
+        first, second = (load_file(f"runs/classify/{name}/model.safetensors") for name in names)
+        assert all(first[key].equal(second[key]) for key in first)
 
 
 def test_a_baseline_has_its_own_training_settings(inclass):

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,49 @@ def test_images_may_come_from_an_iterator_and_as_bytes(classifier, files):
     images = torch.randint(0, 256, (2, 3, 40, 50), dtype=torch.uint8)
     for function in (classifier, classifier.features, classifier.predict_proba):
         torch.testing.assert_close(function(images), function(images / 255))
+
+
+def test_one_tensor_or_array_is_one_image(classifier):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    one = classifier.predict(tensor)
+    assert (len(one), one.files) == (1, ("image 1",))
+    np.testing.assert_array_equal(one.probabilities, classifier.predict(tensor[None]).probabilities)
+    of_array, of_image = classifier.predict(pixels), classifier.predict(Image.fromarray(pixels))
+    np.testing.assert_array_equal(of_array.probabilities, of_image.probabilities)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_less_than_one_style_per_image_is_refused(classifier, files, k):
+    with pytest.raises(ValueError, match="at least one"):
+        classifier.predict(files[0]).top(k)
+
+
+@pytest.mark.parametrize("split", [{"split": "fold"}, {"split": "artist"}, {"artist_half": "first"}])
+def test_another_folder_is_split_as_it_is_given(classifier, paintings, tmp_path, split):
+    config = replace(classifier.config, **split)
+    own = Classifier(classifier.network, classifier.styles, config, "cpu")
+    other = tmp_path / "other"
+    for number, file in enumerate(sorted(paintings.glob("*/*/*-[0-3].jpg"))):  # named without an artist
+        target = other / file.relative_to(paintings).with_name(f"{number:03d}.jpg")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
+    catalog = own.load_packed(other).catalog
+    assert catalog.splits.tolist() == scan(other).splits.tolist()
+    of_training = own.load_packed(paintings).catalog
+    assert of_training.splits.tolist() != scan(paintings).splits.tolist()
+    link = tmp_path / "link"
+    link.symlink_to(paintings)
+    assert own.load_packed(link).catalog.splits.tolist() == of_training.splits.tolist()
+
+
+def test_a_copy_of_the_training_folder_is_split_as_for_training(trained, paintings, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    shutil.copytree(paintings, tmp_path / "copy")
+    moved = Classifier.load(run, "cpu")
+    moved.config = replace(moved.config, split="fold")
+    assert moved.load_packed(tmp_path / "copy").catalog.splits.tolist() != scan(paintings).splits.tolist()
 
 
 def test_nothing_to_predict_is_an_empty_result(classifier):

@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from wikiart_classify import config as defaults
 from wikiart_classify import training
 from wikiart_classify.cli import main
 from wikiart_classify.command_options import CompareOptions
-from wikiart_classify.compare import compare
+from wikiart_classify.compare import compare, run_options
 from wikiart_classify.comparison import Comparison
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.imbalance.post_hoc import TAUS
 from wikiart_classify.network import PRESETS
+from wikiart_classify.variants import IMBALANCE, Variant, variants_of
 from wikiart_data.errors import InputError
 
-from .conftest import leave_out_figures
+from .conftest import leave_out_figures, striped_image
 
 RUNS = Path("runs/compare-imbalance")
 BUDGET = ["--model", "tiny", "--size", "32", "--epochs", "2", "--seeds", "1", "--device", "cpu"]
@@ -199,6 +201,58 @@ def test_values_out_of_range_are_refused(option, value):
     assert error.value.field == f"--{option.replace('_', '-')}"
 
 
+def test_recipes_are_not_compared_on_images_that_are_trained_on():
+    with pytest.raises(InputError) as error:
+        CompareOptions("recipes", train_on_valid=True)
+    assert error.value.field == "--train-on-valid"
+
+
+def test_methods_that_need_valid_are_left_out_where_it_is_trained_on(paintings, capsys):
+    assert run_compare(paintings, "--train-on-valid", only=["none", "post-hoc"]) == 0
+    assert [row["method"] for row in result_of(RUNS)["rows"]] == ["none"]
+    assert "post-hoc" in capsys.readouterr().out
+
+
+def test_options_that_cannot_be_combined_are_refused_before_the_first_training(paintings, monkeypatch):
+    monkeypatch.setattr("wikiart_classify.compare.fit", lambda *_: pytest.fail("a training has begun"))
+    refused = Variant("refused", {"balance": "focal", "cosine_loss": True})
+    monkeypatch.setitem(IMBALANCE, "refused", refused)
+    assert field_of_error(paintings, only=("none", "refused")) == "--cosine-loss"
+
+
+@pytest.mark.parametrize(
+    ("options", "epochs"),
+    [({"quick": True}, 6), ({"quick": True, "epochs": 10}, 16), ({}, 80), ({"epochs": 5}, 8)],
+)
+def test_the_long_recipe_is_longer_than_the_others_of_the_comparison(paintings, options, epochs):
+    compared = CompareOptions("recipes", data=str(paintings), **options)
+    path = Path("runs/compare-recipes/classify/long-0")
+    assert run_options(compared, variants_of(compared)["long"], 0, path).epochs == epochs
+
+
+@pytest.fixture
+def artists_by_table(tmp_path) -> str:
+    """Pictures in one folder, whose artists are told by a table elsewhere."""
+    random, lines = np.random.default_rng(0), ["file,artist,split"]
+    (tmp_path / "pictures").mkdir()
+    for artist in range(2):
+        for number in range(24):
+            file = f"{artist}{number:03d}.jpg"
+            Image.fromarray(striped_image(artist, random)).save(tmp_path / "pictures" / file)
+            lines.append(f"{file},painter {artist},{('train', 'train', 'valid', 'test')[number % 4]}")
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables/artists.csv").write_text("\n".join(lines))
+    return f"{tmp_path / 'pictures'}:{tmp_path / 'tables/artists.csv'}:artist"
+
+
+def test_rows_scored_anew_use_the_label_table_and_column_of_the_runs(artists_by_table):
+    budget = {"model": "tiny", "size": 32, "epochs": 1, "seeds": 1, "device": "cpu"}
+    only = ("given-alone",)
+    comparison = compare(CompareOptions("artists", data=artists_by_table, only=only, **budget))
+    assert [row.method for row in comparison.rows] == ["given-alone", "given-alone-known"]
+    assert comparison.rows[1].runs[0].n == comparison.rows[0].runs[0].n == 12
+
+
 def test_no_balancing_is_always_included(compared, paintings):
     assert run_compare(paintings, only=["post-hoc"]) == 0
     assert [row["method"] for row in result_of(compared)["rows"]] == ["none", "post-hoc"]
@@ -270,6 +324,17 @@ def test_recipes_are_compared_on_valid_with_an_ensemble(paintings, capsys):
     members = [rows[name]["runs"][0] for name in ("default", "width-0.75", "width-1.25")]
     assert rows["ensemble"]["runs"][0]["parameters"] == sum(run["parameters"] for run in members)
     assert "NLL" in capsys.readouterr().out
+
+
+def test_a_teacher_of_an_earlier_version_is_named_by_a_relative_path(paintings):
+    command = ["compare", "recipes", "--data", str(paintings), "--quick", "--epochs", "1", "--device", "cpu", "--only"]
+    assert main([*command, "born-again"]) == 0
+    file = Path("runs/compare-recipes/classify/born-again-0/run.json")
+    record = json.loads(file.read_text())
+    assert Path(record["config"]["teacher"]).is_absolute()
+    record["config"]["teacher"] = "runs/compare-recipes/classify/default-0"
+    file.write_text(json.dumps(record))
+    assert main([*command, "born-again"]) == 0
 
 
 def test_a_spent_budget_starts_no_further_run(paintings):

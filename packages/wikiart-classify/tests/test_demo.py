@@ -57,6 +57,14 @@ def test_the_page_says_what_predict_says(gradio, classifier, paintings):
         function("broken.jpg")
 
 
+def test_a_large_jpeg_is_classified_as_predict_does(classifier, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((1800, 1800)).save(tmp_path / "large.jpg")
+    named, _ = classify_file(classifier, tmp_path / "large.jpg")
+    expected = classifier.predict(tmp_path / "large.jpg").top(5)[0]
+    assert list(named.values()) == [probability for _, probability in expected]
+
+
 def test_a_file_that_is_no_picture_is_named(classifier):
     Path("broken.jpg").write_bytes(b"no picture")
     with pytest.raises(InputError) as error:

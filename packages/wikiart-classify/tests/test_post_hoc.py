@@ -102,6 +102,15 @@ def test_logit_adjustment_of_strength_1_is_the_balanced_bayes_rule():
     assert balanced(1.0) > balanced(2.0)
 
 
+def test_a_style_without_a_training_image_counts_as_one_with_one(network):
+    counts, one = torch.tensor([10.0, 5.0, 0.0]), torch.tensor([10.0, 5.0, 1.0])
+    logits, norms = torch.rand(2, 4, 3), torch.ones(3)
+    adjusted = adjusted_probabilities(logits, "post-hoc", 1.0, counts, norms)
+    torch.testing.assert_close(adjusted, adjusted_probabilities(logits, "post-hoc", 1.0, one, norms))
+    adjust_head(network.head, "post-hoc", 0.0, counts)
+    assert network.head.bias.isfinite().all()
+
+
 def predictions_with(correct: list[np.ndarray], labels: np.ndarray) -> list[torch.Tensor]:
     """Predictions of two styles that are correct where they should be."""
     return [torch.eye(2)[torch.from_numpy(np.where(one, labels, 1 - labels))] for one in correct]

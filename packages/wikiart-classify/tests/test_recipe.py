@@ -1,8 +1,11 @@
 """Options of the training step beyond the default: each changes what its paper says, and a run with them resumes."""
 
 import json
+import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +16,14 @@ from safetensors.torch import load_file
 from wikiart_classify import TrainOptions, recipe, training
 from wikiart_classify.calibration import TEMPERATURES, choose_temperature
 from wikiart_classify.cli import main
-from wikiart_classify.config import TrainConfig, load_catalog
+from wikiart_classify.config import TrainConfig, load_catalog, resolve_config
 from wikiart_classify.folds import assign_folds, split_into_folds
 from wikiart_classify.multitask import MultiTaskModel
 from wikiart_classify.network import StyleNet
 from wikiart_classify.recipe import climb, limit_norms, restore
 from wikiart_classify.scores import calibration_error
 from wikiart_data.errors import InputError
-from wikiart_data.images.catalog import scan
+from wikiart_data.images.catalog import Catalog, scan
 
 from .conftest import leave_out_figures, striped_image
 
@@ -149,6 +152,11 @@ def test_the_temperature_calibrates_overconfident_logits():
         ({"calibrate": True, "balance": "ldam-drw"}, "--calibrate"),
         ({"model": "inclass", "msam": 0.1}, "--msam"),
         ({"model": "inclass", "balance": "glmc"}, "--balance"),
+        ({"model": "inclass", "width": 0.5}, "--width"),
+        ({"model": "threeblock", "stem": "convolutions"}, "--stem"),
+        ({"model": "inclass", "extra": Path("x")}, "--extra"),
+        ({"head_decay": 1.0, "balance": "ldam-drw"}, "--head-decay"),
+        ({"max_norm": 1.0, "balance": "ldam-drw"}, "--max-norm"),
         ({"distillation": 1.5}, "--distillation"),
     ],
 )
@@ -156,6 +164,36 @@ def test_contradictions_are_refused(options, field):
     with pytest.raises(InputError) as error:
         TrainOptions(**options)
     assert error.value.field == field
+
+
+def test_a_run_of_an_earlier_version_with_options_without_effect_can_still_be_read():
+    assert TrainConfig(data="", balance="ldam-drw", head_decay=1.0).head_decay == 1.0
+
+
+def extra_rows(folder: Path, paintings: Path) -> list[str]:
+    """The files that are drawn from a folder of additional images."""
+    config = TrainConfig(data=str(paintings), size=16, batch_size=16, max_bad_fraction=0.5)
+    images = recipe.ExtraImages(folder, scan(paintings), config, torch.device("cpu"), bf16=False)
+    packed = images.batches.pictures.packed
+    return [packed.catalog.files[row] for row in images.batches.rows.tolist()]
+
+
+def test_extra_images_may_lie_in_train_as_synthesise_writes_them(paintings, extra, tmp_path):
+    shutil.copytree(extra, tmp_path / "synthesised/train")
+    files = extra_rows(tmp_path / "synthesised", paintings)
+    assert len(files) == 16  # none is held out for valid or test
+    (tmp_path / "synthesised/test/Ukiyo_e").mkdir(parents=True)
+    shutil.copy(extra / "Ukiyo_e/0.jpg", tmp_path / "synthesised/test/Ukiyo_e/other.jpg")
+    assert extra_rows(tmp_path / "synthesised", paintings) == files
+    assert len(extra_rows(extra, paintings)) == 16
+
+
+def test_unreadable_extra_images_are_left_out(paintings, extra, tmp_path):
+    shutil.copytree(extra, tmp_path / "damaged")
+    (tmp_path / "damaged/Ukiyo_e/0.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    files = extra_rows(tmp_path / "damaged", paintings)
+    assert len(files) == 15
+    assert "Ukiyo_e/0.jpg" not in files
 
 
 def test_extra_images_of_an_unknown_style_are_refused(paintings, tmp_path, capsys):
@@ -186,3 +224,54 @@ def test_the_halves_of_the_artists_have_no_artist_and_no_training_image_in_commo
     assert not artists[0] & artists[1]
     assert all(artists)
     assert all(len(half.rows("test")) == len(scan(paintings).rows("test")) for half in halves)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_artwork_in_two_style_folders_is_in_one_fold(seed):
+    files = [f"train/{style}/{name}.jpg" for style in ("Baroque", "Cubism") for name in
+             [*(f"painter-{n}_both" for n in range(20)), *(f"{n:04d}" for n in range(20))]]  # fmt: skip
+    files += [f"train/{style}/only_{style}-{n}.jpg" for style in ("Baroque", "Cubism") for n in range(10)]
+    labels = np.array([file.startswith("train/Cubism") for file in files], dtype=np.int64)
+    numbers = np.ones(len(files), dtype=np.int64)
+    splits = np.full(len(files), "train", dtype="<U5")
+    catalog = Catalog(Path("nowhere"), ("Baroque", "Cubism"), tuple(files), labels, splits, numbers, numbers)
+    fold_of = dict(zip(files, assign_folds(catalog, 4, seed).tolist(), strict=True))
+    pairs = [(fold_of[file], fold_of[file.replace("Baroque", "Cubism")]) for file in files[:40]]
+    assert all(one == other for one, other in pairs[:20])
+    assert any(one != other for one, other in pairs[20:])  # 0001.jpg is another picture in another folder
+
+
+def test_a_baseline_teaches_only_a_baseline_of_its_size(trained, monkeypatch):
+    styles = recipe.Classifier.load(trained, "cpu").styles
+    config = TrainConfig(data="", model="tiny", size=32, distillation=0.5, teacher=trained)
+    assert recipe.load_teacher(config, styles, torch.device("cpu")) is not None
+    teacher = SimpleNamespace(
+        styles=styles, config=TrainConfig(data="", model="inclass", size=32, artists=0), network=torch.nn.Identity()
+    )
+    monkeypatch.setattr(recipe.Classifier, "load", lambda *_: teacher)
+    baseline = replace(config, model="inclass", artists=0)
+    assert recipe.load_teacher(baseline, styles, torch.device("cpu")) is not None
+    for student in (config, replace(baseline, size=48)):
+        with pytest.raises(InputError) as error:
+            recipe.load_teacher(student, styles, torch.device("cpu"))
+        assert error.value.field == "--teacher"
+
+
+def test_the_warm_start_is_part_of_the_training_time(paintings, monkeypatch):
+    clock = [0.0]
+
+    def warm_start(*_: object) -> None:
+        clock[0] += 1000
+
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(training, "warm_start", warm_start)
+    options = TrainOptions(data=str(paintings), model="tiny", size=32, batch_size=16, epochs=1, device="cpu")
+    run, result = training.fit(options)
+    assert result.train_seconds >= 1000
+    assert run.metrics()[0]["seconds"] >= 1000
+
+
+def test_where_teacher_and_extra_images_are_does_not_depend_on_the_working_directory(paintings):
+    options = TrainOptions(teacher=Path("runs/classify/one"), distillation=0.5, extra=Path("more"))
+    config = resolve_config(options, paintings)
+    assert (config.teacher, config.extra) == (Path("runs/classify/one").absolute(), Path("more").absolute())

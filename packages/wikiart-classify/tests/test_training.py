@@ -275,6 +275,23 @@ def test_resuming_on_changed_data_is_refused(paintings, tmp_path):
     assert field_of_error(TrainOptions(resume=Path("runs/classify/first"))) == "--data"
 
 
+def test_resuming_with_other_artists_is_refused(paintings, tmp_path):
+    data = tmp_path / "copy"
+    shutil.copytree(paintings, data)
+    wikiart_classify.train(options(data, name="first"))
+    resume = TrainOptions(resume=Path("runs/classify/first"))
+    file = next((data / "train/Cubism").glob("painter-0_*.jpg")).relative_to(data).as_posix()
+    (data / "artists.csv").write_text(f"file,artist\n{file},painter-0\n")
+    assert wikiart_classify.train(resume) is not None  # the same artists in another way
+    (data / "artists.csv").write_text(f"file,artist\n{file},painter-1\n")
+    assert field_of_error(resume) == "artist_list"
+    record = Path("runs/classify/first/run.json")
+    content = json.loads(record.read_text())
+    del content["artist_list"]  # as an earlier version wrote it
+    record.write_text(json.dumps(content))
+    assert wikiart_classify.train(resume) is not None
+
+
 def test_the_run_json_of_an_earlier_run_is_a_config_file(paintings):
     assert train("--data", str(paintings), "--epochs", "1", "--name", "first", "--overwrite") == 0
     assert main(["--config", "runs/classify/first/run.json"]) == 0

@@ -233,6 +233,13 @@ def test_an_empty_valid_folder_counts_as_missing(folder: Folder):
         ("lilies_png.rf.0a1b2c.jpg", "", "lilies"),
         ("lilies.jpg", "", "lilies"),
         ("st.peter.v2.jpg", "", "st.peter.v2"),
+        ("IMG_0001.jpg", "", "img_0001"),
+        ("train/Cubism/dsc_0042.jpg", "", "dsc_0042"),
+        ("train/Cubism/Cubism_003.jpg", "", "cubism_003"),
+        ("art-nouveau_003.jpg", "", "art-nouveau_003"),
+        ("Art_Nouveau_Modern_003.jpg", "", "art_nouveau_modern_003"),
+        ("Titian/Titian_003.jpg", "Titian", "titian_003"),  # artists as classes
+        ("imgard-meier_realism_1.jpg", "imgard-meier", "imgard-meier_realism_1"),
     ],
 )
 def test_artist_and_artwork_from_a_name(file: str, artist: str, artwork: str):
@@ -256,3 +263,26 @@ def test_a_damaged_list_of_artists_is_ignored(content: bytes, folder: Folder):
     root = folder({"train": {"Baroque": ["a.jpg", "rubens_b.jpg"]}}, real=False)
     (root / "artists.csv").write_bytes(content)
     assert scan(root).artists == ("", "rubens")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "file;artist;year\ntrain/Baroque/a.jpg;Dürer;1500\n".encode("cp1252"),
+        "File,Artist\r\ntrain/Baroque/a.jpg,Dürer\r\n".encode("utf-16"),
+        "artist\tfile\nDürer\ttrain/Baroque/a.jpg\n".encode("utf-8-sig"),
+    ],
+)
+def test_a_list_of_artists_from_any_spreadsheet(folder: Folder, content: bytes):
+    root = folder({"train": {"Baroque": ["a.jpg"]}}, real=False)
+    (root / "artists.csv").write_bytes(content)
+    assert scan(root).artists == ("Dürer",)
+
+
+@pytest.mark.parametrize("content", ["id,name\n1,Titian\n", ""])
+def test_a_list_of_artists_without_the_columns_is_named(folder: Folder, content: str):
+    root = folder({"train": {"Baroque": ["rubens_a.jpg"]}, "test": {"Baroque": 1}}, real=False)
+    (root / "artists.csv").write_text(content)
+    catalog = scan(root)
+    assert catalog.artists[0] == "rubens"
+    assert any("artists.csv" in note for note in catalog.notes)

@@ -1,10 +1,12 @@
 """Devices are chosen, or refused."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState, PartialState
 
 from wikiart_data.console import console
 from wikiart_data.errors import InputError
@@ -42,6 +44,36 @@ def test_the_cpu_is_always_available():
     assert accelerator.device.type == "cpu"
     assert accelerator.is_main_process
     assert not console.quiet
+
+
+def test_a_later_run_gets_the_device_that_it_asks_for(monkeypatch: pytest.MonkeyPatch):
+    before = create_accelerator("cpu")
+    assert create_accelerator("cpu").state._shared_state is before.state._shared_state
+    monkeypatch.setitem(PartialState._shared_state, "device", torch.device("cuda", 1))  # as if it had been a GPU
+    monkeypatch.setitem(PartialState._shared_state, "_cpu", False)
+    monkeypatch.setitem(AcceleratorState._shared_state, "device", torch.device("cuda", 1))
+    monkeypatch.setitem(AcceleratorState._shared_state, "_cpu", False)
+    after = create_accelerator("cpu")
+    monkeypatch.undo()
+    assert after.device.type == "cpu"
+    assert create_accelerator("cpu").device.type == "cpu"
+
+
+def test_the_number_of_a_gpu_is_for_one_accelerator_only(monkeypatch: pytest.MonkeyPatch):
+    seen = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    class Stub:
+        is_main_process = True
+
+        def __init__(self, **_: object):
+            seen.append(os.environ.get("ACCELERATE_TORCH_DEVICE"))
+
+    monkeypatch.setattr("accelerate.Accelerator", Stub)
+    monkeypatch.setattr("wikiart_data.training.device._forget_other_device", lambda *_: None)
+    for device in ("cuda:1", "cuda", "cpu"):
+        create_accelerator(device)
+    assert seen == ["cuda:1", None, None]
 
 
 def test_a_given_precision_is_used():

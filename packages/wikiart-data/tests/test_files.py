@@ -12,7 +12,7 @@ import pytest
 
 from wikiart_data import files as files_module
 from wikiart_data.errors import InputError
-from wikiart_data.files import cache_root, writable_folder, write_bytes
+from wikiart_data.files import cache_root, csv_bytes, read_csv, writable_folder, write_bytes
 
 
 def names(folder: Path) -> list[str]:
@@ -153,3 +153,14 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, read_only: Call
     with pytest.raises(InputError) as error:
         writable_folder(tmp_path / "packs")
     assert error.value.field == str(tmp_path / "packs")
+
+
+def test_csv_is_read_as_it_was_written(tmp_path: Path):
+    rows = [["a, b", 'in "quotes"'], ["two\nlines", "ü\u2028"]]
+    write_bytes(tmp_path / "table.csv", csv_bytes(["file", "style"], rows))
+    assert read_csv(tmp_path / "table.csv") == [["file", "style"], *rows]
+    assert read_csv(tmp_path / "missing.csv") == []
+
+
+def test_bytes_of_a_file_name_that_are_not_utf_8_are_replaced():
+    assert csv_bytes(["file"], [[os.fsdecode(b"caf\xe9.jpg")]]) == "file\ncaf\ufffd.jpg\n".encode()

@@ -62,7 +62,7 @@ def test_tensors_are_resized():
     assert torch.equal(load_images(whole, 10), whole)
 
 
-@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 8, 8, 3), (2, 1, 8, 8)])
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 3), (2, 8, 8, 3), (2, 1, 8, 8)])
 def test_a_tensor_of_another_shape_is_refused(shape: tuple[int, ...]):
     with pytest.raises(ValueError, match=r"\(N, 3, H, W\)"):
         load_images(torch.zeros(shape), 8)
@@ -75,12 +75,25 @@ def test_floats_that_are_not_between_0_and_1_are_refused(values: tuple[float, fl
         load_images(images, 8)
 
 
-@pytest.mark.parametrize(
-    "wrong", [np.zeros((8, 8, 3), np.uint8), [np.zeros((8, 8, 3), np.uint8)], [torch.zeros(3, 8, 8)], b"bytes"]
-)
+@pytest.mark.parametrize("wrong", [[np.zeros((8, 8, 3), np.uint8)], [torch.zeros(3, 8, 8)], b"bytes"])
 def test_what_is_no_picture_is_refused_by_its_type(wrong: object):
     with pytest.raises(TypeError, match=r"PIL\.Image\.fromarray"):
         load_images(wrong, 8)
+
+
+def test_a_single_tensor_or_array_is_a_batch_of_one():
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 14, 3), dtype=np.uint8)
+    tensor = torch.from_numpy(pixels).permute(2, 0, 1)
+    images = load_images(tensor, 7)
+    assert torch.equal(images, load_images(tensor[None], 7))
+    assert torch.equal(load_images(pixels, 7), load_images(Image.fromarray(pixels), 7))
+    assert images.shape == (1, 3, 7, 7)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((3, 8, 8), "uint8"), ((8, 8, 3), "float32"), ((2, 8, 8, 3), "uint8")])
+def test_an_array_of_another_shape_or_type_is_refused(shape: tuple[int, ...], kind: str):
+    with pytest.raises(ValueError, match=r"\(H, W, 3\)"):
+        load_images(np.zeros(shape, kind), 8)
 
 
 def test_a_size_of_0_is_not_the_fault_of_a_file(files: list[Path], folder: Callable[..., Path], cache: Path):
@@ -114,3 +127,14 @@ def test_what_is_loaded_does_not_share_memory_with_the_picture():
     picture = Image.fromarray(np.full((8, 8, 3), 51, dtype=np.uint8))
     load_images(picture, 8).zero_()
     assert np.asarray(picture).min() == 51
+
+
+def test_a_pil_image_of_a_corrupt_file_is_refused(tmp_path: Path):
+    corrupt = tmp_path / "corrupt.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(corrupt)
+    content = bytearray(corrupt.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    corrupt.write_bytes(content)
+    with Image.open(corrupt) as opened, pytest.raises(InputError) as error:
+        load_images(opened, 8)
+    assert error.value.field == str(corrupt)

@@ -9,9 +9,11 @@ import pytest
 from filelock import FileLock
 from torch import nn
 
+from wikiart_data.cli.options import ShowOptions
 from wikiart_data.errors import InputError
 from wikiart_data.training.checkpoints import read_model
-from wikiart_data.training.opening import options_for_resume
+from wikiart_data.training.opening import options_for_resume, resolve_data
+from wikiart_data.training.run import config_to_json
 from wikiart_data.training.training_run import TrainingRun
 
 from .conftest import equal, net
@@ -119,3 +121,29 @@ def test_a_run_that_another_process_works_on_is_left_alone(options: TrainOptions
         with pytest.raises(InputError) as error:
             fit(TrainOptions(resume=folder))
         assert error.value.field == "--resume"
+
+
+def test_a_relative_data_folder_is_recorded_as_an_absolute_one(options: TrainOptions, monkeypatch: pytest.MonkeyPatch):
+    assert options.data is not None
+    monkeypatch.chdir(Path(options.data).parent)
+    run = TrainingRun.open(PART, replace(options, data=Path(options.data).name), resolve_config, load_packed)
+    assert run.record["config"]["data"] == options.data
+    root, resolved = resolve_data(ShowOptions(data=f"{Path(options.data).name}:artist"))
+    assert (str(root), resolved.data) == (f"{options.data}:artist", f"{options.data}:artist")
+    assert resolved.label_column == "artist"
+
+
+def test_auto_takes_a_relative_path_for_the_absolute_one_of_the_run(options: TrainOptions):
+    record = {"config": {**config_to_json(options), "runs": str(options.runs.absolute())}}
+    relative = replace(options, runs=Path(os.path.relpath(options.runs)), resume=Path("auto"))
+    resumed = options_for_resume(relative, record, same_options_allowed=True)
+    assert resumed.runs == relative.runs
+    with pytest.raises(InputError) as error:
+        options_for_resume(replace(relative, runs=Path("elsewhere")), record, same_options_allowed=True)
+    assert error.value.field == "--runs"
+
+
+def test_facts_that_a_run_of_an_earlier_version_lacks_are_not_compared(options: TrainOptions):
+    folder = TrainingRun.open(PART, options, resolve_config, load_packed).folder
+    resume = TrainOptions(resume=folder)
+    assert TrainingRun.open(PART, resume, resolve_config, load_packed, facts=lambda _: {"base": 1}).folder == folder

@@ -16,7 +16,7 @@ from wikiart_data.console import track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.load import Picture, as_list, load_images, picture_name, readable_pictures
+from wikiart_data.images.load import Picture, as_batch, load_images, picture_name, readable_pictures
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.names import style_key
 from wikiart_data.images.packed import PackedImages, pack
@@ -124,7 +124,7 @@ class Autoencoder:
         if isinstance(pictures, Catalog):
             packed = pack(pictures, self.config.size, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
             return encode_packed(self.network.encoder, packed, self.device, self.bf16)
-        pictures = pictures if isinstance(pictures, Tensor) else as_list(pictures)
+        pictures = as_batch(pictures)
         codes: list[Tensor] = []
         files: list[str] = []
         for rows, images in self._batches(pictures, skip_unreadable, progress):
@@ -161,7 +161,7 @@ class Autoencoder:
             TypeError: something is no file name, PIL image or tensor.
             ValueError: the tensor has another shape or range.
         """
-        batches = self._batches(pictures if isinstance(pictures, Tensor) else as_list(pictures))
+        batches = self._batches(as_batch(pictures))
         return torch.cat([self.decode_batch(self.encode_batch(images)).cpu() for _, images in batches])
 
     def _batches(

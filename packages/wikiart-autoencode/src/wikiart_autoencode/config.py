@@ -63,8 +63,8 @@ class TrainOptions(DataOptions):
     batch_size: MaybeNumber = None
     """Pictures per step, over all processes (default: 32, with vicreg 128)."""
     lr: float = 0.01
-    """Peak learning rate of Muon. AdamW, which updates the first layer and all that is no convolution kernel, uses
-    0.15 times that."""
+    """Peak learning rate of Muon, which updates convolution kernels except those of the stem. AdamW, which updates all
+    other parameters, uses 0.15 times that."""
     weight_decay: float = 0.01
     """Decoupled weight decay of the convolution kernels."""
     ema: float = 0.998

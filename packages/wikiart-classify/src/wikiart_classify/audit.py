@@ -1,7 +1,5 @@
-"""`wikiart-classify audit`: likely mislabels and the most confident mistakes, from out-of-fold answers."""
+"""`wikiart-classify audit`: likely mislabels and the most confident mistakes, from out-of-fold predictions."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from wikiart_classify.grad_cam import shortened
 from wikiart_classify.options import TrainOptions
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
-from wikiart_data.files import write_bytes
+from wikiart_data.files import csv_bytes, write_bytes
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.decode import BadPictureError, decode
@@ -36,15 +34,15 @@ _COLUMNS = 6
 
 @dataclass(frozen=True)
 class Suspect:
-    """An image whose label and out-of-fold answer differ."""
+    """An image whose label and out-of-fold prediction differ."""
 
     file: str
     label: str
     """Style that the data gives."""
-    answer: str
+    predicted: str
     """Style that the network predicts."""
     p_label: float
-    p_answer: float
+    p_predicted: float
 
 
 @dataclass(frozen=True)
@@ -52,14 +50,14 @@ class AuditResult:
     """What `audit` found."""
 
     n: int
-    """Images with an out-of-fold answer."""
+    """Images with an out-of-fold prediction."""
     folds: int
     top1: Estimate
-    """Fraction whose label is the answer."""
+    """Fraction whose label is predicted."""
     mislabels: int
     """Images that are likely mislabelled."""
     likely_mislabels: tuple[Suspect, ...]
-    """The first of them, by how much the answer is preferred to the label."""
+    """The first of them, by how much the prediction is preferred to the label."""
     confident_mistakes: tuple[Suspect, ...]
     """The images with the highest probability of a style that is not their label."""
     data_fingerprint: str
@@ -79,7 +77,7 @@ class AuditResult:
             "at, not errors."
         )
         return [
-            Table(f"Out-of-fold answers, {self.folds} folds", ("", "value"), rows, note=note),
+            Table(f"Out-of-fold predictions, {self.folds} folds", ("", "value"), rows, note=note),
             _suspects_table("Likely mislabels", self.likely_mislabels),
             _suspects_table("Most confident mistakes", self.confident_mistakes),
         ]
@@ -121,7 +119,7 @@ def audit(options: AuditOptions) -> AuditResult:
         "confident-mistakes": confident_figure(catalog, result.confident_mistakes),
     }
     write_results(folder, result, result.tables(), figures)
-    write_bytes(folder / "audit.csv", _csv_text(files, labels, probabilities, order, catalog.styles).encode())
+    write_bytes(folder / "audit.csv", _csv(files, labels, probabilities, order, catalog.styles))
     for table in result.tables():
         echo()
         print_table(table)
@@ -130,12 +128,21 @@ def audit(options: AuditOptions) -> AuditResult:
 
 
 def _out_of_fold(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Files (N,), labels (N,) and probabilities (N, C) of all folds."""
+    """Files (N,), labels (N,) and probabilities (N, C) of all folds.
+
+    Raises:
+        InputError: an image is in two folds: some of the runs are of an earlier version, which divided it differently.
+    """
     parts = []
     for path in paths:
         with np.load(path / "predictions.npz") as arrays:
             parts.append([arrays[name] for name in ("files", "labels", "probabilities")])
     files, labels, probabilities = (np.concatenate(part) for part in zip(*parts, strict=True))
+    if len(np.unique(files)) < len(files):
+        folder = paths[0].parent
+        raise InputError(
+            f"Runs in {folder} divide the images into other folds: remove them, and audit anew.", field=folder
+        )
     return files, labels, probabilities
 
 
@@ -228,9 +235,12 @@ def _sheet(catalog: Catalog, suspects: Sequence[Suspect]) -> "Figure":
             raise InputError(f"{printable(suspect.file)}: {error}.", field=suspect.file) from error
         image.thumbnail((240, 240), Image.Resampling.LANCZOS)
         axes.imshow(np.asarray(image), interpolation="lanczos")
-        label, answer = (shortened(display_name(style), 22) for style in (suspect.label, suspect.answer))
+        label, predicted = (shortened(display_name(style), 22) for style in (suspect.label, suspect.predicted))
         axes.set_title(
-            f"label: {label}\n{answer} {100 * suspect.p_answer:.0f} %", fontsize=TINY, fontweight="normal", loc="left"
+            f"label: {label}\n{predicted} {100 * suspect.p_predicted:.0f} %",
+            fontsize=TINY,
+            fontweight="normal",
+            loc="left",
         )
     return figure
 
@@ -241,27 +251,23 @@ def _suspects_table(title: str, suspects: Sequence[Suspect]) -> Table:
             printable(suspect.file),
             display_name(suspect.label),
             Number(suspect.p_label, "%", 0),
-            display_name(suspect.answer),
-            Number(suspect.p_answer, "%", 0),
+            display_name(suspect.predicted),
+            Number(suspect.p_predicted, "%", 0),
         )
         for suspect in suspects
     )
-    columns = ("file", "label", "its probability", "answer", "probability")
+    columns = ("file", "label", "its probability", "predicted", "probability")
     return Table(title, columns, rows, folded=True)
 
 
-def _csv_text(
+def _csv(
     files: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, order: np.ndarray, styles: Sequence[str]
-) -> str:
+) -> bytes:
     mislabelled = likely_mislabelled(probabilities, labels)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["file", "label", "p_label", "answer", "p_answer", "likely_mislabelled"])
+    rows = []
     for row in order:
-        answer = int(probabilities[row].argmax())
-        label, p_answer = int(labels[row]), probabilities[row, answer]
-        p_label = probabilities[row, label]
-        writer.writerow(
-            [files[row], styles[label], f"{p_label:.4f}", styles[answer], f"{p_answer:.4f}", int(mislabelled[row])]
-        )
-    return text.getvalue()
+        cells: list[object] = [files[row]]
+        for style in (int(labels[row]), int(probabilities[row].argmax())):
+            cells += [styles[style], f"{probabilities[row, style]:.4f}"]
+        rows.append([*cells, int(mislabelled[row])])
+    return csv_bytes(["file", "label", "p_label", "predicted", "p_predicted", "likely_mislabelled"], rows)

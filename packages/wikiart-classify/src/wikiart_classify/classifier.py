@@ -19,11 +19,12 @@ from wikiart_data.console import printable, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.load import Picture, as_list, load_images, picture_name, readable_pictures
+from wikiart_data.images.layout import DataSource
+from wikiart_data.images.load import Picture, as_batch, load_images, picture_name, readable_pictures
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.checkpoints import load_config, load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
-from wikiart_data.training.run import find_model
+from wikiart_data.training.run import find_model, read_run_record
 
 Network: TypeAlias = StyleNet | InClass | ThreeBlock
 BASELINES = {"inclass": InClass, "threeblock": ThreeBlock}
@@ -60,7 +61,13 @@ class Predictions:
         return self.probabilities.argmax(axis=1)
 
     def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
-        """The `k` most probable styles of each image with their probabilities, in descending order."""
+        """The `k` most probable styles of each image with their probabilities, in descending order.
+
+        Raises:
+            ValueError: `k` is below 1.
+        """
+        if k < 1:
+            raise ValueError(f"expected at least one style per image, got {k}")
         order = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :k]
         return [
             [(self.styles[style], float(row[style])) for style in indices]
@@ -154,7 +161,7 @@ class Classifier:
 
     def predict(
         self,
-        images: Tensor | Picture | Iterable[Picture],
+        images: Tensor | np.ndarray | Picture | Iterable[Picture],
         *,
         skip_unreadable: bool = False,
         progress: bool = False,
@@ -162,17 +169,18 @@ class Classifier:
         """Predict the styles of images.
 
         Args:
-            images: files, PIL images, or a tensor (N, 3, H, W), float in [0, 1] or uint8; a single file or image is a
-                batch of one. Images of any size and shape are squashed to squares, as in training.
+            images: files, PIL images, or a tensor (N, 3, H, W), float in [0, 1] or uint8. A single file, a PIL image, a
+                tensor (3, H, W) or an array (H, W, 3) uint8 is a batch of one. Images of any size and shape are
+                squashed to squares, as in training.
             skip_unreadable: leave out unreadable files and list them in `Predictions.unreadable`.
             progress: show the progress on the console.
 
         Raises:
             InputError: a file cannot be read and `skip_unreadable` is not set; the error's field is the file.
             TypeError: something is no file name, PIL image or tensor.
-            ValueError: the tensor has another shape or range.
+            ValueError: the tensor or array has another shape or range.
         """
-        images = images if isinstance(images, Tensor) else as_list(images)
+        images = as_batch(images)
         starts = range(0, len(images), _BATCH_SIZE)
         steps = track(starts, len(starts), "predicting", "batches") if progress else iter(starts)
         outputs, files, unreadable = [np.empty((0, len(self.styles)), np.float32)], [], []
@@ -197,6 +205,9 @@ class Classifier:
     ) -> PackedImages:
         """A data folder, packed for this network.
 
+        The folder that the network was trained on, or a copy of it, is split as it was for training (`split`,
+        `artist_half`); any other folder as it is given.
+
         Args:
             data: the folder (default: the one the network was trained on).
             cache_dir: folder for packed images (default: $WIKIART_CACHE, else the user's cache).
@@ -207,6 +218,8 @@ class Classifier:
         """
         root = self.config.data if data is None else str(Path(data).expanduser())
         config = replace(self.config, data=root, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
+        if not self._is_training_data(config):
+            config = replace(config, split="given", artist_half="all")
         self._check_styles(load_catalog(config))
         return load_packed(config)
 
@@ -228,6 +241,25 @@ class Classifier:
             raise InputError(f"{packed.catalog.root} has no images in {split}.", field="--split")
         images = DeviceImages(packed, self.device)
         return score_split(predict_split(self.network, images, split, self.config.size, self.bf16), packed, split)
+
+    def _is_training_data(self, config: TrainConfig) -> bool:
+        """Whether a config names the images that the network was trained on, by their folder or else their fingerprint.
+
+        Splitting other images as those of training were split would evaluate on some that are not in their test split,
+        and fail where they have no artists.
+        """
+        if (config.split, config.artist_half) == ("given", "all"):
+            return True  # it makes no difference
+        if _resolved(config.data) == _resolved(self.config.data):
+            return True
+        run = None if self.path is None else self.path.parent
+        if run is None or not (run / "run.json").is_file():
+            return False
+        try:
+            fingerprint = load_catalog(config).fingerprint
+        except InputError:  # it cannot even be split like that
+            return False
+        return fingerprint == read_run_record(run).get("data", {}).get("fingerprint")
 
     def _check_styles(self, catalog: Catalog) -> None:
         if catalog.styles != self.styles:
@@ -305,3 +337,10 @@ def score_split(predictions: np.ndarray, packed: PackedImages, split: str) -> Sc
     """All metrics of probabilities (n, styles) for the images of a split."""
     catalog = packed.catalog
     return score(predictions, catalog.labels[packed.rows(split)], catalog.styles, catalog.counts("train"))
+
+
+def _resolved(data: str) -> DataSource:
+    """What `--data` names, with symbolic links and `..` resolved."""
+    source = DataSource.parse(data)
+    labels = None if source.labels is None else source.labels.resolve()
+    return replace(source, root=source.root.resolve(), labels=labels)

@@ -136,6 +136,10 @@ class CompareOptions(DataOptions):
             raise InputError(f"--first-seed {self.first_seed} is negative.", field="--first-seed")
         if bool(self.other) != (self.what == "data"):
             raise InputError("--other DIR names the folders that compare data compares.", field="--other")
+        if self.train_on_valid and self.what == "recipes":
+            raise InputError(
+                "compare recipes measures on valid, which --train-on-valid would train on.", field="--train-on-valid"
+            )
         check_ranges(self, ("size", "epochs", "max_bad_fraction"))
 
 

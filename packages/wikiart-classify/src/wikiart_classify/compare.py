@@ -11,6 +11,7 @@ from pathlib import Path
 from wikiart_classify.command_options import CompareOptions, RebalanceOptions
 from wikiart_classify.compare_rows import collect
 from wikiart_classify.comparison import Comparison
+from wikiart_classify.config import DEFAULTS, SAMPLE_DEFAULTS
 from wikiart_classify.figures import dumbbell_figure, frontier_figure
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.imbalance.rebalance import rebalance_run
@@ -23,6 +24,7 @@ from wikiart_data.errors import InputError
 from wikiart_data.images.catalog import scan
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.results.folder import write_results
+from wikiart_data.sample import is_sample_set
 from wikiart_data.training.run import read_run_record
 
 SIZE, EPOCHS = 64, 12
@@ -39,16 +41,18 @@ def compare(options: CompareOptions) -> Comparison:
     options = replace(options, data=str(root), labels=None)  # the path of the data names them too
     folder = options.runs / f"compare-{options.what}"
     variants = variants_of(options)
+    if options.train_on_valid:
+        variants = _without_post_hoc(variants)
     seeds = range(options.first_seed, options.first_seed + (1 if options.quick else options.seeds))
+    paths = {(seed, name): folder / "classify" / f"{name}-{seed}" for seed in seeds for name in variants}
+    # All options before the first training: what is refused, is refused at once.
+    runs = [(key, path, run_options(options, variants[key[1]], key[0], path)) for key, path in paths.items()]
     began = time.monotonic()
-    runs = [(seed, name) for seed in seeds for name in variants]
-    for number, (seed, name) in enumerate(runs, 1):
+    for number, ((seed, name), path, run) in enumerate(runs, 1):
         if options.budget_minutes is not None and time.monotonic() - began > 60 * options.budget_minutes:
             echo(f"{options.budget_minutes:g} minutes have passed: {len(runs) - number + 1} runs are left.")
             break
-        path = folder / "classify" / f"{name}-{seed}"
         echo(f"[{number}/{len(runs)}] {name}, seed {seed}: {path}")
-        run = run_options(options, variants[name], seed, path)
         complete_run(run, path, rebalanced_from=path.parent / f"none-{seed}")
     comparison = collect(options, folder, variants, list(seeds))
     figures = {}
@@ -59,6 +63,14 @@ def compare(options: CompareOptions) -> Comparison:
     print_comparison(comparison)
     echo(f"\nEverything is in {folder}/ (open index.html).")
     return comparison
+
+
+def _without_post_hoc(variants: dict[str, Variant]) -> dict[str, Variant]:
+    """The rows that need no images to choose a strength on, where valid is trained on as well."""
+    left_out = [name for name, row in variants.items() if METHODS[row.options.get("balance", "none")].post_hoc]
+    if left_out:
+        echo(f"--train-on-valid leaves no images to choose a strength on; left out: {', '.join(left_out)}.")
+    return {name: row for name, row in variants.items() if name not in left_out}
 
 
 def run_options(options: CompareOptions, variant: Variant, seed: int, path: Path) -> TrainOptions:
@@ -87,6 +99,9 @@ def run_options(options: CompareOptions, variant: Variant, seed: int, path: Path
         if options.what not in ("recipes", "data"):  # those are about training as it is by default
             size, epochs = size or SIZE, epochs or EPOCHS
     changes = dict(variant.options)
+    if "epochs" in changes:
+        defaults = SAMPLE_DEFAULTS if is_sample_set(options.data or "") else DEFAULTS
+        changes["epochs"] = round(changes["epochs"] * (epochs or defaults.epochs))
     if "teacher" in changes:
         changes["teacher"] = path.with_name(f"{changes['teacher']}-{seed}")
     return replace(run, **{"size": size, "epochs": epochs, **changes})
@@ -136,7 +151,9 @@ def _check_same(path: Path, run: TrainOptions, config: dict[str, object], same_d
     if not same_data:
         raise InputError(f"{path} was run on other data: {advice}", field=path)
     for option, value in vars(run).items():
-        expected = str(value) if isinstance(value, Path) else value
+        recorded = config.get(option)
+        if isinstance(value, Path) and isinstance(recorded, str):  # absolute in run.json, but not in earlier versions
+            value, recorded = value.resolve(), Path(recorded).resolve()
         compared = option not in _MAY_DIFFER and value is not None and option in config
-        if compared and config[option] != expected:
+        if compared and recorded != value:
             raise InputError(f"{path} was run with --{option} {config[option]}: {advice}", field=path)

@@ -27,7 +27,7 @@ from wikiart_classify.variants import ENSEMBLE, FIRST, TITLES, Variant
 from wikiart_data.errors import InputError
 from wikiart_data.images.artists import known_artist
 from wikiart_data.images.batches import DeviceImages
-from wikiart_data.images.catalog import scan
+from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.training.run import read_run_record
 
 _SHARED_OPTIONS = ("batch_size", "artists", "mix_prob", "label_smoothing", "tau")
@@ -92,7 +92,7 @@ def with_known_artists(options: CompareOptions, row: ComparedMethod, paths: list
     record = read_run_record(paths[0])
     if record["config"]["split"] != "given":
         return [row]
-    catalog = scan(record["data"]["root"], cache_dir=options.cache_dir)
+    catalog = _scan_data(record, options)
     artists = dict(zip(catalog.files, catalog.artists, strict=True))
     runs = []
     for run, path in zip(row.runs, paths, strict=True):
@@ -139,7 +139,7 @@ def ensemble(options: CompareOptions, members: list[list[Path]], rows: list[Comp
         members: the runs of each member, one per seed.
         rows: with those of the members.
     """
-    catalog = scan(read_run_record(members[0][0])["data"]["root"], cache_dir=options.cache_dir)
+    catalog = _scan_data(read_run_record(members[0][0]), options)
     runs = []
     for index, paths in enumerate(zip(*members, strict=True)):
         predictions, labels = [], np.empty(0)
@@ -161,6 +161,12 @@ def ensemble(options: CompareOptions, members: list[list[Path]], rows: list[Comp
             )
         )
     return ComparedMethod("ensemble", "ensemble of the widths 0.75, 1 and 1.25", "", tuple(runs))
+
+
+def _scan_data(record: Mapping[str, Any], options: CompareOptions) -> Catalog:
+    """The data of a run by its run.json, with the label table and column if they were chosen."""
+    data = record["data"]
+    return scan(data.get("source") or data["root"], cache_dir=options.cache_dir)
 
 
 def recall_per_style(paths: Mapping[str, list[Path]]) -> tuple[StyleRecalls, ...]:

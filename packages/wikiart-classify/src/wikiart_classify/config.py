@@ -1,6 +1,8 @@
 """What a training run uses: `TrainConfig`, how it follows from the options of the command line, and its data."""
 
+import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -129,6 +131,9 @@ def resolve_config(options: TrainOptions | TrainConfig, root: Path) -> TrainConf
     if defaults is None:
         defaults = SAMPLE_DEFAULTS if is_sample_set(root) else DEFAULTS
     given = {name: value for name, value in vars(options).items() if value is not None}
+    for name in ("teacher", "extra"):  # a resumed run finds them again from any working directory
+        if name in given:
+            given[name] = given[name].expanduser().absolute()
     config = TrainConfig(**{**vars(defaults), **given, "data": str(root)})
     if config.is_baseline and config.precision == "auto":
         config = replace(config, precision="fp32")
@@ -162,3 +167,13 @@ def load_packed(config: TrainConfig) -> PackedImages:
     """
     catalog = load_catalog(config)
     return pack(catalog, config.packed_size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
+
+
+def data_digests(packed: PackedImages) -> dict[str, str]:
+    """Digests of the splits and artists, which may change while the files, and so the fingerprint, stay the same."""
+    catalog = packed.catalog
+    return {"split": _digest(catalog.splits.tolist()), "artist_list": _digest(catalog.artists)}
+
+
+def _digest(words: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]

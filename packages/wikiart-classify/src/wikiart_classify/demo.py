@@ -83,9 +83,9 @@ def classify_file(classifier: Classifier, path: Path) -> tuple[dict[str, float],
     Raises:
         InputError: the file is no picture that can be read.
     """
-    size, packed_size = classifier.config.size, classifier.config.packed_size
-    image = read_picture(path, at_least=max(packed_size, _SHOWN_SIZE))
-    images = load_images(image, size, classifier.device, packed_size=packed_size)
+    image = read_picture(path, at_least=_SHOWN_SIZE)
+    # From the file, and not from the image above: these are the pixels that `predict` and a pack have.
+    images = load_images(path, classifier.config.size, classifier.device, packed_size=classifier.config.packed_size)
     probabilities, labels = classifier.predict_proba(images)[0].sort(descending=True, stable=True)
     top = zip(labels[:TOP].tolist(), probabilities[:TOP].tolist(), strict=True)
     named = {display_name(classifier.styles[label]): probability for label, probability in top}

@@ -51,7 +51,7 @@ def export(options: ExportOptions) -> Path:
     network = classifier.network
     if not isinstance(network, StyleNet):
         raise InputError(f"{folder} is a baseline ({config.model}), which cannot be a judge.", field=folder)
-    check_target(options.to, options.overwrite)
+    check_judge_folder(options.to, options.overwrite)
     # torch.export saves contiguous weights only; the network's are channels-last.
     network = network.to(memory_format=torch.contiguous_format)  # pyright: ignore[reportCallIssue]
     example = torch.rand(2, 3, config.size, config.size)
@@ -90,7 +90,7 @@ def export(options: ExportOptions) -> Path:
     return options.to
 
 
-def check_target(folder: Path, overwrite: bool) -> None:
+def check_judge_folder(folder: Path, overwrite: bool) -> None:
     """Check that a judge can be written to a folder, before a long training.
 
     Raises:

@@ -83,7 +83,7 @@ def require_style_net(network: nn.Module) -> StyleNet:
     return network
 
 
-def check_target(target: Path) -> None:
+def check_figure_path(target: Path) -> None:
     """Check that a sheet can be written to a file, before any work.
 
     Raises:

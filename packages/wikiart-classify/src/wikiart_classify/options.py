@@ -85,7 +85,8 @@ class TrainOptions(DataOptions):
     train_on_valid: bool = False
     """Train on train and valid together, after everything was chosen: the metrics on valid then mean nothing."""
     extra: MaybeFolder = None
-    """Folder with <Style>/* of additional training images, such as repaints from wikiart-stylegen synthesise."""
+    """Folder with <Style>/* or train/<Style>/* of additional training images, such as repaints from wikiart-stylegen
+    synthesise."""
     extra_weight: float = 0.3
     """Loss weight of the additional training images; a quarter of a batch is added to every batch."""
     balance: Balance = "none"
@@ -102,9 +103,9 @@ class TrainOptions(DataOptions):
     batch_size: MaybeNumber = None
     """Images per step, summed over all processes (default: 128, at most the training set; baselines: 32)."""
     lr: MaybeReal = None
-    """Peak learning rate of Muon (default: 0.02); AdamW, which updates the first layer and all that is no
-    convolution kernel, uses 0.15 times that. For the baselines, the rate of Adam (default: 0.01 for inclass, 0.001 for
-    threeblock)."""
+    """Peak learning rate of Muon, which updates convolution kernels except those of the first layer (default: 0.02);
+    AdamW, which updates all other parameters, uses 0.15 times that. For the baselines, the rate of Adam (default: 0.01
+    for inclass, 0.001 for threeblock)."""
     weight_decay: MaybeReal = None
     """Decoupled weight decay of the convolution kernels (default: 0.3; sample set: 0.05); for the baselines, Adam's L2
     penalty (default: 0)."""
@@ -153,8 +154,9 @@ class TrainOptions(DataOptions):
     """Largest fraction of unreadable image files to accept."""
 
     def __post_init__(self) -> None:
-        """Reject values that are out of range or contradict one another, before any work starts."""
+        """Reject values that are out of range, contradict one another or have no effect, before any work starts."""
         check_training_options(self)
+        _check_effects(self)
 
 
 def check_training_options(options: Any) -> None:
@@ -194,6 +196,26 @@ def _check_baseline(options: Any) -> None:
         if getattr(options, name):
             option = f"--{name.replace('_', '-')}"
             raise InputError(f"{option} does not work with the baseline {model}.", field=option)
+
+
+def _check_effects(options: TrainOptions) -> None:
+    """Refuse options that would change nothing. TrainConfig accepts them: runs of earlier versions stay readable.
+
+    Raises:
+        InputError: there is one.
+    """
+    without_effect: dict[str, object] = {}
+    if METHODS[options.balance].cosine_head:  # it normalises its weights
+        without_effect |= {"head_decay": 0.0, "max_norm": 0.0}
+    if options.model in MIN_SIZE:
+        without_effect |= {"width": 1.0, "stem": "patch"}
+    for name, default in without_effect.items():
+        if getattr(options, name) != default:
+            option = f"--{name.replace('_', '-')}"
+            other = f"--model {options.model}" if name in ("width", "stem") else f"--balance {options.balance}"
+            raise InputError(f"{option} has no effect with {other}.", field=option)
+    if options.model in MIN_SIZE and options.extra is not None:  # those are augmented, and a baseline's images are not
+        raise InputError(f"--extra does not work with the baseline {options.model}.", field="--extra")
 
 
 def check_ranges(options: object, names: tuple[str, ...]) -> None:

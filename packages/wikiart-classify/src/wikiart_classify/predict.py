@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wikiart_classify.classifier import Classifier, Predictions
 from wikiart_classify.command_options import PredictOptions
-from wikiart_classify.grad_cam import MAX_IMAGES, check_target, grad_cam_sheet, require_style_net, write_figure
+from wikiart_classify.grad_cam import MAX_IMAGES, check_figure_path, grad_cam_sheet, require_style_net, write_figure
 from wikiart_data.console import echo, printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.manifest import pictures_in
@@ -26,7 +26,7 @@ def predict(options: PredictOptions) -> int:
     """
     classifier = Classifier.load(options.model, options.device, runs=options.runs)
     if options.grad_cam is not None:
-        check_target(options.grad_cam)
+        check_figure_path(options.grad_cam)
         require_style_net(classifier.network)
     predictions = classifier.predict(pictures_in(options.images), skip_unreadable=True, progress=True)
     if options.csv is not None:

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,7 +18,8 @@ from wikiart_data.files import cache_root
 from wikiart_data.images.augment import Augment, mixup_cutmix
 from wikiart_data.images.batches import Batches, step_seed
 from wikiart_data.images.catalog import Catalog, scan
-from wikiart_data.images.packed import pack
+from wikiart_data.images.names import split_name
+from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.training.muon import Muon, muon_groups
 from wikiart_data.training.schedule import warmup_cosine
 
@@ -68,13 +70,21 @@ def load_teacher(config: TrainConfig, styles: tuple[str, ...], device: torch.dev
     """The trained network of --teacher; None without one.
 
     Raises:
-        InputError: there is no such run, or it was trained on other styles.
+        InputError: there is no such run, it was trained on other styles, or it is a baseline that cannot take the
+            images of this training.
     """
     if config.teacher is None:
         return None
     classifier = Classifier.load(config.teacher, "cpu")
     if classifier.styles != styles:
         raise InputError(f"{config.teacher} was trained on other styles.", field="--teacher")
+    size = classifier.config.size
+    if classifier.config.is_baseline and not (config.is_baseline and config.size == size):
+        raise InputError(
+            f"{config.teacher} is a baseline, which takes images of {size} pixels only: it can teach a baseline with "
+            f"--size {size}, but no other network.",
+            field="--teacher",
+        )
     return classifier.network.to(device).eval()
 
 
@@ -111,13 +121,12 @@ class ExtraImages:
         rank: int = 0,
         world: int = 1,
     ):
-        images = folder / "train" if (folder / "train").is_dir() else folder
-        extra = scan(images, cache_dir=config.cache_dir)
+        extra = scan(folder, cache_dir=config.cache_dir)
         if unknown := sorted(set(extra.styles) - set(catalog.styles)):
             raise InputError(f"{folder} has styles that {catalog.root} lacks: {', '.join(unknown)}.", field="--extra")
         packed = pack(extra, config.packed_size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
         size = max(world, int(EXTRA_FRACTION * config.batch_size) // world * world)
-        rows = torch.arange(len(extra)).numpy()  # a folder of styles has no splits of its own: all are used
+        rows = _training_rows(packed)
         if len(rows) < size:
             raise InputError(f"{folder} has {len(rows)} images, fewer than the {size} of a batch.", field="--extra")
         to_catalog = torch.tensor([catalog.styles.index(style) for style in extra.styles])
@@ -150,6 +159,17 @@ class ExtraImages:
             for batch in batches:
                 step += 1
                 yield batch
+
+
+def _training_rows(packed: PackedImages) -> np.ndarray:
+    """(n,) int64: the readable images below `train`, or all where the folder has no splits.
+
+    `scan` cuts splits that a folder lacks; additional images are all for training.
+    """
+    files = packed.catalog.files
+    in_train = np.array([split_name(file.partition("/")[0]) == "train" for file in files])
+    rows = np.flatnonzero(in_train) if in_train.any() else np.arange(len(files))
+    return rows[~np.isin(rows, list(packed.bad))]
 
 
 CROP = (0.2, 1.0)

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from wikiart_classify.calibration import calibrate_head
 from wikiart_classify.classifier import Classifier, create_network, predict_split, score_split
 from wikiart_classify.command_options import ExportOptions
-from wikiart_classify.config import TrainConfig, load_packed, resolve_config
-from wikiart_classify.export import check_target, export
+from wikiart_classify.config import TrainConfig, data_digests, load_packed, resolve_config
+from wikiart_classify.export import check_judge_folder, export
 from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
 from wikiart_classify.grad_cam import write_examples
 from wikiart_classify.imbalance.losses import (
@@ -78,7 +78,7 @@ def train(options: TrainOptions | TrainConfig) -> TrainResult | None:
         InputError: the data, the options or the run folder cannot be used, or training diverges.
     """
     if options.export is not None:
-        check_target(options.export, options.overwrite)
+        check_judge_folder(options.export, options.overwrite)
     run, result = fit(options)
     if result is not None:
         if not run.config.is_baseline:
@@ -100,7 +100,7 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     """
     if isinstance(options, TrainConfig):
         options = TrainOptions(**vars(options))
-    run = TrainingRun.open(PART, options, resolve_config, load_packed)
+    run = TrainingRun.open(PART, options, resolve_config, load_packed, facts=data_digests)
     config, packed, catalog, device = run.config, run.packed, run.packed.catalog, run.device
     labels = task_labels(catalog, with_artists=config.artists > 0).to(device)
     shard = {"rank": run.rank, "world": run.world}
@@ -115,8 +115,10 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     counts = torch.from_numpy(catalog.counts("train")).float().to(device)
 
     network = create_network(len(catalog.styles), config).to(device)
+    began = time.monotonic()
     if not (run.folder / "last.safetensors").exists():  # a run that is resumed has its weights already
         warm_start(network, config, device, run.bf16)
+    warm_start_seconds = time.monotonic() - began
     ema = copy.deepcopy(network).eval()
     teacher = load_teacher(config, catalog.styles, device)
     artists = labels.to_artists.shape[1]
@@ -130,6 +132,7 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     print_summary(run, multitask)
 
     run.attach(model=multitask, ema=ema, optimizer=optimizer, scheduler=scheduler)
+    run.seconds += warm_start_seconds
     for epoch in run.epochs(config.epochs):
         model.train()
         size = size_at(epoch, config)

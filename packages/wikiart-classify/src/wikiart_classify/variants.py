@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from wikiart_classify.command_options import CompareOptions
-from wikiart_classify.config import DEFAULTS, SAMPLE_DEFAULTS
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_data.errors import InputError
-from wikiart_data.sample import is_sample_set
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ RECIPES = {
     "long": Variant("width 1.25, 1.6 times as many epochs", {"width": 1.25, "epochs": 1.6}),
     "warm-start": Variant("warm start on 2,700 painted pictures", {"warmup_pictures": 2700}),
 }
-"""In `options`, `epochs` is a factor and `teacher` the name of another recipe."""
+"""In `options`, `epochs` is a factor on the comparison's and `teacher` the name of another recipe."""
 ENSEMBLE = ("width-0.75", "default", "width-1.25")
 """Recipes whose networks are averaged for one more row."""
 TITLES = {
@@ -89,7 +87,7 @@ def variants_of(options: CompareOptions) -> dict[str, Variant]:
         )
     needed = {FIRST.get(options.what)}
     chosen = {name: known[name] for name in known if not options.only or name in options.only or name in needed}
-    return {name: Variant(row.label, _resolved(row.options, options), row.paper) for name, row in chosen.items()}
+    return chosen
 
 
 def _folders(options: CompareOptions) -> dict[str, Variant]:
@@ -98,10 +96,3 @@ def _folders(options: CompareOptions) -> dict[str, Variant]:
         raise InputError("--other: every folder needs a name of its own, other than 'given'.", field="--other")
     given = Variant("the given training images", {"data": options.data})
     return {"given": given, **{name: Variant(name, {"data": folder}) for name, folder in folders.items()}}
-
-
-def _resolved(changes: Mapping[str, Any], options: CompareOptions) -> dict[str, Any]:
-    if "epochs" not in changes:
-        return dict(changes)
-    defaults = SAMPLE_DEFAULTS if is_sample_set(options.data or "") else DEFAULTS
-    return {**changes, "epochs": round(changes["epochs"] * (options.epochs or defaults.epochs))}

@@ -1,8 +1,10 @@
-"""The cache folder, and writing a file or a folder atomically."""
+"""The cache folder, writing a file or a folder atomically, and CSV files."""
 
+import csv
+import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,6 +121,37 @@ def _check_target(target: Path) -> None:
             )
     except OSError as error:
         raise InputError(f"{target} cannot be read: {error.strerror}.", field=target) from error
+
+
+def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """A CSV file in UTF-8; bytes of a file name that are not UTF-8 become replacement characters."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    # Python holds such bytes of file names as surrogates, which UTF-8 cannot express.
+    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """The lines of a CSV file that are not blank, as any spreadsheet writes it; none if it cannot be read.
+
+    The delimiter is a comma, a semicolon or a tab; the encoding is UTF-8, UTF-16 or, on older systems, cp1252.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return []
+    try:
+        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
+    except UnicodeDecodeError:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252", "replace")
+    first = text.partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)  # a German or French spreadsheet writes semicolons
+    try:
+        return [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if any(line)]
+    except csv.Error:
+        return []
 
 
 def not_written(path: Path, error: OSError) -> InputError:

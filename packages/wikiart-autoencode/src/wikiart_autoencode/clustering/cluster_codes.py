@@ -17,11 +17,11 @@ from wikiart_autoencode.config import EncodeOptions, TrainOptions
 from wikiart_autoencode.map.columns import read_metadata
 from wikiart_autoencode.map.figures import cluster_style_heatmap, map_figure, small_multiples, write_figures
 from wikiart_autoencode.map.page import MapContent, write_map
-from wikiart_autoencode.map.vikus import csv_bytes, write_vikus
+from wikiart_autoencode.map.vikus import write_vikus
 from wikiart_autoencode.training import fit
 from wikiart_data.console import echo, echo_wrapped
 from wikiart_data.errors import InputError
-from wikiart_data.files import write_bytes
+from wikiart_data.files import csv_bytes, write_bytes
 from wikiart_data.images.catalog import Catalog, scan
 from wikiart_data.images.data_folder import find_data
 from wikiart_data.images.layout import DataSource

@@ -1,15 +1,13 @@
 """The map as tables for VIKUS Viewer (github.com/cpietsch/vikus-viewer): `data.csv` and `tsne.csv`."""
 
-import csv
-import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from wikiart_autoencode.map.layout import normalized_positions
 from wikiart_autoencode.map.page import MapContent
 from wikiart_data.console import printable
-from wikiart_data.files import not_written, write_bytes
+from wikiart_data.files import csv_bytes, not_written, write_bytes
 from wikiart_data.images.names import stem_of
 
 
@@ -42,16 +40,6 @@ def write_vikus(folder: Path, content: MapContent) -> None:
     points = normalized_positions(content.points).round(5).tolist()
     rows = ((identity, x, y) for identity, (x, y) in zip(ids, points, strict=True))
     write_bytes(folder / "tsne.csv", csv_bytes(["id", "x", "y"], rows))
-
-
-def csv_bytes(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """A CSV file in UTF-8."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    # File names may hold bytes that are not UTF-8, as surrogates.
-    return text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace").encode()
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -148,6 +148,9 @@ def consistency_loss(predicted: Tensor, projected: Tensor) -> Tensor:
 def cosine_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
     """1 − cosine of logits and targets, plus COSINE_CROSS_ENTROPY times cross-entropy (Barz & Denzler 2020).
 
+    It is the cosine for one-hot targets. A mixed target is not scaled to length 1, so that its loss is the mix of the
+    losses of its styles.
+
     Meant for small data sets: its gradient vanishes as the direction is right, however short the vector is.
     """
     cosine = 1 - (F.normalize(logits, dim=1) * targets).sum(dim=1).mean()

@@ -86,7 +86,7 @@ def adjusted_probabilities(logits: Tensor, method: PostHoc, tau: float, counts: 
     Returns:
         (N, C) probabilities, the mean over views.
     """
-    adjusted = logits / norms**tau if method == "tau-norm" else logits - tau * (counts / counts.sum()).log()
+    adjusted = logits / norms**tau if method == "tau-norm" else logits - tau * _log_frequencies(counts)
     return adjusted.softmax(dim=2).mean(dim=0)
 
 
@@ -98,7 +98,13 @@ def adjust_head(head: nn.Linear, method: PostHoc, tau: float, counts: Tensor) ->
         head.weight.div_(scale[:, None])
         head.bias.div_(scale)
     else:
-        head.bias.sub_((tau * (counts / counts.sum()).log()).to(head.bias))
+        head.bias.sub_((tau * _log_frequencies(counts)).to(head.bias))
+
+
+def _log_frequencies(counts: Tensor) -> Tensor:
+    """(C,) log π, from training images per style (C,)."""
+    counts = counts.clamp(min=1)  # a style may have no image in train, as when half of the artists are left out
+    return (counts / counts.sum()).log()
 
 
 def choose_tau(predictions: list[Tensor], labels: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from wikiart_data.console import counted, echo, printable
 from wikiart_data.errors import InputError, how_to_install
 from wikiart_data.images.formats import PLUGIN_REQUIREMENTS, PLUGINS
 from wikiart_data.images.label_tables import LabelColumn
-from wikiart_data.images.labels import NAMES_SHOWN, find_artists, label_files
+from wikiart_data.images.labels import NAMES_SHOWN, artists_note, find_artists, label_files
 from wikiart_data.images.layout import DataSource, Layout, find_layout
 from wikiart_data.images.manifest import SPLITS, SUBFOLDER, Listing, read_manifest, walk_folder
 from wikiart_data.images.names import artwork_of, clean_name, style_key
@@ -233,6 +233,8 @@ def _build(source: DataSource, layout: Layout, listing: Listing, seed: int) -> C
         notes.append(f"{_pictures(len(layout.loose))} in no style folder: {_shown(layout.loose)}.")
     if unread := _unread_note(listing):
         notes.append(unread)
+    if note := artists_note(source.root):
+        notes.append(note)
     kinds = zip(listing.unread, listing.unread_kinds, strict=True)
     if inner := [f"{folder}/" for folder, kind in kinds if kind == SUBFOLDER]:
         notes.append(f"Folders inside style folders are not read: {_shown(inner)}.")

@@ -141,7 +141,12 @@ def square(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def upright_rgb(picture: Image.Image) -> Image.Image:
-    """A PIL image of any mode as upright sRGB on white, as `decode` returns it."""
+    """A PIL image of any mode as upright sRGB on white, as `decode` returns it.
+
+    Raises:
+        Exception: what Pillow's plugins raise when the image is first read from its file and that is damaged.
+    """
+    picture.load()  # outside of the try below: a second attempt would return what was decoded before the damage
     try:
         turned = ImageOps.exif_transpose(picture)
     except Exception:

@@ -6,7 +6,6 @@ artist, genre, style, subset), or a file of one name in each split folder (Robof
 and 1 per class; Hugging Face's `metadata.csv`).
 """
 
-import csv
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Literal, get_args
 
 from wikiart_data.console import printable
 from wikiart_data.errors import InputError
+from wikiart_data.files import read_csv
 from wikiart_data.images.formats import is_picture_name
 from wikiart_data.images.names import artist_of, clean_name, loose_key, split_name, stem_of
 
@@ -176,7 +176,7 @@ def _read_group(paths: Sequence[Path], column: LabelColumn) -> LabelTable | None
 
 def _read_file(path: Path, column: LabelColumn) -> tuple[list[TableRow], bool] | None:
     """The rows of one file, and whether they carry labels; None if it is no label table for this column."""
-    lines = _read_lines(path)
+    lines = read_csv(path)
     if not lines:
         return None
     suffix = _SPLIT_SUFFIX.search(path.stem)
@@ -232,23 +232,6 @@ def _one_hot(
         label = header[ones[0]].strip() if len(ones) == 1 else ""
         rows.append(TableRow(prefix + line[file_column].strip(), label, split, ""))
     return rows
-
-
-def _read_lines(path: Path) -> list[list[str]]:
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return []
-    try:
-        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
-    except UnicodeDecodeError:
-        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "cp1252", "replace")
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)  # a German or French spreadsheet writes semicolons
-    try:
-        return [line for line in csv.reader(text.splitlines(), delimiter=delimiter) if any(line)]
-    except csv.Error:
-        return []
 
 
 def _class_names(folder: Path, column: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """Which class and which split each picture of a data folder has: by its folder, a label table, or its artist."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +7,13 @@ from pathlib import Path
 
 from wikiart_data.console import counted, printable
 from wikiart_data.errors import InputError
+from wikiart_data.files import read_csv
 from wikiart_data.images.label_tables import LabelTable, match_table
 from wikiart_data.images.layout import DataSource, Layout
 from wikiart_data.images.manifest import SPLITS, Listing
 from wikiart_data.images.names import artist_of
 
+ARTISTS_FILE = "artists.csv"
 NAMES_SHOWN = 3
 """A note names so many and counts the rest."""
 
@@ -111,14 +112,23 @@ def find_artists(root: Path, files: Sequence[str], by_table: Sequence[str] = ())
     Returns:
         (N,) names.
     """
-    listed = _read_artists(root / "artists.csv")
+    listed = _read_artists(root) or {}
     artists = zip(files, by_table or ("",) * len(files), strict=True)
     return tuple(listed.get(file) or artist or artist_of(file) for file, artist in artists)
 
 
-def _read_artists(path: Path) -> dict[str, str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a byte order mark
-            return {row["file"]: row["artist"] for row in csv.DictReader(file) if row["artist"]}
-    except (OSError, KeyError, UnicodeDecodeError, csv.Error):
-        return {}
+def artists_note(root: Path) -> str:
+    """A sentence on an `artists.csv` in the data folder that says no artist; '' if there is none or it does."""
+    if not (root / ARTISTS_FILE).is_file() or _read_artists(root) is not None:
+        return ""
+    return f"{ARTISTS_FILE} is not used for the artists: it has no columns 'file' and 'artist'."
+
+
+def _read_artists(root: Path) -> dict[str, str] | None:
+    """File → artist by `artists.csv`; None if the file is missing or lacks a column."""
+    lines = read_csv(root / ARTISTS_FILE)
+    header = [cell.strip().lower() for cell in lines[0]] if lines else []
+    if not {"file", "artist"} <= set(header):
+        return None
+    file, artist = header.index("file"), header.index("artist")
+    return {line[file]: line[artist] for line in lines[1:] if len(line) > max(file, artist)}

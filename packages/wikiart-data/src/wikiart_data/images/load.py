@@ -23,7 +23,7 @@ _LOWEST, _HIGHEST = -0.5, 1.5
 
 
 def load_images(
-    images: Tensor | Picture | Iterable[Picture],
+    images: Tensor | np.ndarray | Picture | Iterable[Picture],
     size: int,
     device: torch.device | str = "cpu",
     *,
@@ -33,11 +33,13 @@ def load_images(
 
     Args:
         images: picture files, PIL images, or a mixture of both; a single one is a batch of one. Or a tensor
-            (N, 3, H, W), float in [0, 1] or uint8 in 0..255.
+            (N, 3, H, W) or (3, H, W), float in [0, 1] or uint8 in 0..255; or an array (H, W, 3) uint8.
         size: side of the result, in pixels.
         device: where the result goes: auto, cpu, cuda, cuda:N or mps; a tensor is resized there as well.
         packed_size: files and PIL images are first squashed to this side, as `pack` does it, and then resized to
-            `size`: exactly the pixels that a network saw which was trained from a pack of that size (default: `size`).
+            `size`. For files, these are exactly the pixels of a pack of that size; a PIL image of a JPEG that is at
+            least twice as large differs slightly, because the file would be reduced while it is decoded (default:
+            `size`).
 
     Returns:
         (N, 3, size, size) float32 in [0, 1], laid out channels-last. A tensor that has this size already keeps its
@@ -47,29 +49,44 @@ def load_images(
         InputError: a file cannot be read as a picture, and the error's field is the file; or this machine has no such
             device.
         TypeError: something is no file name, PIL image or tensor.
-        ValueError: a tensor has another shape or range, or the size is below 1.
+        ValueError: a tensor or array has another shape or range, or the size is below 1.
     """
     device = select_device(device)
     if size < 1:
         raise ValueError(f"expected a size of at least 1 pixel, got {size}")
+    images = as_batch(images)
     if isinstance(images, Tensor):
         if images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(f"expected images of shape (N, 3, H, W), got {tuple(images.shape)}")
         check_range(images)
         pixels = images.to(device).permute(0, 2, 3, 1)
     else:
-        pictures = as_list(images)
         side = packed_size or size
         with ThreadPoolExecutor(available_cores()) as pool:
-            squares = list(pool.map(lambda picture: _square(picture, side), pictures))
+            squares = list(pool.map(lambda picture: _square(picture, side), images))
         stacked = np.stack(squares) if squares else np.empty((0, side, side, 3), dtype=np.uint8)
         pixels = torch.from_numpy(stacked).to(device)
     resized = resize(pixels, size)
     return resized if pixels.is_floating_point() else resized.div_(255.0)
 
 
-def as_list(pictures: Picture | Iterable[Picture]) -> list[Picture]:
-    """Pictures as a list; a single one as a list of one."""
+def as_batch(images: Tensor | np.ndarray | Picture | Iterable[Picture]) -> Tensor | list[Picture]:
+    """What `load_images` takes, as a tensor (N, 3, H, W) or a list of pictures; a single image is a batch of one."""
+    if isinstance(images, Tensor):
+        return images[None] if images.ndim == 3 else images
+    return as_list(images)
+
+
+def as_list(pictures: np.ndarray | Picture | Iterable[Picture]) -> list[Picture]:
+    """Pictures as a list; a single one, which may be an array (H, W, 3) uint8, as a list of one.
+
+    Raises:
+        ValueError: an array has another shape or type.
+    """
+    if isinstance(pictures, np.ndarray):
+        if pictures.ndim != 3 or pictures.shape[2] != 3 or pictures.dtype != np.uint8:
+            raise ValueError(f"expected an array (H, W, 3) uint8, got {pictures.shape} {pictures.dtype}")
+        return [Image.fromarray(pictures)]
     return [pictures] if isinstance(pictures, str | Path | Image.Image) else list(pictures)
 
 
@@ -111,7 +128,7 @@ def read_picture(picture: Picture, at_least: int | None = None) -> Image.Image:
     if isinstance(picture, Image.Image):
         try:
             return upright_rgb(picture)
-        except OSError as error:  # Pillow reads a file at first use, and notices only then that it is truncated
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow reads a file, and finds damage, at first use only
             name = getattr(picture, "filename", "") or "a PIL image"
             raise InputError(f"{printable(str(name))}: {error}", field=name) from error
     if not isinstance(picture, str | Path):

@@ -16,6 +16,8 @@ SPLIT_NAMES = {
 _ZERO_WIDTH = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
 _SEPARATORS = re.compile(r"[\s_-]+")
 _ROBOFLOW = re.compile(r"_(?:jpe?g|png|webp)\.rf\.[0-9A-Za-z]+$", re.IGNORECASE)
+_CAMERA_PREFIXES = {"img", "image", "dsc", "dscn", "pxl"}
+_STYLE_PREFIXES = tuple(f"{style.casefold()}_" for style in STYLES)
 _CODE_PAGES = ("cp437", "cp866", "cp850", "cp1252", "latin-1", "mac-roman", "cp1251")
 
 
@@ -73,9 +75,20 @@ def stem_of(file: str) -> str:
 
 
 def artist_of(file: str) -> str:
-    """The artist in a name like `claude-monet_water-lilies.jpg`, or '' if the name carries none."""
-    artist, underscore, _ = _ROBOFLOW.sub("", stem_of(file)).partition("_")
-    return artist if underscore else ""
+    """The artist in a name like `claude-monet_water-lilies.jpg`, or '' if the name carries none.
+
+    What a camera writes (`IMG_0001.jpg`) and a style of WikiArt (`Cubism_003.jpg`) are no artists. The name of the
+    folder may be one: some data sets have the artists as classes.
+    """
+    stem = _ROBOFLOW.sub("", stem_of(file))
+    artist, underscore, _ = stem.partition("_")
+    return artist if underscore and not _names_no_artist(artist, stem) else ""
+
+
+def _names_no_artist(prefix: str, stem: str) -> bool:
+    if prefix.casefold() in _CAMERA_PREFIXES or stem.casefold().startswith(_STYLE_PREFIXES):
+        return True
+    return style_key(prefix) in STYLES  # another spelling, such as `art-nouveau_003`
 
 
 def artwork_of(file: str) -> str:

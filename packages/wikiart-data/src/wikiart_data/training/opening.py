@@ -69,13 +69,16 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 
 def resolve_data(options: OptionsT) -> tuple[Path, OptionsT]:
-    """The data to use, as `scan` takes it, and the options with it: run.json must find it again on its own."""
+    """The data to use, as `scan` takes it, and the options with it.
+
+    The path is absolute: run.json must find the data again on its own, from any working directory.
+    """
     if not isinstance(options, LabelOptions):
-        root = find_data(options.data, options.cache_dir)
-        return root, replace(options, data=str(root))
+        source = DataSource.parse(find_data(options.data, options.cache_dir))
+        return Path(str(source)), replace(options, data=str(source))
     root = find_data(options.data, options.cache_dir, labels=options.labels, label_column=options.label_column)
     source = DataSource.parse(root)
-    return root, replace(options, data=str(root), labels=source.labels, label_column=source.column)
+    return Path(str(source)), replace(options, data=str(source), labels=source.labels, label_column=source.column)
 
 
 def unfinished_run(folder: Path, name: str | None) -> Path | None:
@@ -106,7 +109,7 @@ def options_for_resume(options: OptionsT, record: Mapping[str, Any], *, same_opt
     others = sorted(given.keys() - CHANGEABLE_ON_RESUME)
     if same_options_allowed:
         repeated = config_to_json(options)
-        others = [name for name in others if repeated[name] != record["config"].get(name)]
+        others = [name for name in others if not _same(values[name], repeated[name], record["config"].get(name))]
     if others:
         flags = ["--" + name.replace("_", "-") for name in others]
         raise InputError(
@@ -114,6 +117,13 @@ def options_for_resume(options: OptionsT, record: Mapping[str, Any], *, same_opt
             field=flags[0],
         )
     return options_from(kind, {**record["config"], **given})
+
+
+def _same(value: object, repeated: object, recorded: object) -> bool:
+    """Whether an option is as run.json has it, where a path may be absolute that was relative when it was given."""
+    if isinstance(value, Path) and isinstance(recorded, str):
+        return value.expanduser().resolve() == Path(recorded).expanduser().resolve()
+    return repeated == recorded
 
 
 def check_unchanged(
@@ -127,8 +137,9 @@ def check_unchanged(
     if record["data"]["fingerprint"] != catalog.fingerprint:
         raise InputError(f"{catalog.root} has changed since {folder} was started; start a new run.", field="--data")
     for name, value in facts.items():
-        if record.get(name) != value:
-            raise InputError(f"The {name} has changed since {folder} was started; start a new run.", field=name)
+        if record.get(name, value) != value:  # a run of an earlier version may lack it
+            changed = name.replace("_", " ")
+            raise InputError(f"The {changed} has changed since {folder} was started; start a new run.", field=name)
 
 
 def check_training_data(packed: PackedImages, batch_size: int, processes: int) -> None:

@@ -32,7 +32,7 @@ from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.results.metrics_log import drop_metrics
 from wikiart_data.training.checkpoints import finish_writing, load_checkpoint, save_checkpoint
-from wikiart_data.training.device import create_accelerator, use_bf16
+from wikiart_data.training.device import create_accelerator, get_random_state, set_random_state, use_bf16
 from wikiart_data.training.loss_meter import LossMeter
 from wikiart_data.training.opening import (
     AUTO,
@@ -151,6 +151,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
         self.losses: dict[str, float] = {}
         """Mean of each recorded loss over the steps of the last epoch and over all processes."""
         self._resuming = False
+        self._random_state: Mapping[str, Tensor] | None = None
         self._modules: dict[str, nn.Module] = {}
         self._states: dict[str, Any] = {}
         self._meter = LossMeter()
@@ -201,6 +202,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             self.seconds = float(progress.get("seconds", 0.0))
             self._meter = LossMeter(progress.get("sums"), progress.get("counts"))
             self._steps_done = int(progress.get("steps_done", 0))
+            self._random_state = progress.get("random_state")  # missing in checkpoints of earlier versions
             if self.is_main:
                 drop_metrics(self.folder / "metrics.jsonl", from_epoch=self.epoch)
         tracker = getattr(self.config, "report_to", "none")
@@ -226,6 +228,7 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
                 "seconds": seconds,
                 "sums": self._meter.sums,
                 "counts": self._meter.counts,
+                "random_state": get_random_state(self.device),
             }
             save_checkpoint(self.folder, self.identity(), self._modules, self._states, progress)
 
@@ -263,6 +266,9 @@ class TrainingRun(Run, Generic[ConfigT, DataT]):
             InputError: a checkpoint could not be written.
         """
         self._epoch_count = number
+        if self._random_state is not None:
+            # Now, not in `attach`: dropout goes on with the masks that the unbroken run would draw.
+            set_random_state(self._random_state, self.device)
         for epoch in range(self.epoch, number):
             self.epoch = epoch
             yield epoch
