@@ -103,7 +103,7 @@ def test_loss_of_each_method():
         "balanced-softmax": losses.balanced_softmax(logits, targets, COUNTS, 0.1),
         "drw": losses.weighted_cross_entropy(logits, targets, effective, 0.1),
         "ldam-drw": losses.ldam(logits, targets, COUNTS, effective),
-        "glmc": losses.cumulative_loss(logits, targets, inverse, 0.81, 0.1),
+        "glmc": losses.cumulative_loss(logits, targets, inverse / inverse.mean(), 0.81, 0.1),
     }
     plain = losses.cross_entropy(logits, targets, 0.1).item()
     computed = {name: loss_of(name, epoch=9) for name in METHODS}

@@ -105,10 +105,10 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
     labels = task_labels(catalog, with_artists=config.artists > 0).to(device)
     shard = {"rank": run.rank, "world": run.world}
     batches = training_batches(config, packed, device, run.bf16, labels=labels.pairs, **shard)
-    method, balanced_batches = METHODS[config.balance], None
-    if method.balanced_batches:
+    method, second_batches = METHODS[config.balance], None
+    if (power := method.second_power) is not None:
         other = replace(config, seed=config.seed + 1)
-        balanced_batches = training_batches(other, packed, device, run.bf16, labels=labels.pairs, power=1.0, **shard)
+        second_batches = training_batches(other, packed, device, run.bf16, labels=labels.pairs, power=power, **shard)
     extra = None
     if config.extra is not None:
         extra = ExtraImages(config.extra, catalog, config, device, run.bf16, **shard)
@@ -141,12 +141,12 @@ def fit(options: TrainOptions | TrainConfig) -> tuple[TrainingRun[TrainConfig, P
             config.balance, counts, epoch, config.epochs, config.label_smoothing, config.tau, config.cosine_loss
         )
         steps = batches.epoch(epoch, size, run.first_step, power)
-        balanced = balanced_batches.epoch(epoch, size, run.first_step) if balanced_batches else None
+        second = second_batches.epoch(epoch, size, run.first_step) if second_batches else None
         first, end = epoch * len(batches) + run.first_step, (epoch + 1) * len(batches)
         extra_steps = extra.from_step(first, size, end) if extra else None
         for step, (images, pairs) in run.steps(steps, len(batches)):
             seed = step_seed(config.seed, epoch, step, stream=1)
-            images, targets = mix(config, images, pairs, balanced, len(labels.to_styles), seed)
+            images, targets = mix(config, images, pairs, second, len(labels.to_styles), seed)
             style_targets, number = targets @ labels.to_styles, len(images)
             if extra_steps is not None:
                 extra_images, extra_styles = next(extra_steps)
@@ -196,7 +196,7 @@ def mix(
     config: TrainConfig,
     images: Tensor,
     labels: Tensor,
-    balanced: Iterator[tuple[Tensor, Tensor]] | None,
+    second: Iterator[tuple[Tensor, Tensor]] | None,
     classes: int,
     seed: int,
 ) -> tuple[Tensor, Tensor]:
@@ -206,15 +206,15 @@ def mix(
         config: method and probability of mixing are read.
         images: (B, 3, H, W) float in [0, 1].
         labels: (B,) int64.
-        balanced: class-balanced batches of the same shapes, where the method needs them.
+        second: more balanced batches of the same shapes, where the method needs them.
         classes: number of labels.
         seed: of the step.
 
     Returns:
         Images and soft targets (·, classes); twice as many where the method takes two views.
     """
-    if balanced is not None:
-        other = next(balanced)
+    if second is not None:
+        other = next(second)
         if config.balance == "balanced-mixup":
             return balanced_mixup(images, labels, other, classes, seed)
         if config.balance == "glmc":

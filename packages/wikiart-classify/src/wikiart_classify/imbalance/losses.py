@@ -56,8 +56,9 @@ def loss_for_epoch(
             deferred_weights = effective_weights(counts) if deferred else None
             return lambda logits, targets: ldam(logits, targets, counts, deferred_weights)
         case "glmc":
-            weights, share = inverse_weights(counts), (epoch / epochs) ** 2
-            return lambda logits, targets: cumulative_loss(logits, targets, weights, share, smoothing)
+            weights, fraction = inverse_weights(counts), (epoch / epochs) ** 2
+            weights = weights / weights.mean()  # as in their code, which trains a second head for the weighted loss
+            return lambda logits, targets: cumulative_loss(logits, targets, weights, fraction, smoothing)
         case _ if cosine:
             return lambda logits, targets: cosine_loss(logits, targets, smoothing)
         case _:
@@ -129,10 +130,12 @@ def ldam(logits: Tensor, targets: Tensor, counts: Tensor, weights: Tensor | None
     return (targets * losses).sum(dim=1).mean()
 
 
-def cumulative_loss(logits: Tensor, targets: Tensor, weights: Tensor, share: float, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy that becomes one weighted by style (C,) as `share` grows from 0 to 1 (Du et al. 2023)."""
+def cumulative_loss(
+    logits: Tensor, targets: Tensor, weights: Tensor, fraction: float, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy that becomes one weighted by style (C,) as `fraction` grows from 0 to 1 (Du et al. 2023)."""
     plain = cross_entropy(logits, targets, smoothing)
-    return plain.lerp(weighted_cross_entropy(logits, targets, weights, smoothing), share)
+    return plain.lerp(weighted_cross_entropy(logits, targets, weights, smoothing), fraction)
 
 
 def consistency_loss(predicted: Tensor, projected: Tensor) -> Tensor:

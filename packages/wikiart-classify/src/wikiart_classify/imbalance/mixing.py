@@ -1,7 +1,7 @@
-"""Mixing an instance-sampled batch with a class-balanced one: balanced MixUp, CMO and the two views of GLMC.
+"""Mixing an instance-sampled batch with a more balanced one: balanced MixUp, CMO and the two views of GLMC.
 
 Shapes are the same throughout: `images` (B, 3, H, W) float and `labels` (B,) int64, sampled with every image equally
-likely; `balanced`, images and labels of the same shapes, sampled with every style equally likely; `seed` of the step.
+likely; `balanced`, images and labels of the same shapes, sampled with the method's `second_power`; `seed` of the step.
 Results are images and soft targets (·, classes) float32.
 """
 
