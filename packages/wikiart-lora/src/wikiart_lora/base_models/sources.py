@@ -1,5 +1,6 @@
 """Where a base comes from: a diffusers folder, the hub, or a single file of weights; and what is said if it fails."""
 
+import logging
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -175,6 +176,7 @@ def hub_is_reachable() -> bool:
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """While a pipeline is loaded or saved: no progress bars, and no warnings about code that is not ours."""
+    logging.getLogger("torch.utils._pytree").setLevel(logging.ERROR)  # torchao, which they import, uses an old name
     diffusers: Any = import_module("diffusers")
     transformers: Any = import_module("transformers")
     with warnings.catch_warnings():
