@@ -18,6 +18,7 @@ import wikiart_autoencode
 from wikiart_autoencode import Autoencoder, Codes, autoencoder, cluster, load
 from wikiart_autoencode.evaluation.image_metrics import psnr
 from wikiart_data import InputError, load_images, scan
+from wikiart_data.images import load as load_module
 from wikiart_data.training.checkpoints import write_model
 
 
@@ -113,12 +114,12 @@ def test_pictures_are_loaded_a_batch_at_a_time(model, paintings, monkeypatch, ca
     codes, images = model.encode(files).codes, model.reconstruct(files)
     loaded = []
 
-    def load_and_count(batch, size, device):
+    def load_and_count(batch, size, device, **options):
         loaded.append((len(batch), device))
-        return load_images(batch, size, device)
+        return load_images(batch, size, device, **options)
 
     monkeypatch.setattr(autoencoder, "BATCH_SIZE", 2)
-    monkeypatch.setattr(autoencoder, "load_images", load_and_count)
+    monkeypatch.setattr(load_module, "load_images", load_and_count)
     np.testing.assert_allclose(model.encode(files, progress=True).codes, codes, atol=1e-5)
     assert torch.allclose(model.reconstruct(load_images(files, 32)), images, atol=1e-5)
     assert loaded == [(number, model.device) for number in (2, 2, 1, 2, 2, 1)]

@@ -121,6 +121,16 @@ def test_a_run_that_died_in_an_epoch_repeats_it(paintings, whole, monkeypatch):
     assert same_weights("whole", "dead")
 
 
+def test_a_run_is_not_resumed_with_other_splits(whole):
+    shutil.copytree(whole, "runs", ignore=shutil.ignore_patterns("cache"))
+    record = Path("runs/stylegen/whole/run.json")
+    content = json.loads(record.read_text())
+    record.write_text(json.dumps(content | {"split": "as they were before artists.csv was changed"}))
+    with pytest.raises(InputError) as error:
+        training.train(TrainOptions(resume=record.parent))
+    assert error.value.field == "split"
+
+
 def test_the_concat_baseline_is_trained_on_reconstruction_alone(paintings):
     assert run_training(paintings, "--epochs", "1", "--name", "concat", "--conditioning", "concat") == 0
     (line,) = read_metrics(Path("runs/stylegen/concat"))

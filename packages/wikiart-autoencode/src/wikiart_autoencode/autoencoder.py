@@ -16,7 +16,7 @@ from wikiart_data.console import track
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
-from wikiart_data.images.load import Picture, as_batch, load_images, picture_name, readable_pictures
+from wikiart_data.images.load import Picture, as_batch, load_batches, picture_name
 from wikiart_data.images.manifest import SPLITS
 from wikiart_data.images.names import style_key
 from wikiart_data.images.packed import PackedImages, pack
@@ -124,14 +124,11 @@ class Autoencoder:
         if isinstance(pictures, Catalog):
             packed = pack(pictures, self.config.size, cache_dir=cache_dir, max_bad_fraction=max_bad_fraction)
             return encode_packed(self.network.encoder, packed, self.device, self.bf16)
-        pictures = as_batch(pictures)
         codes: list[Tensor] = []
         files: list[str] = []
-        for rows, images in self._batches(pictures, skip_unreadable, progress):
+        for names, images in self._batches(pictures, skip_unreadable, progress):
             codes.append(self.encode_batch(images).float().flatten(1).cpu())
-            files += [picture_name(pictures[row], row) for row in rows]
-        if not files:
-            raise InputError("None of the pictures can be read.", field=picture_name(pictures[0], 0))
+            files += names
         labels, styles = self._styles_of_folders(files)
         return Codes(torch.cat(codes).numpy(), labels, np.array(files), styles, np.full(len(files), "test"))
 
@@ -161,29 +158,30 @@ class Autoencoder:
             TypeError: something is no file name, PIL image or tensor.
             ValueError: the tensor has another shape or range.
         """
-        batches = self._batches(as_batch(pictures))
+        batches = self._batches(pictures)
         return torch.cat([self.decode_batch(self.encode_batch(images)).cpu() for _, images in batches])
 
     def _batches(
-        self, pictures: Tensor | Sequence[Picture], skip_unreadable: bool = False, progress: bool = False
-    ) -> Iterator[tuple[list[int], Tensor]]:
-        """Rows of pictures, and their images (b, 3, S, S) in [0, 1] at the size of the network, on its device."""
-        if not len(pictures):
+        self, pictures: Tensor | Picture | Iterable[Picture], skip_unreadable: bool = False, progress: bool = False
+    ) -> Iterator[tuple[list[str], Tensor]]:
+        """Names of pictures, and their images (b, 3, S, S) in [0, 1] at the size of the network, on its device."""
+        batch = as_batch(pictures)
+        if not len(batch):
             raise InputError("There is no picture to encode.", field="pictures")
-        starts = range(0, len(pictures), BATCH_SIZE)
-        for start in track(starts, len(starts), "encoding", "batches") if progress else starts:
-            batch = pictures[start : start + BATCH_SIZE]
-            rows = list(range(start, start + len(batch)))
-            try:
-                images = load_images(batch, self.config.size, self.device)
-            except InputError:
-                if not skip_unreadable or isinstance(batch, Tensor):
-                    raise
-                readable, _ = readable_pictures(batch)
-                rows = [start + index for index in readable]
-                images = load_images([batch[index] for index in readable], self.config.size, self.device)
-            if rows:
-                yield rows, images
+        found = False
+        for names, images, _ in load_batches(
+            batch,
+            self.config.size,
+            self.device,
+            batch_size=BATCH_SIZE,
+            skip_unreadable=skip_unreadable,
+            progress="encoding" if progress else None,
+        ):
+            if names:
+                found = True
+                yield names, images
+        if not found:
+            raise InputError("None of the pictures can be read.", field=picture_name(batch[0], 0))
 
     def _styles_of_folders(self, files: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Labels (N,) int64 of files by the names of their folders, and the styles that they are indices into."""

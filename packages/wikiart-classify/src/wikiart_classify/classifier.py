@@ -15,12 +15,12 @@ from wikiart_classify.config import TrainConfig, load_catalog, load_packed
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.network import PRESETS, StyleNet
 from wikiart_classify.scores import Scores, score
-from wikiart_data.console import printable, track
+from wikiart_data.console import printable
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.layout import DataSource
-from wikiart_data.images.load import Picture, as_batch, load_images, picture_name, readable_pictures
+from wikiart_data.images.load import Picture, as_batch, load_batches, load_images
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.checkpoints import load_config, load_weights, read_model
 from wikiart_data.training.device import select_device, use_bf16
@@ -180,23 +180,20 @@ class Classifier:
             TypeError: something is no file name, PIL image or tensor.
             ValueError: the tensor or array has another shape or range.
         """
-        images = as_batch(images)
-        starts = range(0, len(images), _BATCH_SIZE)
-        steps = track(starts, len(starts), "predicting", "batches") if progress else iter(starts)
+        batches = load_batches(
+            as_batch(images),
+            self.config.size,
+            self.device,
+            batch_size=_BATCH_SIZE,
+            packed_size=self.config.packed_size,
+            skip_unreadable=skip_unreadable,
+            progress="predicting" if progress else None,
+        )
         outputs, files, unreadable = [np.empty((0, len(self.styles)), np.float32)], [], []
-        for start in steps:
-            batch = images[start : start + _BATCH_SIZE]
-            readable: Sequence[int] = range(len(batch))
-            try:
-                loaded = self._load(batch)
-            except InputError:
-                if not skip_unreadable or isinstance(batch, Tensor):
-                    raise
-                readable, messages = readable_pictures(batch)
-                unreadable += messages
-                loaded = self._load([batch[index] for index in readable])
-            if readable:
-                files += [picture_name(batch[index], start + index) for index in readable]
+        for names, loaded, messages in batches:
+            files += names
+            unreadable += messages
+            if names:
                 outputs.append(self.predict_proba(loaded).cpu().numpy())
         return Predictions(np.concatenate(outputs), self.styles, tuple(files), tuple(unreadable))
 

@@ -1,8 +1,6 @@
 """What a training run uses: `TrainConfig`, how it follows from the options of the command line, and its data."""
 
-import hashlib
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -167,13 +165,3 @@ def load_packed(config: TrainConfig) -> PackedImages:
     """
     catalog = load_catalog(config)
     return pack(catalog, config.packed_size, cache_dir=config.cache_dir, max_bad_fraction=config.max_bad_fraction)
-
-
-def data_digests(packed: PackedImages) -> dict[str, str]:
-    """Digests of the splits and artists, which may change while the files, and so the fingerprint, stay the same."""
-    catalog = packed.catalog
-    return {"split": _digest(catalog.splits.tolist()), "artist_list": _digest(catalog.artists)}
-
-
-def _digest(words: Iterable[str]) -> str:
-    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]

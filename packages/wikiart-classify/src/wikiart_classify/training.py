@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from wikiart_classify.calibration import calibrate_head
 from wikiart_classify.classifier import Classifier, create_network, predict_split, score_split
 from wikiart_classify.command_options import ExportOptions
-from wikiart_classify.config import TrainConfig, data_digests, load_packed, resolve_config
+from wikiart_classify.config import TrainConfig, load_packed, resolve_config
 from wikiart_classify.export import check_judge_folder, export
 from wikiart_classify.figures import confusion_figure, learning_curve, recall_figure
 from wikiart_classify.grad_cam import write_examples
@@ -48,6 +48,7 @@ from wikiart_data.images.augment import NO_AUGMENTATION, Augment, mixup_cutmix
 from wikiart_data.images.batches import Batches, DeviceImages, step_seed
 from wikiart_data.images.packed import PackedImages
 from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.opening import data_digests
 from wikiart_data.training.processes import synchronize_batch_norm
 from wikiart_data.training.run import Part, Run
 from wikiart_data.training.schedule import update_ema, warmup_cosine

@@ -23,6 +23,7 @@ from wikiart_data.images.catalog import scan
 from wikiart_data.images.packed import PackedImages, pack
 from wikiart_data.styles import display_name
 from wikiart_data.training.muon import Muon, muon_groups
+from wikiart_data.training.opening import data_digests
 from wikiart_data.training.processes import synchronize_batch_norm
 from wikiart_data.training.run import Part
 from wikiart_data.training.schedule import average_gradients, update_ema, warmup_cosine
@@ -95,7 +96,7 @@ def train(options: TrainOptions) -> TrainResult:
 
 def fit(options: TrainOptions) -> TrainResult:
     """The training loop: warm-up epochs of the style classifier, then generator and discriminators in turn."""
-    run = TrainingRun.open(PART, options, resolve_config, load_packed)
+    run = TrainingRun.open(PART, options, resolve_config, load_packed, facts=data_digests)
     config, packed, device, accelerator = run.config, run.packed, run.device, run.accelerator
     num_styles = len(packed.catalog.styles)
     film = config.conditioning == "film"

@@ -1,7 +1,7 @@
 """Picture files, PIL images or a tensor as one batch of square images; captions of picture files."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from wikiart_data.console import printable
+from wikiart_data.console import printable, track
 from wikiart_data.errors import InputError
 from wikiart_data.images.augment import resize
 from wikiart_data.images.decode import BadPictureError, available_cores, decode, square, upright_rgb
@@ -102,7 +102,49 @@ def picture_name(picture: object, index: int) -> str:
     return str(getattr(picture, "filename", "") or f"image {index + 1}")
 
 
-def readable_pictures(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:
+def load_batches(
+    pictures: Tensor | Sequence[Picture],
+    size: int,
+    device: str | torch.device = "cpu",
+    *,
+    batch_size: int,
+    packed_size: int | None = None,
+    skip_unreadable: bool = False,
+    progress: str | None = None,
+) -> Iterator[tuple[list[str], Tensor, list[str]]]:
+    """Load pictures a batch at a time, so that any number of them fits into memory.
+
+    Args:
+        pictures: as `as_batch` returns them.
+        size: for `load_images`.
+        device: for `load_images`.
+        batch_size: pictures in a batch.
+        packed_size: for `load_images`.
+        skip_unreadable: leave out files that cannot be read.
+        progress: what is being done, to show the progress on the console; None shows none.
+
+    Yields:
+        For each batch the pictures' names, the images (b, 3, size, size) float32 in [0, 1], and one sentence for each
+        file that was left out. There may be no image.
+
+    Raises:
+        InputError: a file cannot be read and `skip_unreadable` is not set; the error's field is the file.
+    """
+    starts = range(0, len(pictures), batch_size)
+    for start in track(starts, len(starts), progress, "batches") if progress else starts:
+        batch = pictures[start : start + batch_size]
+        indices, messages = list(range(len(batch))), []
+        try:
+            images = load_images(batch, size, device, packed_size=packed_size)
+        except InputError:
+            if not skip_unreadable or isinstance(batch, Tensor):
+                raise
+            indices, messages = _readable(batch)
+            images = load_images([batch[index] for index in indices], size, device, packed_size=packed_size)
+        yield [picture_name(batch[index], start + index) for index in indices], images, messages
+
+
+def _readable(pictures: Sequence[Picture]) -> tuple[list[int], list[str]]:
     """Indices of the pictures that can be read, and one sentence for each of the others."""
     readable, messages = [], []
     for index, picture in enumerate(pictures):

@@ -1,6 +1,7 @@
 """Before a run's folder is made: the options that a resumed run goes on with, its data, and the checks on both."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -140,6 +141,19 @@ def check_unchanged(
         if record.get(name, value) != value:  # a run of an earlier version may lack it
             changed = name.replace("_", " ")
             raise InputError(f"The {changed} has changed since {folder} was started; start a new run.", field=name)
+
+
+def data_digests(packed: PackedImages) -> dict[str, str]:
+    """Digests of splits and artists, which may change while the files, and so the fingerprint, stay the same.
+
+    For `facts` of `TrainingRun.open`, where a part splits by artists or trains on them.
+    """
+    catalog = packed.catalog
+    return {"split": _digest(catalog.splits.tolist()), "artist_list": _digest(catalog.artists)}
+
+
+def _digest(words: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def check_training_data(packed: PackedImages, batch_size: int, processes: int) -> None:
