@@ -166,6 +166,18 @@ def test_an_interrupted_comparison_continues_to_the_same_result(finished, painti
     ]
 
 
+def test_runs_without_predictions_have_no_differences(compared, paintings):
+    kept = {row["method"]: row["versus"] for row in result_of(compared)["rows"]}
+    (compared / "classify/focal-0/predictions.npz").unlink()
+    assert run_compare(paintings) == 0
+    versus = {row["method"]: row["versus"] for row in result_of(compared)["rows"]}
+    assert versus["none"] is versus["focal"] is None
+    assert versus["post-hoc"]["top1"]["difference"] == kept["post-hoc"]["top1"]["difference"]
+    (compared / "classify/none-0/predictions.npz").unlink()
+    assert run_compare(paintings) == 0
+    assert all(row["versus"] is None for row in result_of(compared)["rows"])
+
+
 def test_a_run_interrupted_before_its_first_save_starts_again(compared, finished, paintings):
     broken = compared / "classify/focal-0"
     for name in ("result.json", "last.safetensors", "state.pt", "model.safetensors", "predictions.npz"):

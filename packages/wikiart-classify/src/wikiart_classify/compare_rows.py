@@ -108,12 +108,17 @@ def with_known_artists(options: CompareOptions, row: ComparedMethod, paths: list
 def with_differences(rows: list[ComparedMethod], paths: Mapping[str, list[Path]], file: str) -> list[ComparedMethod]:
     """The rows with their paired differences to the first; p values are adjusted over the rows (Holm).
 
+    A row whose runs came without their predictions, which are the largest files of a comparison, has no differences.
+
     Args:
         rows: the first is the one that the others are compared with.
         paths: the runs of each row, one per seed.
         file: with the predictions of a run.
     """
-    baseline_row, *others = rows
+    complete = [row for row in rows if all((path / file).exists() for path in paths[row.method])]
+    if rows[0] not in complete or len(complete) == 1:
+        return rows
+    baseline_row, *others = complete
     labels, baseline = _correct(paths[baseline_row.method], file)
     weights = {"top1": np.full(len(labels), 1 / len(labels)), "balanced": style_weights(labels)}
     differences: dict[str, list[PairedDifference]] = {}

@@ -113,6 +113,7 @@ def pretrain_denoiser(options: DenoiserOptions) -> Path:
         use_unfused_attention(unet, text_encoder)
     denoiser = nn.ModuleDict({"text_encoder": text_encoder, "unet": unet}).to(device)
     average, noise_scheduler = copy.deepcopy(denoiser), make_scheduler()
+    predict_velocity = VelocityModel(unet)
     num_timesteps = noise_scheduler.config["num_train_timesteps"]
     optimizer = Muon(muon_groups(denoiser, config.lr, 0.01, first="unet.conv_in"))
     scheduler = LambdaLR(optimizer, warmup_cosine(config.steps))
@@ -122,6 +123,9 @@ def pretrain_denoiser(options: DenoiserOptions) -> Path:
         f"{count_parameters(unet):.2f} M parameters; {device}, {'bf16' if run.bf16 else 'fp32'}."
     )
     latents = load_latents(run.folder / LATENTS, vae, config, autocast)
+    if device.type == "cuda":
+        shape = (config.batch_size, *latents.plain.shape[2:])
+        predict_velocity = capture(predict_velocity, shape, tokenizer.model_max_length, device, run.bf16)
     padding = {"padding": "max_length", "max_length": tokenizer.model_max_length, "truncation": True}
     tokens = tokenizer([*texts, ""], return_tensors="pt", **padding).input_ids
     for interval in run.epochs(number_of_intervals(config, config.steps)):
@@ -140,7 +144,7 @@ def pretrain_denoiser(options: DenoiserOptions) -> Path:
             noisy: Any = noise_scheduler.add_noise(clean, noise, timesteps)
             with autocast():
                 embeds = text_encoder(words)[0]
-                velocity = unet(noisy.contiguous(memory_format=torch.channels_last), timesteps, embeds).sample.float()
+                velocity = predict_velocity(noisy.contiguous(memory_format=torch.channels_last), timesteps, embeds)
             loss = F.mse_loss(velocity, noise_scheduler.get_velocity(clean, noise, timesteps))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -154,6 +158,41 @@ def pretrain_denoiser(options: DenoiserOptions) -> Path:
     run.close()
     echo(f"The base is in {run.folder / 'base'}/, in the layout of a diffusers pipeline.")
     return run.folder
+
+
+class VelocityModel(nn.Module):
+    """A diffusers UNet as a function of tensors: (B, C, H, W) at timesteps (B,) → (B, C, H, W) float32."""
+
+    def __init__(self, unet: Any):
+        super().__init__()
+        self.unet = unet
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, embeds: Tensor) -> Tensor:
+        """Predicted velocity."""
+        return self.unet(noisy, timesteps, embeds).sample.float()
+
+
+def capture(model: VelocityModel, shape: tuple[int, ...], length: int, device: torch.device, bf16: bool) -> Any:
+    """The same model with forward and backward pass as one CUDA graph each.
+
+    The UNet is so small that a GPU computes its kernels sooner than Python launches them.
+
+    Args:
+        model: on the GPU, in the mode in which it is trained.
+        shape: of the noisy latents, (B, C, H, W).
+        length: of the captions, in tokens.
+        device: of the model.
+        bf16: whether autocast is used.
+    """
+    noisy = torch.randn(shape, device=device).contiguous(memory_format=torch.channels_last)
+    timesteps = torch.zeros(shape[0], dtype=torch.int64, device=device)
+    width = model.unet.config.cross_attention_dim
+    embeds = torch.randn(shape[0], length, width, device=device, requires_grad=True)
+    # Gradients are accumulated in another stream than the one that captures, each after a wait for it.
+    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
+    # Autocast's cache of cast weights would be captured as it is now, and never follow the weights.
+    with torch.autocast(device.type, torch.bfloat16, enabled=bf16, cache_enabled=False):
+        return torch.cuda.make_graphed_callables(model, (noisy, timesteps, embeds))
 
 
 def load_captions(config: DenoiserOptions) -> Captions:
