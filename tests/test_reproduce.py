@@ -107,22 +107,21 @@ def test_unusable_options_are_refused(arguments: list[str], field: str):
 
 def test_interrupted_runs_are_resumed(tmp_path: Path):
     options = reproduce.parse_options(["--quick"])
-    train, cluster, judge, balance = (
+    train, cluster, judge = (
         next(step for step in reproduce.STEPS if step.output == output)
         for output in (
             "autoencode/vector/result.json",
             "cluster/map/result.json",
             "judge/judge.json",
-            "classify/post-hoc-0/result.json",
         )
     )
     assert reproduce.pending_command(train, options) == reproduce.command_line(train, options)
     runs = ("autoencode/vector", "cluster/map", "classify/judge")
     folders = [tmp_path / "runs/quick" / run for run in runs]
-    for folder in [*folders, tmp_path / "runs/quick/classify/post-hoc-0"]:
+    for folder in folders:
         folder.mkdir(parents=True)
         (folder / "run.json").touch()
-    for step in (train, cluster, judge, balance):
+    for step in (train, cluster, judge):
         assert reproduce.pending_command(step, options) == [*reproduce.command_line(step, options), "--overwrite"]
     for folder in folders:
         (folder / "last.safetensors").touch()

@@ -117,8 +117,13 @@ _TRAINING = Kind(
 )
 KINDS = {
     "classify": _TRAINING,
-    "post-hoc": _TRAINING,
-    "imbalance": Kind(*_COMPARISON, {"frontier": "wikiart_classify.figures:frontier_figure"}),
+    "imbalance": Kind(
+        *_COMPARISON,
+        {
+            "frontier": "wikiart_classify.figures:frontier_figure",
+            "per-style": "wikiart_classify.figures:dumbbell_figure",
+        },
+    ),
     "recipes": Kind(*_COMPARISON),
     "data": Kind(*_COMPARISON),
     "cas": Kind(*_COMPARISON),
@@ -186,9 +191,6 @@ def figures(path: Path) -> "Iterator[tuple[str, Figure]]":
         result = getattr(result, kind.figures_of) if kind.figures_of else result
         for name, function in kind.figures.items():
             yield name, _import(function)(result)
-    unbalanced = path.with_name(path.name.replace("post-hoc", "classify", 1))
-    if unbalanced != path and unbalanced.is_file():
-        yield "recalls", _import("wikiart_classify.figures:rebalancing_figure")(load(unbalanced), load(path))
 
 
 def draw(folder: Path) -> None:

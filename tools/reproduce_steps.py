@@ -30,7 +30,6 @@ class Step:
 
 
 _SEED_0 = "wikiart-classify --data DIR --seed 0"
-_BALANCE = "wikiart-classify rebalance RUN --balance post-hoc"
 _ENCODE = "wikiart-autoencode encode runs/autoencode/vector"
 _SMALL, _CODE, _REPAINT = "--size 64 --epochs 3", "--size 64 --width 0.5 --epochs 2", "--size 48 --width 0.5"
 _SEED_2 = "compare-models/classify/small-2"
@@ -47,9 +46,14 @@ STEPS = (
         quick="--quick",
     ),
     Step("1", "wikiart-classify compare imbalance --data DIR", "compare-imbalance/result.json", quick="--quick"),
-    Step("1", _BALANCE, "classify/post-hoc-2/result.json", "--name post-hoc-2", run=_SEED_2),
-    Step("1", _BALANCE, "classify/post-hoc-0/result.json", "--name post-hoc-0", run="classify/seed-0"),
-    Step("1", _BALANCE, "classify/post-hoc-1/result.json", "--name post-hoc-1", None, run="classify/seed-1"),
+    Step(
+        "1",
+        "wikiart-classify compare imbalance --data DIR --size 160 --epochs 50 "
+        "--only sampler-half balanced-softmax drw post-hoc",
+        "full/compare-imbalance/result.json",
+        "--runs runs/full",
+        quick=None,
+    ),
     Step("1", "wikiart-classify compare artists --data DIR", "compare-artists/result.json", quick="--quick"),
     Step("2", "wikiart-autoencode --data DIR --name spatial", "autoencode/spatial/result.json", quick=_CODE),
     Step(
@@ -246,7 +250,7 @@ KEPT = {
     "classify-gpu": tuple(f"classify/gpu-{seed}" for seed in (0, 1, 2)),
     "models": ("compare-models",),
     "imbalance": ("compare-imbalance",),
-    "post-hoc": ("classify/post-hoc-2", "classify/post-hoc-0", "classify/post-hoc-1"),
+    "imbalance-full": ("full/compare-imbalance",),
     "artists": ("compare-artists",),
     "vector": ("autoencode/vector",),
     "rates": ("rates",),

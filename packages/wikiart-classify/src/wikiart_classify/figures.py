@@ -1,15 +1,13 @@
 """Figures of a run (learning curve, confusions, recall per style) and of a comparison (top-1 against balanced)."""
 
 import itertools
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wikiart_classify.comparison import Comparison, Metric, StyleRecalls, SweepPoint, mean_and_std, pareto_frontier
-from wikiart_classify.imbalance.methods import METHODS
-from wikiart_classify.scores import Scores, StyleScores, TrainResult, most_frequent_confusions
+from wikiart_classify.scores import Scores, StyleScores, most_frequent_confusions
 from wikiart_data.results.figures import (
     ACCENT,
     FAINT,
@@ -150,34 +148,6 @@ def dumbbell_figure(comparison: Comparison) -> "Figure":
     """Recall of every style without balancing, with the half-balanced sampler and with post-hoc logit adjustment."""
     labels = {row.method: row.label for row in comparison.rows}
     return _dumbbells(comparison.per_style, {name: labels[name] for name in DUMBBELL if name in labels})
-
-
-@styled
-def rebalancing_figure(before: Sequence[TrainResult], after: Sequence[TrainResult]) -> "Figure":
-    """Recall of every style before and after post-hoc logit adjustment, as means over runs.
-
-    Args:
-        before: results of runs without balancing.
-        after: results of the same runs after `rebalance`, on the same images.
-    """
-    runs = {"none": before, "post-hoc": after}
-    scored = [style for style in before[0].final[1].per_style if style.recall is not None]
-    rows = [
-        StyleRecalls(
-            style.style,
-            style.train,
-            style.n,
-            {name: _mean_recall(results, style.style) for name, results in runs.items()},
-        )
-        for style in sorted(scored, key=lambda style: -style.train)
-    ]
-    return _dumbbells(rows, {name: METHODS[name].label for name in runs})
-
-
-def _mean_recall(results: Sequence[TrainResult], style: str) -> float:
-    return statistics.mean(
-        row.recall or 0.0 for result in results for row in result.final[1].per_style if row.style == style
-    )
 
 
 def _dumbbells(rows: Sequence[StyleRecalls], labels: Mapping[str, str]) -> "Figure":
