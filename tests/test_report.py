@@ -272,6 +272,6 @@ def test_every_figure_that_its_json_alone_makes_is_redrawn(repository: Path, mon
         "frontier.png",
         "rates.png",
         "recall.png",
-        "recalls.png",
         "score.png",
+        "style.png",
     }

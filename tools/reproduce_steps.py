@@ -33,6 +33,7 @@ _SEED_0 = "wikiart-classify --data DIR --seed 0"
 _ENCODE = "wikiart-autoencode encode runs/autoencode/vector"
 _SMALL, _CODE, _REPAINT = "--size 64 --epochs 3", "--size 64 --width 0.5 --epochs 2", "--size 48 --width 0.5"
 _SEED_2 = "compare-models/classify/small-2"
+_HALVES = ("half", "half-1", "half-2")
 SYNTHESISED = "synthesised"
 """The folder of data folders that steps write, below the folder of runs."""
 
@@ -137,17 +138,25 @@ STEPS = (
         "--name half-judge-2",
         None,
     ),
-    Step(
-        "3",
-        "wikiart-stylegen --data DIR --artist-half second --size 128 --epochs 24 --name half",
-        "stylegen/half/result.json",
-        quick=None,
+    *(
+        Step(
+            "3",
+            "wikiart-stylegen --data DIR --artist-half second --size 128 --epochs 24 --name half",
+            f"stylegen/{name}/result.json",
+            f"--name {name} --seed {seed}",
+            None,
+        )
+        for seed, name in enumerate(_HALVES)
     ),
-    Step(
-        "3",
-        "wikiart-stylegen evaluate runs/stylegen/half --judge half-judge --second-judge half-judge-2",
-        "stylegen/half/evaluation/result.json",
-        quick=None,
+    *(
+        Step(
+            "3",
+            "wikiart-stylegen evaluate runs/stylegen/half --judge half-judge --second-judge half-judge-2",
+            f"stylegen/{name}/evaluation/result.json",
+            quick=None,
+            run=f"stylegen/{name}",
+        )
+        for name in _HALVES
     ),
     Step(
         "3",
@@ -258,7 +267,7 @@ KEPT = {
     "codes-methods": ("methods/compare-codes",),
     "map": ("cluster/map",),
     "stylegen": ("stylegen/film/evaluation",),
-    "stylegen-artists": ("stylegen/half/evaluation",),
+    "stylegen-artists": tuple(f"stylegen/{name}/evaluation" for name in _HALVES),
     "cas": ("compare-data",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
     "lora-sample": ("lora/plain/score", "lora/plain-1/score", "lora/plain-2/score"),
