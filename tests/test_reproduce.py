@@ -56,6 +56,8 @@ def test_every_command_parses_and_reads_what_an_earlier_one_writes(arguments: st
         assert not {"DIR", "RUN"} & set(words)
         judges = [words[index + 1] for index, word in enumerate(words) if word in ("--judge", "--second-judge")]
         assert all(Path(judge).parent == options.runs for judge in judges)
+        if "compare" in words:
+            assert (options.runs / step.output).parent.parent == Path(words[words.index("--runs") + 1])
         data = re.search(r"--data (\S+)", step.printed)
         assert ("--data" in words) == (data is not None and (options.data is not None or data[1] != "DIR"))
         parse_only = [replace(command, function="operator:not_") for command in reproduce.program_commands(program)]

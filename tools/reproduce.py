@@ -178,7 +178,8 @@ def command_line(step: Step, options: Options) -> list[str]:
             words[index] = str(options.data)
         elif word.startswith("runs/"):
             words[index] = str(options.runs / word.removeprefix("runs/"))
-    words = with_options(words, ["--runs", str(options.runs)])
+    if "--runs" not in words:
+        words = with_options(words, ["--runs", str(options.runs)])
     if options.device and "device" in command_of(words).options.__dataclass_fields__:
         words = with_options(words, ["--device", options.device])
     return words

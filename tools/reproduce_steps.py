@@ -50,10 +50,9 @@ STEPS = (
     Step(
         "1",
         "wikiart-classify compare imbalance --data DIR --size 160 --epochs 50 "
-        "--only sampler-half balanced-softmax drw post-hoc",
+        "--only sampler-half balanced-softmax drw post-hoc --runs runs/full",
         "full/compare-imbalance/result.json",
-        "--runs runs/full",
-        quick=None,
+        quick="--quick --size 48 --epochs 4",
     ),
     Step("1", "wikiart-classify compare artists --data DIR", "compare-artists/result.json", quick="--quick"),
     Step("2", "wikiart-autoencode --data DIR --name spatial", "autoencode/spatial/result.json", quick=_CODE),
