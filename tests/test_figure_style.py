@@ -103,7 +103,7 @@ def test_all_text_is_inside_the_figures(name: str):
         check_text(figure)
 
 
-def test_recalls_by_method_are_means_over_seeds():
+def test_the_recall_of_each_method_is_drawn():
     path = ROOT / "report" / "imbalance-full-realart.json"
     axes = dict(report.figures(path))["per-style"].axes[0]
     _, *marks = (collection.get_offsets() for collection in axes.collections)

@@ -109,6 +109,7 @@ class Kind:
 
 
 _COMPARISON = ("wikiart_classify.comparison:Comparison", "wikiart_classify.tables:tables")
+_FRONTIER = {"frontier": "wikiart_classify.figures:frontier_figure"}
 _TRAINING = Kind(
     "wikiart_classify.scores:TrainResult",
     "wikiart_classify.tables:tables",
@@ -117,13 +118,8 @@ _TRAINING = Kind(
 )
 KINDS = {
     "classify": _TRAINING,
-    "imbalance": Kind(
-        *_COMPARISON,
-        {
-            "frontier": "wikiart_classify.figures:frontier_figure",
-            "per-style": "wikiart_classify.figures:dumbbell_figure",
-        },
-    ),
+    "imbalance-full": Kind(*_COMPARISON, {**_FRONTIER, "per-style": "wikiart_classify.figures:dumbbell_figure"}),
+    "imbalance": Kind(*_COMPARISON, _FRONTIER),
     "recipes": Kind(*_COMPARISON),
     "data": Kind(*_COMPARISON),
     "cas": Kind(*_COMPARISON),
@@ -149,7 +145,7 @@ KINDS = {
         {"ami": "wikiart_autoencode.figures:ami_figure"},
     ),
 }
-"""By the name of a kept JSON, without the name of its data."""
+"""By how the name of a kept JSON begins; the first that fits."""
 
 
 def kind_of(path: Path) -> Kind | None:

@@ -166,6 +166,14 @@ def test_an_interrupted_comparison_continues_to_the_same_result(finished, painti
     ]
 
 
+def test_recalls_are_drawn_where_two_methods_can_be_compared(compared, paintings):
+    (compared / "figures/per-style.png").unlink()
+    assert run_compare(paintings, only=["focal"]) == 0
+    assert not (compared / "figures/per-style.png").exists()
+    assert run_compare(paintings, only=["post-hoc"]) == 0
+    assert (compared / "figures/per-style.png").exists()
+
+
 def test_runs_without_predictions_have_no_differences(compared, paintings):
     kept = {row["method"]: row["versus"] for row in result_of(compared)["rows"]}
     (compared / "classify/focal-0/predictions.npz").unlink()

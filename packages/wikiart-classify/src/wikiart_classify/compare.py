@@ -12,7 +12,7 @@ from wikiart_classify.command_options import CompareOptions, RebalanceOptions
 from wikiart_classify.compare_rows import collect
 from wikiart_classify.comparison import Comparison
 from wikiart_classify.config import DEFAULTS, SAMPLE_DEFAULTS
-from wikiart_classify.figures import dumbbell_figure, frontier_figure
+from wikiart_classify.figures import DUMBBELL, dumbbell_figure, frontier_figure
 from wikiart_classify.imbalance.methods import METHODS
 from wikiart_classify.imbalance.rebalance import rebalance_run
 from wikiart_classify.options import TrainOptions
@@ -57,7 +57,9 @@ def compare(options: CompareOptions) -> Comparison:
     comparison = collect(options, folder, variants, list(seeds))
     figures = {}
     if options.what == "imbalance":
-        figures = {"frontier": frontier_figure(comparison), "per-style": dumbbell_figure(comparison)}
+        figures["frontier"] = frontier_figure(comparison)
+        if sum(row.method in DUMBBELL for row in comparison.rows) > 1:
+            figures["per-style"] = dumbbell_figure(comparison)
     write_results(folder, comparison, tables(comparison), figures)
     echo()
     print_comparison(comparison)
