@@ -108,7 +108,7 @@ def with_known_artists(options: CompareOptions, row: ComparedMethod, paths: list
 def with_differences(rows: list[ComparedMethod], paths: Mapping[str, list[Path]], file: str) -> list[ComparedMethod]:
     """The rows with their paired differences to the first; p values are adjusted over the rows (Holm).
 
-    A row whose runs came without their predictions, which are the largest files of a comparison, has no differences.
+    A row whose runs lack their predictions, as where only their JSON files were copied, has no differences.
 
     Args:
         rows: the first is the one that the others are compared with.
