@@ -57,7 +57,7 @@ def _shown_tables(result: Mapping[str, Any]) -> list[Table]:
 
 
 def over_seeds(tables: Sequence[Table], seeds: Sequence[int]) -> Table:
-    """One table of the same numbers from several seeds: means with standard deviations, and the first seed's intervals.
+    """One table of the same numbers from several seeds: means of numbers and of the ends of their intervals.
 
     Args:
         tables: one per seed, with the same rows and columns.
@@ -77,21 +77,28 @@ def over_seeds(tables: Sequence[Table], seeds: Sequence[int]) -> Table:
         cells = [_mean_cell(cells) for cells in zip(*(row[1:] for row in same_row), strict=True)]
         rows.append((same_row[0][0], *cells))
     spread = f"mean ± std over {len(seeds)} seeds ({', '.join(map(str, sorted(seeds)))})"
-    return replace(
-        first, title=f"{first.title}, {spread}, in brackets the interval of seed {seeds[0]}", rows=tuple(rows)
-    )
+    return replace(first, title=f"{first.title}, {spread}", rows=tuple(rows))
 
 
 def _mean_cell(cells: Sequence[str | Number | None]) -> str | Number | None:
-    """The mean of numbers; other cells must be equal."""
+    """The mean of numbers; other cells must be equal.
+
+    The interval is the mean of the seeds' intervals: that of one network which is as good as they are on average. Seeds
+    are tested on the same images, so it is not narrower for their number.
+    """
     first = cells[0]
     if isinstance(first, Number):
-        values = [cell.value for cell in cells if isinstance(cell, Number) and cell.value is not None]
-        if len(values) < len(cells):
+        numbers = [cell for cell in cells if isinstance(cell, Number) and cell.value is not None]
+        if len(numbers) < len(cells):
             return replace(first, value=None)
+        values = [number.value for number in numbers]
+        ends = [number.interval for number in numbers if number.interval is not None]
+        interval = None
+        if len(ends) == len(cells):
+            interval = (statistics.mean(low for low, _ in ends), statistics.mean(high for _, high in ends))
         spread = statistics.stdev(values)
         spread = spread if spread > 1e-6 else None  # the same in every seed
-        return replace(first, value=statistics.mean(values), std=spread)
+        return replace(first, value=statistics.mean(values), std=spread, interval=interval)
     if any(cell != first for cell in cells):
         raise SystemExit(f"{first!r} differs between seeds.")
     return first
