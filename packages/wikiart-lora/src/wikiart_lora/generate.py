@@ -3,12 +3,11 @@
 import io
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 from wikiart_data.console import echo, printable
 from wikiart_data.files import not_written, write_bytes
+from wikiart_data.images.pixels import to_pil
 from wikiart_data.results.folder import write_figure
 from wikiart_data.styles import display_name
 from wikiart_lora.adapter import set_strength
@@ -72,6 +71,5 @@ def write_png(path: Path, image: torch.Tensor, metadata: dict[str, str]) -> None
     for key, value in metadata.items():
         info.add_itxt(key, value)
     content = io.BytesIO()
-    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(content, "PNG", pnginfo=info)
+    to_pil(image).save(content, "PNG", pnginfo=info)
     write_bytes(path, content.getvalue())

@@ -12,6 +12,7 @@ from wikiart_autoencode.evaluation.image_metrics import psnr, ssim
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.decode import square
 from wikiart_data.images.packed import PackedImages
+from wikiart_data.images.pixels import to_tensor
 from wikiart_data.results.tables import Number, Table
 from wikiart_data.sample import paint, scene_of
 from wikiart_data.sample.build import SIZE, artists, counts
@@ -115,9 +116,7 @@ def compare_with_truth(
             # If the style has too few painters, one of no name takes the place.
             artist = names[order[number]] if number < len(names) else "anybody"
             paintings.append(square(Image.fromarray(paint(scene, style, SIZE, artist)), packed.size))
-    *truths, another = (
-        torch.from_numpy(np.stack(paintings)).permute(0, 3, 1, 2).float() / 255 for paintings in by_painter
-    )
+    *truths, another = (to_tensor(np.stack(paintings)) for paintings in by_painter)
     candidates = {**candidates, "mean picture": _mean_pictures(packed)[target_styles], "another painter": another}
     scores = {
         kind: (

@@ -10,12 +10,13 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from wikiart_data.console import echo
+from wikiart_data.images.pixels import to_pil, to_tensor
 from wikiart_data.results import Number, Table, print_table
 from wikiart_data.styles import display_name, style_index
 from wikiart_stylegen.command_options import SizesOptions
 from wikiart_stylegen.commands import write_png
 from wikiart_stylegen.metrics import CODE_CELL, LATTICE_SIDE, edge_correlation, lattice_amplitude
-from wikiart_stylegen.transfer import StyleTransfer, read_image, to_pil, to_tensor
+from wikiart_stylegen.transfer import StyleTransfer, read_image
 
 TILE, LINE = 256, 24
 """Side of a detail and height of a line of text in the figure, in pixels."""

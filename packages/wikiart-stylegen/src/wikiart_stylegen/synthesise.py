@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from wikiart_data.acquire.file_names import UniqueNames
@@ -18,6 +17,7 @@ from wikiart_data.files import new_folder
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.catalog import Catalog
 from wikiart_data.images.packed import PackedImages
+from wikiart_data.images.pixels import to_pil
 from wikiart_stylegen.colour_transfer import transfer_to_styles
 from wikiart_stylegen.command_options import SynthesiseOptions
 from wikiart_stylegen.targets import load_with_data
@@ -120,5 +120,4 @@ def _link_held_out(catalog: Catalog, styles: Sequence[str], folder: Path) -> Non
 
 
 def _save(image: Tensor, path: Path) -> None:
-    pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-    Image.fromarray(pixels).save(path, quality=JPEG_QUALITY)
+    to_pil(image).save(path, quality=JPEG_QUALITY)

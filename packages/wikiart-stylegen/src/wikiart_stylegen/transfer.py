@@ -14,6 +14,7 @@ from torch import Tensor
 from wikiart_data.errors import InputError
 from wikiart_data.images.decode import square
 from wikiart_data.images.load import Picture, as_list, check_range, read_picture
+from wikiart_data.images.pixels import to_pil, to_tensor
 from wikiart_data.results.figures import png
 from wikiart_data.styles import find_style, style_index
 from wikiart_data.training.checkpoints import load_config, load_weights, read_model
@@ -335,13 +336,3 @@ def _check_batch(images: Tensor) -> None:
     if images.dtype != torch.float32:
         raise ValueError(f"expected float32 images in [0, 1], got {images.dtype}")
     check_range(images)
-
-
-def to_tensor(pixels: np.ndarray) -> Tensor:
-    """Pixels (H, W, 3) uint8 → (3, H, W) float32 in [0, 1]."""
-    return torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    """A tensor (3, H, W) float in [0, 1] → an RGB image."""
-    return Image.fromarray((image * 255).round().byte().permute(1, 2, 0).numpy())

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from wikiart_autoencode.evaluation.image_metrics import image_scores
+from wikiart_data.images.pixels import to_pixels
 
 Format = Literal["JPEG", "WebP"]
 
@@ -54,7 +55,7 @@ def compress(images: Tensor, file_format: Format, quality: int) -> Iterator[tupl
         file_format: JPEG (with optimised Huffman tables) or WebP (with its slowest, best method).
         quality: as the format defines it.
     """
-    for pixels in (images * 255).round().byte().permute(0, 2, 3, 1).numpy():
+    for pixels in to_pixels(images):
         file = io.BytesIO()
         if file_format == "JPEG":
             Image.fromarray(pixels).save(file, file_format, quality=quality, optimize=True)

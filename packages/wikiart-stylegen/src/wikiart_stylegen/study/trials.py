@@ -9,6 +9,7 @@ import torch
 from wikiart_data.errors import InputError
 from wikiart_data.images.batches import DeviceImages
 from wikiart_data.images.packed import PackedImages
+from wikiart_data.images.pixels import to_pixels
 from wikiart_stylegen.study.options import StudyOptions
 from wikiart_stylegen.targets import choose_target_styles
 from wikiart_stylegen.transfer import StyleTransfer
@@ -53,7 +54,7 @@ def make_trials(transfer: StyleTransfer, packed: PackedImages, options: StudyOpt
     targets, paintings, inputs = draw_pairs(packed, options.split, allowed, options.trials // 2, random)
     images = torch.cat(list(DeviceImages(packed).in_order(inputs, len(inputs), packed.size)))
     repaints = transfer.repaint_batch(images, torch.from_numpy(targets), options.strength)
-    repainted_pixels = (repaints * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    repainted_pixels = to_pixels(repaints)
     trials = []
     for pair, label in enumerate(targets.tolist()):
         kind: Kind = "style" if pair < (len(targets) + 1) // 2 else "source"
