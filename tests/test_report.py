@@ -262,9 +262,14 @@ def test_every_figure_that_its_json_alone_makes_is_redrawn(repository: Path, mon
     monkeypatch.setattr("wikiart_data.results.figures.png", lambda figure: str(figure).encode())  # test_figure_style.py
     for path in KEPT:
         (repository / "report" / path.name).write_bytes(path.read_bytes())
+    figures = repository / "report" / "figures"
+    for path in (ROOT / "report" / "figures").glob("*.png"):
+        (figures / path.name).write_bytes(b"")
     assert report.main(["draw"]) == 0
-    drawn = {path.name for path in (repository / "report" / "figures").glob("*.png")}
-    assert drawn <= {path.name for path in (ROOT / "report" / "figures").glob("*.png")}
+    assert {path.name for path in figures.iterdir()} == {
+        path.name for path in (ROOT / "report" / "figures").glob("*.png")
+    }
+    drawn = {path.name for path in figures.iterdir() if path.read_bytes()}
     kinds = {name.rsplit("-", 1)[1] for name in drawn}
     assert kinds == {
         "ami.png",
@@ -276,3 +281,13 @@ def test_every_figure_that_its_json_alone_makes_is_redrawn(repository: Path, mon
         "score.png",
         "style.png",
     }
+
+
+def test_a_kept_figure_that_no_page_shows_fails_the_check(repository: Path, capsys: pytest.CaptureFixture):
+    report.keep("x", [write_run(repository / "a")])
+    assert report.main([]) == 0
+    assert report.main(["--check"]) == 1
+    assert "x-recall.png" in capsys.readouterr().out
+    (repository / "docs").mkdir()
+    (repository / "docs" / "recall.md").write_text("![Recall](../report/figures/x-recall.png)\n")
+    assert report.main(["--check"]) == 0

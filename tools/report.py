@@ -5,9 +5,10 @@
                                                first run's figures as report/figures/NAME-*.png
     tools/report.py keep NAME FOLDER           the same for the folder of a comparison or an evaluation
     tools/report.py                            render every table and number, and report/TABLES.md
-    tools/report.py --check                    fail if one differs from what is rendered, or was typed by hand
+    tools/report.py --check                    fail if one differs from what is rendered, or was typed by hand, or a
+                                               figure of report/figures is shown on no page
     tools/report.py retable                    make the tables in every JSON anew, after a change to a part's tables
-    tools/report.py draw                       redraw every figure that needs nothing but its JSON
+    tools/report.py draw                       redraw every kept figure that needs nothing but its JSON
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`: the tables that the result itself holds, or what is
 chosen of them by `of="0"`, `columns="top-1; ECE"`, `rows="ours; chance"`, `title="…"` and `note="…"` after the name.
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("REPORT.md", "README.md")
+PAGES = ("*.md", "docs/**/*.md", "packages/*/*.md")
+"""Where a figure may be shown."""
 _LOCAL_OPTIONS = ("data", "runs", "name", "config", "cache_dir", "resume", "overwrite")
 """Options that say where something is on one machine, and not what was done."""
 _RUN_FACTS = ("seed", "git_commit", "versions", "device", "processes")
@@ -190,12 +193,20 @@ def figures(path: Path) -> "Iterator[tuple[str, Figure]]":
 
 
 def draw(folder: Path) -> None:
-    """Write `figures` of every JSON in `folder` over the figures that were kept from its run."""
+    """Write `figures` of every JSON in `folder` over those that are kept; others stay away."""
     from wikiart_data.results.figures import png
 
     for path in sorted(folder.glob("*.json")):
         for name, figure in figures(path):
-            (folder / "figures" / f"{path.stem}-{name}.png").write_bytes(png(figure))
+            if (target := folder / "figures" / f"{path.stem}-{name}.png").exists():
+                target.write_bytes(png(figure))
+
+
+def unshown(root: Path) -> list[str]:
+    """Names of the figures in report/figures that no page of the repository shows: kept with a run, and never read."""
+    pages = [page for pattern in PAGES for page in root.glob(pattern)]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    return [path.name for path in sorted((root / "report" / "figures").iterdir()) if path.name not in text]
 
 
 def _import(name: str) -> Any:
@@ -223,11 +234,10 @@ def main(arguments: list[str]) -> int:
         typed += [f"{path.name}: a number is typed by hand: … {words} …" for words in typed_numbers(rendered[path])]
     if arguments == ["--check"]:
         stale = [path.name for path, text in rendered.items() if not path.exists() or path.read_text("utf-8") != text]
-        print(
-            "\n".join([*typed, *(f"{name} is stale: run tools/report.py." for name in stale)])
-            or "REPORT.md is up to date."
-        )
-        return int(bool(typed or stale))
+        unread = [f"report/figures/{name} is shown on no page: show or remove it." for name in unshown(ROOT)]
+        wrong = [*typed, *(f"{name} is stale: run tools/report.py." for name in stale), *unread]
+        print("\n".join(wrong) or "REPORT.md is up to date.")
+        return int(bool(wrong))
     for path, text in rendered.items():
         path.write_text(text, encoding="utf-8")
     return 0
