@@ -85,6 +85,19 @@ def test_evaluation_without_a_judge(trained, capsys):
     assert "| adapted |" not in model_card(trained)
 
 
+def test_another_strength_has_a_score_of_its_own(trained):
+    for strength in (1.0, 0.5):
+        evaluation.evaluate(
+            EvaluateOptions(trained, images_per_style=1, num_inference_steps=1, strength=strength, device="cpu")
+        )
+    whole, half = (json.loads((trained / folder / "result.json").read_text()) for folder in ("score", "score-0.5"))
+    assert (whole["strength"], half["strength"]) == (1.0, 0.5)
+    assert "strength" not in whole["tables"][0]["title"]
+    assert half["tables"][0]["title"].endswith("strength 0.5")
+    differences = [score["memorisation"]["adapted"]["painted"]["value"] for score in (whole, half)]
+    assert differences[0] != differences[1]
+
+
 def test_aims_are_those_of_tiny_on_the_sample_set(tmp_path):
     assert not has_targets("tiny", tmp_path)
     (tmp_path / MARK).touch()

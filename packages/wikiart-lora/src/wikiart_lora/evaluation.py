@@ -70,7 +70,7 @@ def find_judge(folder: Path | None) -> Path | None:
 
 
 def evaluate(options: EvaluateOptions) -> Score:
-    """Generate, measure, print the tables, and write score/ into the run's folder.
+    """Generate, measure, print the tables, and write score/ into the run's folder; score-0.8/ at strength 0.8.
 
     Raises:
         InputError: there is no such run or judge, or they have other styles.
@@ -333,7 +333,7 @@ def _write(
     run: LoadedRun, catalog: Catalog, score: Score, generated: Mapping[str, Tensor], train: Tensor, labels: np.ndarray
 ) -> None:
     """Print the score and write it with its figures."""
-    folder = run.file.parent / "score"
+    folder = run.file.parent / ("score" if score.strength == 1 else f"score-{score.strength:g}")
     figures = {"score": score_figure(score)} if score.judge is not None else {}
     # Another title for each next style: the figure shows all of them, and none is selected by hand.
     by_style = [np.flatnonzero(labels == label) for label in np.unique(labels)]

@@ -142,7 +142,7 @@ class EvaluateOptions:
     """Split of the real images that are compared with, and of the titles in the prompts; valid where the data has no
     test split. Choose settings on valid."""
     strength: float = 1.0
-    """Strength of the adapter."""
+    """Strength of the adapter; the score of another strength than 1 has a folder of its own."""
     data: MaybeData = None
     """Folder of paintings (default: the one the run was trained on)."""
     seed: int = 0

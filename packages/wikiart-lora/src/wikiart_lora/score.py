@@ -190,9 +190,10 @@ def tables(score: Score) -> list[Table]:
         "on their natural mix of styles" if score.drift is None else "the mean over styles, as all are generated alike"
     )
     of_all = ", of all styles, since those trained on have too few there" if score.real_of_all_styles else ""
+    of_strength = "" if score.strength == 1 else f", strength {score.strength:g}"
     result = [
         Table(
-            f"{score.n:,} images of {score.styles} styles, at the same prompts and seeds",
+            f"{score.n:,} images of {score.styles} styles, at the same prompts and seeds{of_strength}",
             ("", "judge: top-1", "top-3", "KID", "diversity"),
             tuple(rows),
             "In brackets 95 % intervals. top-1 and top-3: images whose style the judge recognises; for real images "
