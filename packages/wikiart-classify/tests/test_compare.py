@@ -337,8 +337,8 @@ def test_recipes_are_compared_on_valid_with_an_ensemble(paintings, capsys):
     assert (result["split"], result["n"]) == ("valid", 42)
     assert rows["default"]["versus"] is None
     assert 0 < rows["batch-64"]["versus"]["top1"]["p"] <= 1
-    saved = result_of(Path("runs/compare-recipes/classify/batch-64-0"))
-    assert rows["batch-64"]["runs"][0]["nll"] == saved["valid"]["nll"]
+    run, saved = rows["batch-64"]["runs"][0], result_of(Path("runs/compare-recipes/classify/batch-64-0"))
+    assert run["calibrated_nll"] < run["nll"] == saved["valid"]["nll"]
     teacher = json.loads(Path("runs/compare-recipes/classify/born-again-0/run.json").read_text())["config"]["teacher"]
     assert Path(teacher).name == "default-0"
     members = [rows[name]["runs"][0] for name in ("default", "width-0.75", "width-1.25")]

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from wikiart_classify import TrainOptions, recipe, training
-from wikiart_classify.calibration import TEMPERATURES, choose_temperature
+from wikiart_classify.calibration import TEMPERATURES, calibrated_nll, choose_temperature
 from wikiart_classify.cli import main
 from wikiart_classify.config import TrainConfig, load_catalog, resolve_config
 from wikiart_classify.folds import assign_folds, split_into_folds
@@ -140,6 +140,16 @@ def test_the_temperature_calibrates_overconfident_logits():
     assert temperature == pytest.approx(4, rel=0.1)
     before, after = (calibration_error((logits[0] / t).softmax(dim=1).numpy(), labels) for t in (1, temperature))
     assert after < 0.03 < before
+
+
+def test_the_calibrated_likelihood_does_not_depend_on_confidence():
+    random = np.random.default_rng(0)
+    true = torch.from_numpy(random.normal(size=(400, 3)))
+    labels = np.array([random.choice(3, p=row) for row in true.softmax(dim=1).numpy()])
+    likelihoods = [calibrated_nll((sharpness * true).softmax(dim=1).numpy(), labels) for sharpness in (0.5, 1, 3)]
+    assert likelihoods == pytest.approx([likelihoods[0]] * 3, abs=1e-3)
+    assert likelihoods[0] < -true.log_softmax(dim=1)[range(400), labels].mean() + 1e-3
+    assert calibrated_nll(random.dirichlet(np.ones(3), 400), labels) > likelihoods[0]
 
 
 @pytest.mark.parametrize(

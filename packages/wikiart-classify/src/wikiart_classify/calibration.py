@@ -44,10 +44,19 @@ def choose_temperature(logits: Tensor, labels: np.ndarray) -> float:
         logits: (V, N, C), V views of each image; probabilities are the mean over views.
         labels: (N,) int.
     """
-    rows, truth = torch.arange(len(labels)), torch.from_numpy(labels)
+    return min(TEMPERATURES, key=lambda temperature: _negative_log_likelihood(logits, labels, temperature))
 
-    def loss(temperature: float) -> float:
-        probabilities = (logits / temperature).softmax(dim=2).mean(dim=0)
-        return -float(probabilities[rows, truth].clamp(min=1e-30).log().mean())
 
-    return min(TEMPERATURES, key=loss)
+def calibrated_nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """The mean negative log-likelihood of probabilities (N, C) after the temperature that makes it smallest.
+
+    It compares networks by what they tell apart, whatever their confidence, which one number corrects.
+    """
+    logits = torch.from_numpy(probabilities).clamp(min=1e-30).log()[None]
+    return _negative_log_likelihood(logits, labels, choose_temperature(logits, labels))
+
+
+def _negative_log_likelihood(logits: Tensor, labels: np.ndarray, temperature: float) -> float:
+    probabilities = (logits / temperature).softmax(dim=2).mean(dim=0)
+    true = probabilities[torch.arange(len(labels)), torch.from_numpy(labels)]
+    return -float(true.clamp(min=1e-30).log().mean())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from wikiart_classify.calibration import calibrated_nll
 from wikiart_classify.classifier import Classifier, tta_logits
 from wikiart_classify.command_options import CompareOptions
 from wikiart_classify.comparison import (
@@ -58,6 +59,8 @@ def collect(options: CompareOptions, folder: Path, variants: Mapping[str, Varian
         )
         for name in names
     ]
+    if options.what == "recipes":
+        rows = [with_calibrated_nll(row, paths[row.method], split) for row in rows]
     if options.what == "artists":
         rows = [row for given in rows for row in with_known_artists(options, given, paths[given.method])]
     if options.what in FIRST and len(rows) > 1:
@@ -103,6 +106,17 @@ def with_known_artists(options: CompareOptions, row: ComparedMethod, paths: list
         runs.append(replace(run, **_metrics(scores)))
     known_only = replace(row, method=f"{row.method}-known", label=f"{row.label}, known artists only", runs=tuple(runs))
     return [row, known_only]
+
+
+def with_calibrated_nll(row: ComparedMethod, paths: list[Path], split: str) -> ComparedMethod:
+    """A row with `calibrated_nll` of every run whose predictions are there."""
+    runs = []
+    for run, path in zip(row.runs, paths, strict=True):
+        if (file := path / _predictions_file(path, split)).exists():
+            with np.load(file) as arrays:
+                run = replace(run, calibrated_nll=calibrated_nll(arrays["probabilities"], arrays["labels"]))
+        runs.append(run)
+    return replace(row, runs=tuple(runs))
 
 
 def with_differences(rows: list[ComparedMethod], paths: Mapping[str, list[Path]], file: str) -> list[ComparedMethod]:
@@ -152,12 +166,14 @@ def ensemble(options: CompareOptions, members: list[list[Path]], rows: list[Comp
             with np.load(path / _predictions_file(path, "valid")) as arrays:
                 labels = arrays["labels"]
                 predictions.append(arrays["probabilities"])
-        scores = score(np.mean(predictions, axis=0), labels, catalog.styles, catalog.counts("train"))
+        mean = np.mean(predictions, axis=0)
+        scores = score(mean, labels, catalog.styles, catalog.counts("train"))
         of_members = [row.runs[index] for row in rows if row.method in ENSEMBLE]
         runs.append(
             replace(
                 of_members[0],
                 **_metrics(scores),
+                calibrated_nll=calibrated_nll(mean, labels),
                 valid_top1=scores.top1,
                 valid_balanced=scores.balanced,
                 train_seconds=sum(run.train_seconds for run in of_members),

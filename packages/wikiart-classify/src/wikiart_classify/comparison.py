@@ -20,6 +20,7 @@ Metric = Literal[
     "few",
     "ece",
     "nll",
+    "calibrated_nll",
     "train_seconds",
 ]
 Kind = Literal["models", "imbalance", "artists", "recipes", "data"]
@@ -55,6 +56,8 @@ class RunMetrics:
     """Balanced accuracy over the styles with at least 50 training images; None in results of earlier versions."""
     nll: float | None = None
     """Mean negative log-likelihood; None in results of earlier versions."""
+    calibrated_nll: float | None = None
+    """The same after the temperature that makes it smallest; recipes only."""
 
 
 @dataclass(frozen=True)

@@ -115,12 +115,13 @@ _NAMES: dict[Metric, str] = {
     "few": "few",
     "ece": "ECE",
     "nll": "NLL",
+    "calibrated_nll": "NLL, calibrated",
     "train_seconds": "training",
 }
 _COLUMNS: dict[str, tuple[Metric, ...]] = {
     "models": ("top1", "top3", "balanced", "macro_f1", "many", "medium", "few", "ece"),
     "imbalance": ("top1", "balanced", "frequent", "macro_f1", "many", "medium", "few", "ece"),
-    "recipes": ("nll", "top1", "top3", "balanced", "frequent", "ece", "train_seconds"),
+    "recipes": ("calibrated_nll", "nll", "top1", "top3", "balanced", "frequent", "ece", "train_seconds"),
     "data": ("top1", "top3", "balanced", "frequent", "macro_f1", "ece"),
     "artists": ("majority", "top1", "top3", "balanced", "macro_f1"),
 }
@@ -135,7 +136,8 @@ _FIRST_COLUMN = {
 
 _FURTHER_NOTES = {
     "imbalance": f"balanced, ≥ 50: over the styles with at least {MEDIUM} training images. ",
-    "recipes": "NLL: mean negative log-likelihood, by which recipes are chosen; lower is better. Measured on valid. ",
+    "recipes": "NLL: mean negative log-likelihood; lower is better. Calibrated: after the temperature that makes it "
+    "smallest, as --calibrate does, so that no recipe is chosen for its confidence alone. Measured on valid. ",
     "data": f"balanced, ≥ 50: over the styles with at least {MEDIUM} training images of --data. ",
 }
 
@@ -214,7 +216,7 @@ def _networks_table(comparison: Comparison) -> Table:
 
 
 def _mean_cell(row: ComparedMethod, metric: Metric) -> Number:
-    unit = {"train_seconds": "s", "nll": ""}.get(metric, "%")
+    unit = {"train_seconds": "s", "nll": "", "calibrated_nll": ""}.get(metric, "%")
     mean_std = mean_and_std(row, metric)
     if mean_std is None:
         return Number(None, unit)
