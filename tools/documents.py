@@ -88,11 +88,10 @@ def _mean_cell(cells: Sequence[str | Number | None]) -> str | Number | None:
     """
     first = cells[0]
     if isinstance(first, Number):
-        numbers = [cell for cell in cells if isinstance(cell, Number) and cell.value is not None]
-        if len(numbers) < len(cells):
+        values = [cell.value for cell in cells if isinstance(cell, Number) and cell.value is not None]
+        if len(values) < len(cells):
             return replace(first, value=None)
-        values = [number.value for number in numbers]
-        ends = [number.interval for number in numbers if number.interval is not None]
+        ends = [cell.interval for cell in cells if isinstance(cell, Number) and cell.interval is not None]
         interval = None
         if len(ends) == len(cells):
             interval = (statistics.mean(low for low, _ in ends), statistics.mean(high for _, high in ends))
