@@ -34,6 +34,7 @@ _ENCODE = "wikiart-autoencode encode runs/autoencode/vector"
 _SMALL, _CODE, _REPAINT = "--size 64 --epochs 3", "--size 64 --width 0.5 --epochs 2", "--size 48 --width 0.5"
 _SEED_2 = "compare-models/classify/small-2"
 _HALVES = ("half", "half-1", "half-2")
+_LONG = ("long", "long-1", "long-2")
 SYNTHESISED = "synthesised"
 """The folder of data folders that steps write, below the folder of runs."""
 
@@ -231,7 +232,17 @@ STEPS = (
             f"--name {name} --seed {seed}",
             None,
         )
-        for seed, name in enumerate(("long", "long-1", "long-2"))
+        for seed, name in enumerate(_LONG)
+    ),
+    *(
+        Step(
+            "B",
+            "wikiart-lora evaluate runs/lora/long --judge judge-sample-64 --strength 0.85",
+            f"lora/{name}/score-0.85/result.json",
+            quick=None,
+            run=f"lora/{name}",
+        )
+        for name in _LONG
     ),
     Step(
         "B",
@@ -270,7 +281,8 @@ KEPT = {
     "cas": ("compare-data",),
     "stylegen-sample": ("stylegen/sample/evaluation",),
     "lora-sample": ("lora/plain/score", "lora/plain-1/score", "lora/plain-2/score"),
-    "lora-long-sample": ("lora/long/score", "lora/long-1/score", "lora/long-2/score"),
+    "lora-long-sample": tuple(f"lora/{name}/score" for name in _LONG),
+    "lora-long-085-sample": tuple(f"lora/{name}/score-0.85" for name in _LONG),
 }
 """The report's tables, and the folders of results that each is made from, one per seed. Those whose name ends in
 `-sample` are of the sample set, whatever the data."""
