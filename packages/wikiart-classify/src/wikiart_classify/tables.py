@@ -159,10 +159,12 @@ def _comparison_tables(comparison: Comparison) -> list[Table]:
         rows.append((row.label, *sizes, *(_mean_cell(row, metric) for metric in metrics)))
     number = "" if artists else f"{comparison.n:,} "
     further = _FURTHER_NOTES.get(comparison.kind, "") if "frequent" in metrics else ""
-    note = (
+    groups = (
         "many, medium, few: mean recall over the styles with that many training images "
-        f"(≥ {MANY}, {MEDIUM}–{MANY - 1}, < {MEDIUM}). ECE: expected calibration error. "
-        f"{further}"
+        f"(≥ {MANY}, {MEDIUM}–{MANY - 1}, < {MEDIUM}). "
+    )
+    note = (
+        f"{groups if 'many' in metrics else ''}ECE: expected calibration error. {further}"
         f"Always predicting the most frequent style gives top-1 {100 * comparison.majority:.1f} %."
     )
     title = f"{number}{comparison.split} images, {over}"
@@ -175,7 +177,7 @@ def _comparison_tables(comparison: Comparison) -> list[Table]:
         baseline = comparison.rows[0].label
         title = f"Difference to {baseline} in points, with 95 % interval and p adjusted by Holm's method"
         result.append(Table(title, ("method", "top-1", "p", "balanced", "p"), differences))
-    if comparison.kind in ("imbalance", "recipes"):
+    if comparison.kind == "imbalance" or (comparison.kind == "recipes" and any(row.paper for row in comparison.rows)):
         result.append(_methods_table(comparison))
     elif comparison.kind == "models":
         result.append(_networks_table(comparison))
