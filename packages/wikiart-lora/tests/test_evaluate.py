@@ -85,13 +85,14 @@ def test_evaluation_without_a_judge(trained, capsys):
     assert "| adapted |" not in model_card(trained)
 
 
-def test_another_strength_has_a_score_of_its_own(trained):
-    for strength in (1.0, 0.5):
-        evaluation.evaluate(
-            EvaluateOptions(trained, images_per_style=1, num_inference_steps=1, strength=strength, device="cpu")
-        )
-    whole, half = (json.loads((trained / folder / "result.json").read_text()) for folder in ("score", "score-0.5"))
+def test_other_settings_have_a_score_of_their_own(trained):
+    sampling = {"images_per_style": 1, "num_inference_steps": 1, "device": "cpu"}
+    for settings in ({}, {"split": "valid", "strength": 0.5}):
+        evaluation.evaluate(EvaluateOptions(trained, **sampling, **settings))
+    folders = ("score", "score-valid-0.5")
+    whole, half = (json.loads((trained / folder / "result.json").read_text()) for folder in folders)
     assert (whole["strength"], half["strength"]) == (1.0, 0.5)
+    assert (whole["split"], half["split"]) == ("test", "valid")
     assert "strength" not in whole["tables"][0]["title"]
     assert half["tables"][0]["title"].endswith("strength 0.5")
     differences = [score["memorisation"]["adapted"]["painted"]["value"] for score in (whole, half)]
@@ -194,7 +195,8 @@ def test_the_split_decides_which_real_images_and_titles_are_used(trained, painti
         assert prompts
         assert all(prompt.endswith(f"lake {split}") for prompt in prompts)
         assert f"Real images: of {split}." in " ".join(capsys.readouterr().out.split())
-        assert json.loads((trained / "score/result.json").read_text())["split"] == split
+        folder = "score-valid" if options == ["--split", "valid"] else "score"
+        assert json.loads((trained / folder / "result.json").read_text())["split"] == split
 
 
 def test_metrics_on_known_numbers():

@@ -70,7 +70,9 @@ def find_judge(folder: Path | None) -> Path | None:
 
 
 def evaluate(options: EvaluateOptions) -> Score:
-    """Generate, measure, print the tables, and write score/ into the run's folder; score-0.8/ at strength 0.8.
+    """Generate, measure, print the tables, and write score/ into the run's folder.
+
+    What is measured on valid or at another strength than 1 stands beside it, such as in score-valid-0.8/.
 
     Raises:
         InputError: there is no such run or judge, or they have other styles.
@@ -137,7 +139,10 @@ def evaluate(options: EvaluateOptions) -> Score:
         drift=measure_drift(plain, prompts, judge, network),
         targets=compare_with_targets(rows, near["adapted"], probe) if has_targets(run.base.name, catalog.root) else {},
     )
-    _write(run, catalog, score, generated, train.images, prompts.labels)
+    on_valid = "-valid" if options.split == "valid" else ""
+    at_strength = "" if options.strength == 1 else f"-{options.strength:g}"
+    folder = run.file.parent / f"score{on_valid}{at_strength}"
+    _write(folder, catalog, score, generated, train.images, prompts.labels)
     return score
 
 
@@ -330,10 +335,9 @@ def _mean_diversity(features_by_style: Sequence[Tensor]) -> Estimate | None:
 
 
 def _write(
-    run: LoadedRun, catalog: Catalog, score: Score, generated: Mapping[str, Tensor], train: Tensor, labels: np.ndarray
+    folder: Path, catalog: Catalog, score: Score, generated: Mapping[str, Tensor], train: Tensor, labels: np.ndarray
 ) -> None:
     """Print the score and write it with its figures."""
-    folder = run.file.parent / ("score" if score.strength == 1 else f"score-{score.strength:g}")
     figures = {"score": score_figure(score)} if score.judge is not None else {}
     # Another title for each next style: the figure shows all of them, and none is selected by hand.
     by_style = [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -345,4 +349,4 @@ def _write(
     figures["nearest"] = image_grid(closest, ["nearest pair"], ["generated", "training image"])
     write_results(folder, score.to_json(), tables(score), figures)
     print_score(score)
-    echo(f"\nThe evaluation is in {folder}/ (open {run.file.parent / 'index.html'}).")
+    echo(f"\nThe evaluation is in {folder}/ (open {folder.parent / 'index.html'}).")

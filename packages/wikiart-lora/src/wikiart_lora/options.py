@@ -140,9 +140,9 @@ class EvaluateOptions:
     """Images generated per style."""
     split: Literal["valid", "test"] = "test"
     """Split of the real images that are compared with, and of the titles in the prompts; valid where the data has no
-    test split. Choose settings on valid."""
+    test split. Choose settings on valid: that score has a folder of its own."""
     strength: float = 1.0
-    """Strength of the adapter; the score of another strength than 1 has a folder of its own."""
+    """Strength of the adapter; the score of another one than 1 has a folder of its own."""
     data: MaybeData = None
     """Folder of paintings (default: the one the run was trained on)."""
     seed: int = 0
