@@ -206,7 +206,7 @@ def unshown(root: Path) -> list[str]:
     """Names of the figures in report/figures that no page of the repository shows: kept with a run, and never read."""
     pages = [page for pattern in PAGES for page in root.glob(pattern)]
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    return [path.name for path in sorted((root / "report" / "figures").iterdir()) if path.name not in text]
+    return [path.name for path in sorted((root / "report" / "figures").iterdir()) if f"figures/{path.name}" not in text]
 
 
 def _import(name: str) -> Any:

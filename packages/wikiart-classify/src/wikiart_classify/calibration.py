@@ -48,9 +48,13 @@ def choose_temperature(logits: Tensor, labels: np.ndarray) -> float:
 
 
 def calibrated_nll(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """The mean negative log-likelihood of probabilities (N, C) after the temperature that makes it smallest.
+    """The mean negative log-likelihood after the temperature that makes it smallest.
 
     It compares networks by what they tell apart, whatever their confidence, which one number corrects.
+
+    Args:
+        probabilities: (N, C) float.
+        labels: (N,) int.
     """
     logits = torch.from_numpy(probabilities).clamp(min=1e-30).log()[None]
     return _negative_log_likelihood(logits, labels, choose_temperature(logits, labels))

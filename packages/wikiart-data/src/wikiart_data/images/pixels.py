@@ -12,10 +12,10 @@ def to_tensor(pixels: np.ndarray) -> Tensor:
 
 
 def to_pixels(images: Tensor) -> np.ndarray:
-    """Images (…, 3, H, W) float in [0, 1] → (…, H, W, 3) uint8, rounded to the nearest."""
+    """Images (…, 3, H, W) float in [0, 1], on the CPU → (…, H, W, 3) uint8, rounded to the nearest."""
     return (images * 255).round().byte().movedim(-3, -1).numpy()
 
 
 def to_pil(image: Tensor) -> Image.Image:
-    """An image (3, H, W) float in [0, 1] → an RGB image of Pillow's."""
+    """An image (3, H, W) float in [0, 1], on the CPU → an RGB image of Pillow's."""
     return Image.fromarray(to_pixels(image))
